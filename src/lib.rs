@@ -1,1 +1,10 @@
-//! stackctl
+//! stackctl: one file says what should be true; `up` makes it true without dropping a request; `verify` proves it.
+//!
+//! Layers, top to bottom. A module imports only from layers below its own; `tests/it/layers.rs` holds that.
+//!
+//! ```text
+//! cli → ui → apply → engine | files | probe → plan | render | config → model → base
+//! ```
+
+pub mod base;
+pub mod model;

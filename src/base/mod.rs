@@ -1,0 +1,9 @@
+//! L0: words every other layer speaks. Imports nothing from the crate.
+
+pub mod env;
+pub mod hash;
+pub mod name;
+pub mod problem;
+pub mod secret;
+pub mod suggest;
+pub mod units;

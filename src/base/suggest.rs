@@ -1,0 +1,35 @@
+//! "Did you mean": the nearest of the allowed words.
+
+/// The allowed word closest to `typed`, if it is close enough to be a slip (Jaro-Winkler ≥ 0.8, case ignored).
+pub fn nearest<'a>(typed: &str, allowed: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let typed = typed.to_lowercase();
+    allowed
+        .into_iter()
+        .map(|word| (strsim::jaro_winkler(&typed, &word.to_lowercase()), word))
+        .filter(|(score, _)| *score >= 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, word)| word)
+}
+
+/// `a`, `b` or `c`, each in backticks.
+pub fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    let words: Vec<String> = words.into_iter().map(|w| format!("`{w}`")).collect();
+    match words.as_slice() {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_are_found_and_strangers_are_not() {
+        let keys = ["replicas", "image", "healthcheck", "depends_on"];
+        assert_eq!(nearest("replica", keys), Some("replicas"));
+        assert_eq!(nearest("health_check", keys), Some("healthcheck"));
+        assert_eq!(nearest("xyzzy", keys), None);
+    }
+}

@@ -1,0 +1,62 @@
+//! A rendered file.
+
+use serde::Serialize;
+
+use crate::base::hash;
+use crate::base::secret::Secret;
+
+/// A file to be written somewhere: into a folder, or into a service's files volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Artifact {
+    /// Path below the folder or volume, without a leading `/`.
+    pub path: String,
+    /// What is in it. All of it counts as secret where a part is.
+    pub content: Content,
+    /// Permission bits.
+    pub mode: u32,
+    /// Numeric owner; 0 where it is not known.
+    pub uid: u32,
+}
+
+/// What is in a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Content {
+    /// Can be shown.
+    Plain(String),
+    /// Cannot.
+    Secret(Secret),
+}
+
+impl Content {
+    /// The bytes, for the one who writes the file.
+    pub fn expose(&self) -> &str {
+        match self {
+            Self::Plain(text) => text,
+            Self::Secret(secret) => secret.expose(),
+        }
+    }
+}
+
+impl Artifact {
+    /// A file anyone may read.
+    pub fn plain(path: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { path: path.into(), content: Content::Plain(text.into()), mode: 0o444, uid: 0 }
+    }
+
+    /// A file with a secret: readable by `uid` alone, or by everyone in the container if the user is not known.
+    pub fn secret(path: impl Into<String>, secret: Secret, uid: Option<u32>) -> Self {
+        let mode = if uid.is_some() { 0o400 } else { 0o444 };
+        Self { path: path.into(), content: Content::Secret(secret), mode, uid: uid.unwrap_or(0) }
+    }
+}
+
+/// The name of a set of files: keyed, since secrets are among them; 16 hexadecimal digits. Order does not matter.
+pub fn files_hash(key: &[u8], artifacts: &[Artifact]) -> String {
+    let mut parts: Vec<String> = artifacts
+        .iter()
+        .map(|a| format!("{}\0{:o}\0{}\0{}", a.path, a.mode, a.uid, hash::sha256(a.content.expose().as_bytes())))
+        .collect();
+    parts.sort();
+    hash::fingerprint(key, parts.join("\n").as_bytes())
+}

@@ -1,0 +1,246 @@
+//! What the engine is asked to create: every value final, nothing left to decide.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use serde::Serialize;
+
+use crate::base::hash;
+use crate::base::secret::Secret;
+use crate::base::units::{ByteSize, Span};
+
+use super::service::Restart;
+
+/// Labels of ours, and Compose's that make `docker compose -p NAME ps|logs|stop|down` work.
+pub mod label {
+    /// Project; on everything we own.
+    pub const PROJECT: &str = "stackctl.project";
+    /// What it is: `service`, `job`, `carrier`, `lock`, `files`, `data`, `network`.
+    pub const ROLE: &str = "stackctl.role";
+    /// Service it belongs to.
+    pub const SERVICE: &str = "stackctl.service";
+    /// Hash of the container's configuration.
+    pub const CONFIG: &str = "stackctl.config";
+    /// Static addresses, `network=address` joined by commas: also readable while the container is stopped.
+    pub const ADDRESSES: &str = "stackctl.addresses";
+    /// Address bank, 0 or 1.
+    pub const BANK: &str = "stackctl.bank";
+    /// Release that created it.
+    pub const RELEASE: &str = "stackctl.release";
+    /// Stage of the stack, empty for the default one.
+    pub const STAGE: &str = "stackctl.stage";
+    /// Hash of the build context an image was built from.
+    pub const CONTEXT: &str = "stackctl.context";
+    /// Who holds a lock.
+    pub const HOLDER: &str = "stackctl.holder";
+    /// Since when, seconds since 1970.
+    pub const SINCE: &str = "stackctl.since";
+    /// Compose: project.
+    pub const COMPOSE_PROJECT: &str = "com.docker.compose.project";
+    /// Compose: service.
+    pub const COMPOSE_SERVICE: &str = "com.docker.compose.service";
+    /// Compose: hash; containers without it are invisible to `ps`.
+    pub const COMPOSE_HASH: &str = "com.docker.compose.config-hash";
+    /// Compose: number of the replica, from 1.
+    pub const COMPOSE_NUMBER: &str = "com.docker.compose.container-number";
+    /// Compose: `False`, or `True` for one-off containers.
+    pub const COMPOSE_ONEOFF: &str = "com.docker.compose.oneoff";
+    /// Compose: order of `down`.
+    pub const COMPOSE_DEPENDS: &str = "com.docker.compose.depends_on";
+    /// Compose: folder of the files.
+    pub const COMPOSE_FOLDER: &str = "com.docker.compose.project.working_dir";
+    /// Compose: the files.
+    pub const COMPOSE_FILES: &str = "com.docker.compose.project.config_files";
+    /// Compose: version.
+    pub const COMPOSE_VERSION: &str = "com.docker.compose.version";
+    /// Compose: key of a network.
+    pub const COMPOSE_NETWORK: &str = "com.docker.compose.network";
+    /// Compose: key of a volume.
+    pub const COMPOSE_VOLUME: &str = "com.docker.compose.volume";
+}
+
+/// A container to create.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ContainerSpec {
+    /// Name to create it under.
+    pub name: String,
+    /// Host name inside.
+    pub hostname: Option<String>,
+    /// Image reference or ID.
+    pub image: String,
+    /// Entry point instead of the image's own.
+    pub entrypoint: Option<Vec<String>>,
+    /// Arguments instead of the image's own.
+    pub command: Option<Vec<String>>,
+    /// User instead of the image's own.
+    pub user: Option<String>,
+    /// Environment.
+    pub env: BTreeMap<String, EnvValue>,
+    /// Volumes.
+    pub mounts: Vec<Mount>,
+    /// In-memory folders, target to options.
+    pub tmpfs: BTreeMap<String, String>,
+    /// Networks; the first is joined at creation, the others are connected before the start.
+    pub networks: Vec<Attachment>,
+    /// Published ports.
+    pub ports: Vec<Publish>,
+    /// Processor share.
+    pub cpus: Option<f64>,
+    /// Memory limit.
+    pub memory: Option<ByteSize>,
+    /// Most processes; `None` for no limit.
+    pub pids: Option<u32>,
+    /// Read-only root.
+    pub read_only: bool,
+    /// Kept capabilities; all others are dropped.
+    pub cap_add: Vec<String>,
+    /// A small init reaps children and passes signals on.
+    pub init: bool,
+    /// Restart policy.
+    pub restart: Restart,
+    /// Stop signal instead of the image's own.
+    pub stop_signal: Option<String>,
+    /// Time to stop.
+    pub stop_timeout: Span,
+    /// Health check run by the engine.
+    pub health: Option<EngineHealth>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A value of the environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EnvValue {
+    /// Can be shown.
+    Plain(String),
+    /// Cannot.
+    Secret(Secret),
+}
+
+/// A volume in a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Mount {
+    /// Volume name on the engine.
+    pub volume: String,
+    /// Where it appears.
+    pub target: String,
+    /// It cannot be written there.
+    pub read_only: bool,
+    /// The image's files at that path are not copied into an empty volume.
+    pub no_copy: bool,
+}
+
+/// A place on a network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Attachment {
+    /// Network name on the engine.
+    pub network: String,
+    /// Fixed address; `None` lets the engine choose.
+    pub address: Option<Ipv4Addr>,
+    /// Names others find it by.
+    pub aliases: Vec<String>,
+}
+
+/// A published port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Publish {
+    /// Address of the host.
+    pub address: Ipv4Addr,
+    /// Port of the host.
+    pub host_port: u16,
+    /// Port of the container.
+    pub container_port: u16,
+}
+
+/// A health check run by the engine inside the container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EngineHealth {
+    /// Command and arguments.
+    pub command: Vec<String>,
+    /// Time between two tries.
+    pub interval: Span,
+    /// Time one try may take.
+    pub timeout: Span,
+    /// Failures in a row until unhealthy.
+    pub retries: u32,
+    /// Time in which failures do not count.
+    pub start_period: Span,
+}
+
+impl ContainerSpec {
+    /// The hash that decides whether a running container is the wanted one. Not in it: name, host name, addresses
+    /// and labels, which differ between replicas and releases of the same configuration. Secret values go in keyed.
+    pub fn config_hash(&self, key: &[u8]) -> String {
+        let mut same = self.clone();
+        same.name = String::new();
+        same.hostname = None;
+        same.labels.clear();
+        for attachment in &mut same.networks {
+            attachment.address = None;
+        }
+        for value in same.env.values_mut() {
+            if let EnvValue::Secret(secret) = value {
+                *value = EnvValue::Plain(hash::fingerprint(key, secret.expose().as_bytes()));
+            }
+        }
+        // Serialising plain data of ours cannot fail; an empty text would only cause one needless replacement.
+        hash::sha256(serde_json::to_string(&same).unwrap_or_default().as_bytes())
+    }
+}
+
+/// A network to create.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NetworkSpec {
+    /// Name on the engine.
+    pub name: String,
+    /// Its /24.
+    pub subnet: Subnet,
+    /// No way out.
+    pub internal: bool,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A /24 of ours. `.1` is the gateway (the host), `.2`–`.95` bank 0, `.96`–`.189` bank 1, `.192/26` is left to the
+/// engine for containers that others attach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Subnet(pub Ipv4Addr);
+
+impl Subnet {
+    /// The address with this last octet.
+    pub fn host(self, last: u8) -> Ipv4Addr {
+        let [a, b, c, _] = self.0.octets();
+        Ipv4Addr::new(a, b, c, last)
+    }
+
+    /// The host's own address on it.
+    pub fn gateway(self) -> Ipv4Addr {
+        self.host(1)
+    }
+
+    /// As the engine writes it.
+    pub fn cidr(self) -> String {
+        format!("{}/24", self.host(0))
+    }
+
+    /// What the engine may hand out by itself.
+    pub fn dynamic_range(self) -> String {
+        format!("{}/26", self.host(192))
+    }
+
+    /// Addresses of a bank (0 or 1), lowest first.
+    pub fn bank(self, bank: u8) -> impl Iterator<Item = Ipv4Addr> {
+        let range = if bank == 0 { 2..=95 } else { 96..=189 };
+        range.map(move |last| self.host(last))
+    }
+}
+
+/// A volume to create.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VolumeSpec {
+    /// Name on the engine.
+    pub name: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}

@@ -1,0 +1,12 @@
+//! L1: what a stack is, what an engine has, what a check found. Validated values without places in a file (but the
+//! line a reader should look at), without effects.
+
+pub mod artifact;
+pub mod container;
+pub mod finding;
+pub mod observed;
+pub mod proxy;
+pub mod secrets;
+pub mod service;
+pub mod stack;
+pub mod state;

@@ -1,0 +1,130 @@
+//! What the engine has, read once.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use serde::Serialize;
+
+use super::container::label;
+use super::state::State;
+
+/// Everything a plan needs to know of the engine.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Observed {
+    /// The engine itself.
+    pub engine: EngineFacts,
+    /// The project's containers (label `stackctl.project`), running or not.
+    pub containers: Vec<ObservedContainer>,
+    /// All networks: ours, and others' subnets that ours must not overlap.
+    pub networks: Vec<ObservedNetwork>,
+    /// The project's volumes (label `stackctl.project`).
+    pub volumes: Vec<ObservedVolume>,
+    /// Images that were asked for and are there, by the reference asked for.
+    pub images: BTreeMap<String, ObservedImage>,
+    /// What earlier runs kept on the engine; `None` if there is no state volume.
+    pub state: Option<State>,
+}
+
+/// The engine itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct EngineFacts {
+    /// Version, such as `20.10.24`.
+    pub version: String,
+    /// API version in use, such as `1.41`.
+    pub api: String,
+    /// `linux`
+    pub os: String,
+    /// `amd64`, `arm64` …
+    pub arch: String,
+    /// Its containers' addresses can be reached directly from here: a local unix socket on the same Linux host.
+    pub local: bool,
+}
+
+/// A container of the project.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ObservedContainer {
+    /// Engine ID.
+    pub id: String,
+    /// Name without the leading `/`.
+    pub name: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// ID of its image.
+    pub image_id: String,
+    /// `running`, `exited`, `created`, `restarting`, `paused`, `dead`, `removing`.
+    pub state: String,
+    /// The engine's words, such as `Up 3 minutes (healthy)`.
+    pub status: String,
+    /// Networks it is attached to, with the address where it has one now.
+    pub networks: BTreeMap<String, Option<Ipv4Addr>>,
+    /// Published ports: host address, host port, container port.
+    pub ports: Vec<(String, u16, u16)>,
+    /// Creation time, seconds since 1970.
+    pub created: i64,
+}
+
+impl ObservedContainer {
+    /// A label's value, empty if it is not there.
+    pub fn label(&self, name: &str) -> &str {
+        self.labels.get(name).map_or("", String::as_str)
+    }
+
+    /// The service it belongs to.
+    pub fn service(&self) -> &str {
+        self.label(label::SERVICE)
+    }
+
+    /// Replica number, from 1; 0 for containers that are none.
+    pub fn number(&self) -> u32 {
+        self.label(label::COMPOSE_NUMBER).parse().unwrap_or(0)
+    }
+
+    /// Its static addresses by network, from its label: they hold while it is stopped, too.
+    pub fn addresses(&self) -> BTreeMap<String, Ipv4Addr> {
+        self.label(label::ADDRESSES)
+            .split(',')
+            .filter_map(|pair| pair.split_once('='))
+            .filter_map(|(network, address)| Some((network.to_owned(), address.parse().ok()?)))
+            .collect()
+    }
+
+    /// Whether it runs (also while its process is being restarted).
+    pub fn running(&self) -> bool {
+        self.state == "running"
+    }
+}
+
+/// A network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ObservedNetwork {
+    /// Engine ID.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// No way out.
+    pub internal: bool,
+    /// IPv4 subnets: base and prefix length.
+    pub subnets: Vec<(Ipv4Addr, u8)>,
+}
+
+/// A volume.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ObservedVolume {
+    /// Name.
+    pub name: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// An image.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ObservedImage {
+    /// ID, `sha256:…`.
+    pub id: String,
+    /// Digests it is known by in registries.
+    pub digests: Vec<String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}

@@ -1,0 +1,149 @@
+//! Secrets: where each comes from, and texts that are put together from them.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::base::name::SecretName;
+use crate::base::secret::Secret;
+
+/// Values of secrets by name.
+pub type SecretValues = BTreeMap<SecretName, Secret>;
+
+/// Where a secret comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SecretSpec {
+    /// Line of stack.toml that declares it, or that made a preset imply it; from 1.
+    pub line: u32,
+    /// How to get its value.
+    pub source: SecretSource,
+    /// The stack works without it.
+    pub optional: bool,
+}
+
+/// How to get a secret's value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecretSource {
+    /// Made once and kept on the engine.
+    Generate(Recipe),
+    /// From an environment variable or `.env`.
+    Env(String),
+    /// From a file beside stack.toml.
+    File(String),
+    /// Put together from others.
+    Derived(Template),
+}
+
+/// How a generated secret is made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Recipe {
+    /// This many random bytes as hexadecimal.
+    Hex(u32),
+    /// This many random bytes as base64.
+    Base64(u32),
+    /// This many characters safe in URLs (letters, digits, `-`, `_`).
+    UrlSafe(u32),
+    /// Self-signed certificate and key (PEM, key first) for these host names.
+    SelfSigned(Vec<String>),
+}
+
+/// A text with secrets in it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(transparent)]
+pub struct Template(pub Vec<Piece>);
+
+/// A part of a [`Template`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Piece {
+    /// As it is.
+    Text(String),
+    /// The value of a secret.
+    Secret(SecretName),
+    /// The value of a secret, percent-encoded for a URL (RFC 3986, all but unreserved characters).
+    Encoded(SecretName),
+    /// The path of the file that holds a secret.
+    File(SecretName),
+}
+
+/// Folder in which containers find their secrets.
+pub const SECRETS_FOLDER: &str = "/run/secrets";
+
+impl Template {
+    /// A text without secrets.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self(vec![Piece::Text(text.into())])
+    }
+
+    /// Secrets whose values appear in the text.
+    pub fn values(&self) -> impl Iterator<Item = &SecretName> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::Secret(name) | Piece::Encoded(name) => Some(name),
+            Piece::Text(_) | Piece::File(_) => None,
+        })
+    }
+
+    /// Secrets whose files the text names.
+    pub fn files(&self) -> impl Iterator<Item = &SecretName> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::File(name) => Some(name),
+            Piece::Text(_) | Piece::Secret(_) | Piece::Encoded(_) => None,
+        })
+    }
+
+    /// Whether the text holds the value of a secret.
+    pub fn is_secret(&self) -> bool {
+        self.values().next().is_some()
+    }
+
+    /// The text with values put in; a missing value is empty (an optional secret that is not set).
+    pub fn fill(&self, values: &SecretValues) -> Secret {
+        let value = |name: &SecretName| values.get(name).map_or("", Secret::expose);
+        Secret::new(self.0.iter().fold(String::new(), |mut out, piece| {
+            match piece {
+                Piece::Text(text) => out.push_str(text),
+                Piece::Secret(name) => out.push_str(value(name)),
+                Piece::Encoded(name) => out.push_str(&percent_encode(value(name))),
+                Piece::File(name) => {
+                    out.push_str(SECRETS_FOLDER);
+                    out.push('/');
+                    out.push_str(name.as_str());
+                }
+            }
+            out
+        }))
+    }
+}
+
+/// Percent-encoding of all but RFC 3986's unreserved characters.
+pub fn percent_encode(text: &str) -> String {
+    use std::fmt::Write as _;
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_cannot_break_a_url() {
+        let name = SecretName::parse("pw").unwrap_or_else(|| unreachable!());
+        let url = Template(vec![
+            Piece::Text("postgresql://u:".into()),
+            Piece::Encoded(name.clone()),
+            Piece::Text("@db/x".into()),
+        ]);
+        let values = SecretValues::from([(name, Secret::new("a/b@c:d?é"))]);
+        assert_eq!(url.fill(&values).expose(), "postgresql://u:a%2Fb%40c%3Ad%3F%C3%A9@db/x");
+        assert!(url.is_secret());
+    }
+}

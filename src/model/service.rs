@@ -1,0 +1,194 @@
+//! One service: an image with replicas.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::base::name::{SecretName, ServiceName};
+use crate::base::units::{ByteSize, Span};
+
+use super::secrets::Template;
+
+/// One service with all defaults filled in.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Service {
+    /// Its name and its host name on the stack's networks.
+    pub name: ServiceName,
+    /// Line of stack.toml that declares it, from 1.
+    pub line: u32,
+    /// What runs.
+    pub image: Image,
+    /// Which preset it came from, if any.
+    pub preset: Option<Preset>,
+    /// Arguments instead of the image's own.
+    pub command: Option<Vec<String>>,
+    /// Entry point instead of the image's own.
+    pub entrypoint: Option<Vec<String>>,
+    /// `user` or `user:group` instead of the image's own.
+    pub user: Option<String>,
+    /// Numeric user that must be able to read its secret files, where it is known; else they are world-readable
+    /// inside the container.
+    pub uid: Option<u32>,
+    /// Environment.
+    pub environment: BTreeMap<String, Template>,
+    /// Secrets it gets as files below `/run/secrets`.
+    pub secrets: BTreeSet<SecretName>,
+    /// Configuration files rendered for it below `/run/secrets` (they may hold secrets), by file name.
+    pub files: BTreeMap<String, Template>,
+    /// Named volumes.
+    pub volumes: Vec<VolumeMount>,
+    /// In-memory folders, target to mount options; `/tmp` is always there.
+    pub tmpfs: BTreeMap<String, String>,
+    /// The port it listens on.
+    pub port: Option<u16>,
+    /// How many containers, 0 to 64.
+    pub replicas: u32,
+    /// What must be ready before it starts.
+    pub depends_on: BTreeSet<ServiceName>,
+    /// How to know that it is ready.
+    pub health: Option<Health>,
+    /// Run once per release with the new image, before it gets traffic.
+    pub pre_deploy: Option<Vec<String>>,
+    /// Processor share; 1.0 is one core.
+    pub cpus: Option<f64>,
+    /// Memory limit.
+    pub memory: Option<ByteSize>,
+    /// Most processes and threads at once.
+    pub pids: u32,
+    /// The root file system cannot be written.
+    pub read_only: bool,
+    /// Capabilities it keeps; all others are dropped.
+    pub cap_add: BTreeSet<String>,
+    /// When the engine restarts it.
+    pub restart: Restart,
+    /// Signal that asks it to stop, instead of the image's own.
+    pub stop_signal: Option<String>,
+    /// How long it may take to stop before it is killed.
+    pub stop_grace_period: Span,
+    /// It may open connections to the outside.
+    pub egress: bool,
+    /// Path of its Prometheus metrics on `port`.
+    pub metrics: Option<String>,
+    /// Seconds-based drain: how long old replicas stay after traffic left them.
+    pub drain: Span,
+}
+
+impl Service {
+    /// A service with replicas that can run beside its successor: the new one starts before the old one stops. A
+    /// service that owns data must not: two writers on one volume lose it.
+    pub fn start_first(&self) -> bool {
+        self.volumes.iter().all(|v| v.shared)
+    }
+}
+
+/// Services we know, with everything they need to run well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// PostgreSQL
+    Postgres,
+    /// Redis
+    Redis,
+    /// Prometheus
+    Prometheus,
+}
+
+/// Where an image comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Image {
+    /// A reference to pull.
+    Pull(String),
+    /// A folder to build.
+    Build(Build),
+}
+
+/// How to build an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Build {
+    /// Context folder, relative to the file.
+    pub context: String,
+    /// Dockerfile, relative to the context.
+    pub dockerfile: String,
+    /// Stage to stop at.
+    pub target: Option<String>,
+    /// Build arguments.
+    pub args: BTreeMap<String, String>,
+}
+
+/// A named volume in a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VolumeMount {
+    /// Its key (without the project).
+    pub volume: String,
+    /// Where it appears.
+    pub target: String,
+    /// It cannot be written there.
+    pub read_only: bool,
+    /// Several containers may write to it at once (uploads); a database's may not.
+    pub shared: bool,
+}
+
+/// How to know that a container is ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Health {
+    /// The question.
+    pub ask: Ask,
+    /// Time between two tries while it runs.
+    pub interval: Span,
+    /// Time one try may take.
+    pub timeout: Span,
+    /// Failures in a row until it counts as unhealthy.
+    pub retries: u32,
+    /// How long it may take to become ready.
+    pub start_period: Span,
+    /// Line of stack.toml that declares it, from 1; the service's own if a preset did.
+    pub line: u32,
+}
+
+/// The question a health check asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ask {
+    /// GET this path on `port`; 2xx or 3xx is healthy.
+    Http(String),
+    /// The port accepts a connection.
+    Tcp,
+    /// A command in the container exits 0.
+    Command(Vec<String>),
+    /// PostgreSQL accepts a start-up message for this user and database (it may ask for a password: then it is up).
+    Postgres {
+        /// Role name.
+        user: String,
+        /// Database name.
+        database: String,
+    },
+    /// Redis answers PING (or asks for a password: then it is up), and is not still loading.
+    Redis,
+}
+
+/// When the engine restarts a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restart {
+    /// Never.
+    No,
+    /// When it exits other than 0.
+    OnFailure,
+    /// Always.
+    Always,
+    /// Unless somebody stopped it.
+    UnlessStopped,
+}
+
+impl Restart {
+    /// As the engine spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::No => "no",
+            Self::OnFailure => "on-failure",
+            Self::Always => "always",
+            Self::UnlessStopped => "unless-stopped",
+        }
+    }
+}

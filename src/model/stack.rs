@@ -1,0 +1,87 @@
+//! The desired state: one validated `stack.toml`, presets expanded, references resolved.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use serde::Serialize;
+
+use crate::base::name::{ProjectName, SecretName, ServiceName};
+
+use super::proxy::Proxy;
+use super::secrets::SecretSpec;
+use super::service::Service;
+
+/// A whole stack.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Stack {
+    /// `name`, or `name-STAGE` for a stage other than the default: prefix of all objects on the engine.
+    pub project: ProjectName,
+    /// The stage asked for, if any.
+    pub stage: Option<String>,
+    /// Where the engine is: `host` of the stage, if it has one.
+    pub host: Option<String>,
+    /// Services by name, presets included, the proxy not.
+    pub services: BTreeMap<ServiceName, Service>,
+    /// Secrets by name: declared, implied by presets, derived (URLs).
+    pub secrets: BTreeMap<SecretName, SecretSpec>,
+    /// The front door, if there are routes.
+    pub proxy: Option<Proxy>,
+    /// Addresses the stack's networks are cut from.
+    pub pool: Pool,
+}
+
+/// An IPv4 range a stack's networks are cut from, a /24 each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Pool {
+    /// First address of the range.
+    pub base: Ipv4Addr,
+    /// Prefix length, 8 to 24.
+    pub prefix: u8,
+}
+
+impl Default for Pool {
+    /// 10.83.0.0/16: private (RFC 1918) and away from the ranges engines, VPNs and home routers pick by default.
+    fn default() -> Self {
+        Self { base: Ipv4Addr::new(10, 83, 0, 0), prefix: 16 }
+    }
+}
+
+impl Stack {
+    /// Every named volume that holds users' data, with the service that owns it.
+    pub fn data_volumes(&self) -> BTreeMap<String, &Service> {
+        self.services
+            .values()
+            .flat_map(|service| service.volumes.iter().map(move |mount| (self.volume_name(&mount.volume), service)))
+            .collect()
+    }
+
+    /// A volume's or network's name on the engine, as Compose builds it.
+    pub fn volume_name(&self, key: &str) -> String {
+        format!("{}_{key}", self.project)
+    }
+
+    /// A container's final name, as Compose builds it.
+    pub fn container_name(&self, service: &str, number: u32) -> String {
+        format!("{}-{service}-{number}", self.project)
+    }
+
+    /// Services in an order in which each comes after all it depends on; ties by name.
+    pub fn start_order(&self) -> Vec<&Service> {
+        let mut done: Vec<&Service> = Vec::new();
+        while done.len() < self.services.len() {
+            let next = self.services.values().find(|service| {
+                !done.iter().any(|d| d.name == service.name)
+                    && service
+                        .depends_on
+                        .iter()
+                        .all(|need| !self.services.contains_key(need) || done.iter().any(|d| d.name == *need))
+            });
+            match next {
+                Some(service) => done.push(service),
+                // A cycle is refused when the file is read; without this a hand-made Stack would loop for ever.
+                None => break,
+            }
+        }
+        done
+    }
+}
