@@ -6,5 +6,8 @@
 //! cli → ui → apply → engine | files | probe → plan | render | config → model → base
 //! ```
 
+pub mod apply;
 pub mod base;
+pub mod config;
 pub mod model;
+pub mod plan;

@@ -85,11 +85,11 @@ impl Service {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
-    /// PostgreSQL
+    /// PostgreSQL.
     Postgres,
-    /// Redis
+    /// Redis.
     Redis,
-    /// Prometheus
+    /// Prometheus.
     Prometheus,
 }
 
@@ -106,6 +106,8 @@ pub enum Image {
 /// How to build an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Build {
+    /// Service that declares it: names the image `<project>-<service>`.
+    pub name: ServiceName,
     /// Context folder, relative to the file.
     pub context: String,
     /// Dockerfile, relative to the context.

@@ -1,0 +1,204 @@
+//! Decoding of the tree by the description, reporting every problem at its place instead of stopping at the first.
+
+use std::ops::Range;
+
+use crate::base::problem::{Problem, Problems};
+use crate::base::suggest::nearest;
+
+use super::shape::{Shape, Table};
+use super::tree::{Entry, Node, Value};
+
+/// A decoded value and its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct At<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands.
+    pub span: Range<usize>,
+}
+
+/// Something a node can be decoded into.
+pub trait Decode: Sized {
+    /// What it accepts.
+    fn shape() -> Shape;
+
+    /// Decodes, or reports why not and returns nothing.
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self>;
+}
+
+/// Names of Compose that are not ours, and what to write instead.
+const COMPOSE_WORDS: &[(&str, &str)] = &[
+    ("ports", "nothing but the proxy is published; write `port = N` and a route in `[routes]`"),
+    ("expose", "write `port = N`"),
+    ("networks", "networks are made for you: a service is reached only by those that depend on it"),
+    ("container_name", "containers are named `<name>-<service>-<n>`, as Compose names them"),
+    ("mem_limit", "write `memory = \"512M\"`"),
+    ("pids_limit", "write `pids = N`"),
+    ("deploy", "write `replicas`, `cpus` and `memory` in the service itself"),
+    ("scale", "write `replicas = N`"),
+    ("health_check", "write `healthcheck = \"/health\"`"),
+    ("links", "write `depends_on = [\"service\"]`"),
+    ("privileged", "containers get no privileges; name the capability in `cap_add`"),
+    ("env", "write `[services.NAME.environment]`"),
+    ("extends", "write `like = \"service\"`"),
+];
+
+/// Reports a value of the wrong kind.
+pub fn mismatch(node: &Node, shape: &Shape, problems: &mut Problems) {
+    problems
+        .push(Problem::error(format!("expected {}, found {}", shape.words(), node.value.kind())).at(node.span.clone()));
+}
+
+/// A table that is being decoded: keys are taken out one by one, what is left is unknown.
+pub struct Open<'a> {
+    rest: Vec<&'a Entry>,
+    table: Table,
+}
+
+impl<'a> Open<'a> {
+    /// Opens a node that must be a table.
+    pub fn new(node: &'a Node, shape: Shape, problems: &mut Problems) -> Option<Self> {
+        match (&node.value, shape) {
+            (Value::Table(entries), Shape::Table(table)) => Some(Self { rest: entries.iter().collect(), table }),
+            (_, shape) => {
+                mismatch(node, &shape, problems);
+                None
+            }
+        }
+    }
+
+    /// Takes a key out and decodes its value.
+    pub fn take<T: Decode>(&mut self, name: &str, problems: &mut Problems) -> Option<At<T>> {
+        let index = self.rest.iter().position(|e| e.key == name)?;
+        let entry = self.rest.remove(index);
+        let value = T::decode(&entry.node, problems)?;
+        Some(At { value, span: entry.node.span.clone() })
+    }
+
+    /// Reports the keys nobody took.
+    pub fn finish(self, problems: &mut Problems) {
+        for entry in self.rest {
+            let mut problem = Problem::error(format!("unknown key `{}` in {}", entry.key, self.table.name))
+                .at(entry.key_span.clone());
+            let names = || self.table.keys.iter().map(|k| k.name);
+            if let Some((_, instead)) = COMPOSE_WORDS.iter().find(|(word, _)| *word == entry.key) {
+                problem = problem.label("not a key of stack.toml").help(*instead);
+            } else if let Some(near) = nearest(&entry.key, names()) {
+                problem = problem.label(format!("did you mean `{near}`?")).fix(near);
+            } else {
+                let known: Vec<&str> = names().collect();
+                problem = problem.help(format!("known keys: {}", known.join(", ")));
+            }
+            problems.push(problem);
+        }
+    }
+}
+
+/// A table with names chosen by the user: name, its place, value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Map<K, V>(pub Vec<(At<K>, At<V>)>);
+
+/// A kind of name that can be a key of a [`Map`].
+pub trait MapKey: Sized {
+    /// What it is called in docs and paths.
+    const WHAT: &'static str;
+    /// The rule, in words.
+    const RULE: &'static str;
+    /// Parses it.
+    fn parse(text: &str) -> Option<Self>;
+}
+
+impl<K: MapKey, V: Decode> Decode for Map<K, V> {
+    fn shape() -> Shape {
+        Shape::Map { key: K::WHAT, value: Box::new(V::shape()) }
+    }
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let Value::Table(entries) = &node.value else {
+            mismatch(node, &Self::shape(), problems);
+            return None;
+        };
+        let mut out = Vec::new();
+        for entry in entries {
+            let key = K::parse(&entry.key);
+            if key.is_none() {
+                problems.push(
+                    Problem::error(format!("`{}` cannot be the name of a {}", entry.key, K::WHAT))
+                        .at(entry.key_span.clone())
+                        .label(format!("allowed: {}", K::RULE)),
+                );
+            }
+            let value = V::decode(&entry.node, problems);
+            if let (Some(key), Some(value)) = (key, value) {
+                out.push((
+                    At { value: key, span: entry.key_span.clone() },
+                    At { value, span: entry.node.span.clone() },
+                ));
+            }
+        }
+        Some(Self(out))
+    }
+}
+
+impl<T: Decode> Decode for Vec<At<T>> {
+    fn shape() -> Shape {
+        Shape::List(Box::new(T::shape()))
+    }
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let Value::List(items) = &node.value else {
+            mismatch(node, &Self::shape(), problems);
+            return None;
+        };
+        let decoded: Vec<_> = items
+            .iter()
+            .map(|item| T::decode(item, problems).map(|value| At { value, span: item.span.clone() }))
+            .collect();
+        decoded.into_iter().collect()
+    }
+}
+
+/// Declares a table of stack.toml: its keys, what they are, their defaults and their text, all in one place. Makes
+/// the struct the decoder fills (each key optional, with its place) and the description docs and schema come from.
+macro_rules! table {
+    (
+        $(#[doc = $text:literal])*
+        $name:ident as $word:literal {
+            $( $(#[doc = $key_text:literal])* $key:ident : $type:ty $(= $default:literal)?, )*
+        }
+    ) => {
+        $(#[doc = $text])*
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct $name {
+            $( $(#[doc = $key_text])* pub $key: Option<$crate::config::decode::At<$type>>, )*
+        }
+
+        impl $crate::config::decode::Decode for $name {
+            fn shape() -> $crate::config::shape::Shape {
+                use $crate::config::shape::{Key, Shape, Table};
+                Shape::Table(Table {
+                    name: $word,
+                    text: concat!($($text, "\n"),*).trim().to_owned(),
+                    keys: vec![ $( Key {
+                        name: stringify!($key),
+                        text: concat!($($key_text, "\n"),*).trim().to_owned(),
+                        default: concat!($($default)?),
+                        shape: <$type as $crate::config::decode::Decode>::shape(),
+                    }, )* ],
+                })
+            }
+
+            fn decode(
+                node: &$crate::config::tree::Node,
+                problems: &mut $crate::base::problem::Problems,
+            ) -> Option<Self> {
+                let mut open = $crate::config::decode::Open::new(node, Self::shape(), problems)?;
+                let decoded = Self { $( $key: open.take(stringify!($key), problems), )* };
+                open.finish(problems);
+                Some(decoded)
+            }
+        }
+    };
+}
+
+pub(crate) use table;

@@ -1,0 +1,170 @@
+//! References in environments: `${secrets.NAME}`, `${SERVICE.url.file}`, `${workers}`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use crate::base::name::{SecretName, ServiceName};
+use crate::base::problem::{Problem, Problems};
+use crate::base::suggest::{nearest, one_of};
+use crate::config::decode::At;
+use crate::config::keys::service::ServiceKeys;
+use crate::config::tree::Part;
+use crate::model::secrets::{Piece, SecretSpec, Template};
+use crate::model::service::Service;
+
+/// What services offer to each other.
+#[derive(Default)]
+pub(super) struct Offers {
+    texts: BTreeMap<ServiceName, BTreeMap<&'static str, Template>>,
+    secrets: BTreeMap<ServiceName, BTreeMap<&'static str, SecretName>>,
+}
+
+impl Offers {
+    pub(super) fn add(
+        &mut self,
+        service: &ServiceName,
+        texts: BTreeMap<&'static str, Template>,
+        secrets: BTreeMap<&'static str, SecretName>,
+    ) {
+        self.texts.insert(service.clone(), texts);
+        self.secrets.insert(service.clone(), secrets);
+    }
+}
+
+pub(super) struct Resolver<'a> {
+    pub(super) offers: &'a Offers,
+    pub(super) declared: &'a BTreeMap<SecretName, SecretSpec>,
+    pub(super) known: &'a [ServiceName],
+    pub(super) used: &'a mut BTreeSet<SecretName>,
+    pub(super) problems: &'a mut Problems,
+}
+
+impl Resolver<'_> {
+    /// Fills in a service's environment and secrets, and the dependencies that follow from them.
+    pub(super) fn environment(&mut self, service: &mut Service, keys: &At<ServiceKeys>) {
+        for name in keys.value.secrets.iter().flat_map(|list| &list.value) {
+            if self.declared.contains_key(&name.value) {
+                self.used.insert(name.value.clone());
+                service.secrets.insert(name.value.clone());
+            } else {
+                self.no_such_secret(name.value.as_str(), &name.span);
+            }
+        }
+        for (variable, value) in keys.value.environment.iter().flat_map(|m| &m.value.0) {
+            let mut pieces = Vec::new();
+            for part in &value.value.0 {
+                match part {
+                    Part::Text(text) => pieces.push(Piece::Text(text.clone())),
+                    Part::Reference(reference) => {
+                        if let Some(found) = self.resolve(reference, service, &value.span) {
+                            pieces.extend(found);
+                        }
+                    }
+                }
+            }
+            let template = Template(pieces);
+            if template.is_secret() {
+                self.problems.push(
+                    Problem::warning(format!("`{}` puts a secret into the environment", variable.value))
+                        .at(value.span.clone())
+                        .label("visible to everyone who may ask the engine")
+                        .help(format!(
+                            "if the program can read it from a file, write `{}_FILE` and end the reference with `.file`",
+                            variable.value
+                        )),
+                );
+            }
+            self.used.extend(template.values().cloned());
+            self.used.extend(template.files().cloned());
+            service.secrets.extend(template.files().cloned());
+            service.environment.insert(variable.value.to_string(), template);
+        }
+        service.depends_on.remove(&service.name.clone());
+    }
+
+    fn resolve(&mut self, reference: &str, service: &mut Service, span: &Range<usize>) -> Option<Vec<Piece>> {
+        let (path, file) = match reference.strip_suffix(".file") {
+            Some(path) => (path, true),
+            None => (reference, false),
+        };
+        if path == "workers" && !file {
+            return self.workers(service, span);
+        }
+        let Some((owner, name)) = path.split_once('.') else {
+            self.unknown(reference, span);
+            return None;
+        };
+        if owner == "secrets" {
+            let Some(secret) = SecretName::parse(name).filter(|n| self.declared.contains_key(n)) else {
+                self.no_such_secret(name, span);
+                return None;
+            };
+            return Some(vec![if file { Piece::File(secret) } else { Piece::Secret(secret) }]);
+        }
+        let Some(target) = self.known.iter().find(|s| s.as_str() == owner).cloned() else {
+            let mut problem = Problem::error(format!("there is no service `{owner}`")).at(span.clone());
+            if let Some(near) = nearest(owner, self.known.iter().map(ServiceName::as_str)) {
+                problem = problem.help(format!("did you mean `${{{near}.{name}}}`?"));
+            }
+            self.problems.push(problem);
+            return None;
+        };
+        service.depends_on.insert(target.clone());
+        let secret = self.offers.secrets.get(&target).and_then(|s| s.get(name)).cloned();
+        let text = self.offers.texts.get(&target).and_then(|t| t.get(name)).cloned();
+        match (secret, text, file) {
+            (Some(secret), _, true) => Some(vec![Piece::File(secret)]),
+            (Some(secret), _, false) => Some(vec![Piece::Secret(secret)]),
+            (None, Some(text), false) => Some(text.0),
+            _ => {
+                let texts = self.offers.texts.get(&target).into_iter().flat_map(|t| t.keys().copied());
+                let secrets = self.offers.secrets.get(&target).into_iter().flat_map(|s| s.keys().copied());
+                let mut all: Vec<&str> = texts.chain(secrets).collect();
+                all.sort_unstable();
+                self.problems.push(
+                    Problem::error(format!(
+                        "`{target}` offers nothing called `{name}{}`",
+                        if file { ".file" } else { "" }
+                    ))
+                    .at(span.clone())
+                    .help(if all.is_empty() {
+                        "only services with a preset offer values".to_owned()
+                    } else {
+                        format!("it offers {}", one_of(all))
+                    }),
+                );
+                None
+            }
+        }
+    }
+
+    /// 2 × cores + 1, the rule of Gunicorn's manual, for the cores the service may use.
+    fn workers(&mut self, service: &Service, span: &Range<usize>) -> Option<Vec<Piece>> {
+        let Some(cpus) = service.cpus else {
+            self.problems.push(
+                Problem::error("`${workers}` is 2 × cpus + 1, and this service has no `cpus`")
+                    .at(span.clone())
+                    .fix("cpus = 2"),
+            );
+            return None;
+        };
+        Some(vec![Piece::Text(format!("{:.0}", (2.0 * cpus).floor() + 1.0))])
+    }
+
+    fn unknown(&mut self, reference: &str, span: &Range<usize>) {
+        self.problems.push(
+            Problem::error(format!("`${{{reference}}}` refers to nothing"))
+                .at(span.clone())
+                .help("write `${secrets.NAME.file}`, `${SERVICE.url.file}`, `${workers}`, or `${NAME}` for a variable of the environment"),
+        );
+    }
+
+    fn no_such_secret(&mut self, name: &str, span: &Range<usize>) {
+        let mut problem = Problem::error(format!("there is no secret `{name}`")).at(span.clone());
+        problem = match nearest(name, self.declared.keys().map(SecretName::as_str)) {
+            Some(near) => problem.help(format!("did you mean `{near}`?")),
+            None => problem.fix(format!("[secrets]\n{name} = {{ generate = \"hex:32\" }}")),
+        };
+        self.problems.push(problem);
+    }
+}

@@ -1,0 +1,329 @@
+//! One service.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use crate::base::name::{ProjectName, SecretName, ServiceName, VolumeName};
+use crate::base::problem::{Problem, Problems};
+use crate::base::suggest::nearest;
+use crate::base::units::Span;
+use crate::config::decode::At;
+use crate::config::keys::service::{BuildKey, HealthKey, HealthKeys, ServiceKeys};
+use crate::config::preset;
+use crate::config::values::Int;
+use crate::model::secrets::{SecretSpec, Template};
+use crate::model::service::{Ask, Build, Health, Image, Service, VolumeMount};
+
+use super::Input;
+
+/// A service, and what it brings along.
+pub(super) struct Lowered {
+    pub(super) service: Service,
+    pub(super) secrets: BTreeMap<SecretName, SecretSpec>,
+    pub(super) offers: BTreeMap<&'static str, Template>,
+    pub(super) offered_secrets: BTreeMap<&'static str, SecretName>,
+}
+
+/// Names that would collide with our own containers.
+const RESERVED: &[&str] = &["proxy", "stackctl"];
+
+pub(super) fn lower(
+    name: &At<ServiceName>,
+    keys: &At<ServiceKeys>,
+    stack: &ProjectName,
+    input: &Input<'_>,
+    problems: &mut Problems,
+) -> Option<Lowered> {
+    if RESERVED.contains(&name.value.as_str()) {
+        problems.push(
+            Problem::error(format!("`{}` is the name of a container of stackctl's own", name.value))
+                .at(name.span.clone()),
+        );
+    }
+    let line = input.line(&name.span);
+    let keys_value = &keys.value;
+    let found = preset_of(keys_value, problems);
+    let image = match &found {
+        Some((definition, tag)) => Image::Pull(format!("{}:{tag}", definition.name)),
+        None => image(name, keys, problems)?,
+    };
+    let mut service = preset::bare(name.value.clone(), line, image);
+    service.memory = keys_value.memory.as_ref().map(|m| m.value);
+    service.cpus = keys_value.cpus.as_ref().map(|c| c.value.0);
+
+    let mut lowered = match found {
+        Some((definition, tag)) => {
+            service.preset = Some(preset::kind(definition));
+            let mut expansion = preset::Expansion {
+                base: stack.as_str().replace('-', "_"),
+                tag,
+                keys: keys_value,
+                service,
+                secrets: BTreeMap::new(),
+                offers: BTreeMap::new(),
+                offered_secrets: BTreeMap::new(),
+                problems,
+            };
+            preset::expand(definition, &mut expansion);
+            Lowered {
+                service: expansion.service,
+                secrets: expansion.secrets,
+                offers: expansion.offers,
+                offered_secrets: expansion.offered_secrets,
+            }
+        }
+        None => {
+            Lowered { service, secrets: BTreeMap::new(), offers: BTreeMap::new(), offered_secrets: BTreeMap::new() }
+        }
+    };
+    own_keys(&mut lowered.service, keys, input, problems);
+    Some(lowered)
+}
+
+fn preset_of(keys: &ServiceKeys, problems: &mut Problems) -> Option<(&'static preset::Definition, String)> {
+    let wanted = keys.preset.as_ref()?;
+    let found = preset::find(&wanted.value.0);
+    if found.is_none() {
+        let names = || preset::PRESETS.iter().map(|p| p.name);
+        let typed = wanted.value.0.split(':').next().unwrap_or_default();
+        let mut problem = Problem::error(format!("there is no preset `{}`", wanted.value.0))
+            .at(wanted.span.clone())
+            .label(format!("allowed: {}", crate::base::suggest::one_of(names())));
+        if let Some(near) = nearest(typed, names()) {
+            problem = problem.fix(format!("\"{near}\""));
+        } else {
+            problem = problem.help("any other service works with `image`");
+        }
+        problems.push(problem);
+    }
+    found
+}
+
+fn image(name: &At<ServiceName>, keys: &At<ServiceKeys>, problems: &mut Problems) -> Option<Image> {
+    match (&keys.value.image, &keys.value.build) {
+        (Some(image), Some(_)) => {
+            problems.push(
+                Problem::error("`image` and `build` exclude each other")
+                    .at(image.span.clone())
+                    .help("keep one of them"),
+            );
+            None
+        }
+        (Some(image), None) => {
+            let text = &image.value.0;
+            let sane = !text.is_empty() && !text.starts_with('-') && text.bytes().all(|b| b.is_ascii_graphic());
+            if !sane {
+                problems.push(Problem::error(format!("`{text}` is not an image reference")).at(image.span.clone()));
+                return None;
+            }
+            Some(Image::Pull(if text.contains('@') || text.rsplit('/').next().is_some_and(|last| last.contains(':')) {
+                text.clone()
+            } else {
+                format!("{text}:latest")
+            }))
+        }
+        (None, Some(build)) => Some(Image::Build(lower_build(&name.value, &build.value))),
+        (None, None) => {
+            // A preset that was misspelt has been reported already.
+            if keys.value.preset.is_none() && keys.value.like.is_none() {
+                problems.push(
+                    Problem::error(format!("`{}` has nothing to run", name.value))
+                        .at(name.span.clone())
+                        .help("give it `image`, `build`, `preset` or `like`")
+                        .fix("build = \".\""),
+                );
+            }
+            None
+        }
+    }
+}
+
+fn lower_build(name: &ServiceName, key: &BuildKey) -> Build {
+    let mut build = Build {
+        name: name.clone(),
+        context: ".".to_owned(),
+        dockerfile: "Dockerfile".to_owned(),
+        target: None,
+        args: BTreeMap::new(),
+    };
+    match key {
+        BuildKey::Folder(folder) => build.context.clone_from(&folder.0),
+        BuildKey::Keys(keys) => {
+            if let Some(context) = &keys.context {
+                build.context.clone_from(&context.value.0);
+            }
+            if let Some(dockerfile) = &keys.dockerfile {
+                build.dockerfile.clone_from(&dockerfile.value.0);
+            }
+            build.target = keys.target.as_ref().map(|t| t.value.0.clone());
+            for (key, value) in keys.args.iter().flat_map(|m| &m.value.0) {
+                build.args.insert(key.value.0.clone(), value.value.0.clone());
+            }
+        }
+    }
+    build
+}
+
+/// What the user wrote, over what the preset knows.
+fn own_keys(service: &mut Service, keys: &At<ServiceKeys>, input: &Input<'_>, problems: &mut Problems) {
+    let k = &keys.value;
+    let preset = service.preset.is_some();
+    if let Some(command) = &k.command {
+        service.command = Some(command.value.0.clone());
+    }
+    if let Some(entrypoint) = &k.entrypoint {
+        service.entrypoint = Some(entrypoint.value.0.clone());
+    }
+    if let Some(user) = &k.user {
+        service.user = Some(user.value.0.clone());
+        service.uid = user.value.0.split(':').next().and_then(|u| u.parse().ok());
+    }
+    if let Some(port) = &k.port {
+        service.port = u16::try_from(port.value.0).ok();
+    }
+    if let Some(replicas) = &k.replicas {
+        service.replicas = replicas.value.get();
+        if preset && service.replicas > 1 {
+            problems.push(
+                Problem::error(format!("preset `{}` runs as one container", service.name))
+                    .at(replicas.span.clone())
+                    .help("several on one volume would destroy its data"),
+            );
+        }
+    }
+    for needed in k.depends_on.iter().flat_map(|list| &list.value) {
+        service.depends_on.insert(needed.value.clone());
+    }
+    if let Some(job) = &k.pre_deploy {
+        service.pre_deploy = Some(job.value.0.clone());
+    }
+    for text in k.volumes.iter().flat_map(|list| &list.value) {
+        service.volumes.extend(volume(&text.value.0, &text.span, problems));
+    }
+    for target in k.tmpfs.iter().flat_map(|list| &list.value) {
+        if absolute(&target.value.0) {
+            service.tmpfs.insert(target.value.0.clone(), String::new());
+        } else {
+            problems.push(Problem::error("a folder in memory needs an absolute path").at(target.span.clone()));
+        }
+    }
+    service.tmpfs.entry("/tmp".to_owned()).or_default();
+    service.pids = k.pids.as_ref().map_or(service.pids, |p| Int::get(p.value));
+    service.read_only = k.read_only.as_ref().map_or(service.read_only, |r| r.value);
+    service.egress = k.egress.as_ref().map_or(service.egress, |e| e.value);
+    service.restart = k.restart.as_ref().map_or(service.restart, |r| r.value.0);
+    service.stop_grace_period = k.stop_grace_period.as_ref().map_or(service.stop_grace_period, |s| s.value);
+    service.drain = k.drain.as_ref().map_or(service.drain, |s| s.value);
+    service.metrics = k.metrics.as_ref().map(|m| m.value.0.clone()).or(service.metrics.take());
+    service.cap_add.extend(k.cap_add.iter().flat_map(|list| &list.value).map(|c| c.value.0.to_owned()));
+    if let Some(signal) = &k.stop_signal {
+        let sane = signal
+            .value
+            .0
+            .strip_prefix("SIG")
+            .is_some_and(|s| s.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()));
+        if sane {
+            service.stop_signal = Some(signal.value.0.clone());
+        } else {
+            problems.push(Problem::error("not a signal").at(signal.span.clone()).fix("\"SIGTERM\""));
+        }
+    }
+    health(service, keys, input, problems);
+    if !preset {
+        for key in [
+            k.database.as_ref().map(|d| &d.span),
+            k.username.as_ref().map(|u| &u.span),
+            k.settings.as_ref().map(|s| &s.span),
+        ]
+        .into_iter()
+        .flatten()
+        {
+            problems.push(Problem::error("this key belongs to a preset, and this service has none").at(key.clone()));
+        }
+    }
+    if service.metrics.is_some() && service.port.is_none() {
+        let span = k.metrics.as_ref().map_or(0..0, |m| m.span.clone());
+        problems.push(Problem::error("`metrics` needs a `port`").at(span).fix("port = 8000"));
+    }
+}
+
+fn health(service: &mut Service, keys: &At<ServiceKeys>, input: &Input<'_>, problems: &mut Problems) {
+    let defaults = |ask, line| Health {
+        ask,
+        interval: Span::seconds(10),
+        timeout: Span::seconds(5),
+        retries: 3,
+        start_period: Span::seconds(60),
+        line,
+    };
+    let Some(key) = &keys.value.healthcheck else {
+        if service.health.is_none() && service.port.is_some() {
+            service.health = Some(defaults(Ask::Tcp, service.line));
+        }
+        return;
+    };
+    let line = input.line(&key.span);
+    let health = match &key.value {
+        HealthKey::Path(path) => Some(defaults(Ask::Http(path.0.clone()), line)),
+        HealthKey::Keys(table) => asked(table, service, &key.span, problems).map(|ask| Health {
+            ask,
+            interval: table.interval.as_ref().map_or(Span::seconds(10), |v| v.value),
+            timeout: table.timeout.as_ref().map_or(Span::seconds(5), |v| v.value),
+            retries: table.retries.as_ref().map_or(3, |v| Int::get(v.value)),
+            start_period: table.start_period.as_ref().map_or(Span::seconds(60), |v| v.value),
+            line,
+        }),
+    };
+    if let Some(health) = health {
+        if matches!(health.ask, Ask::Http(_) | Ask::Tcp) && service.port.is_none() {
+            problems.push(Problem::error("this health check needs a `port`").at(key.span.clone()).fix("port = 8000"));
+        }
+        service.health = Some(health);
+    }
+}
+
+fn asked(table: &HealthKeys, service: &Service, span: &Range<usize>, problems: &mut Problems) -> Option<Ask> {
+    let tcp = table.tcp.as_ref().is_some_and(|t| t.value);
+    match (&table.path, &table.command, tcp) {
+        (Some(path), None, false) => Some(Ask::Http(path.value.0.clone())),
+        (None, Some(command), false) => Some(Ask::Command(command.value.0.clone())),
+        (None, None, true) => Some(Ask::Tcp),
+        (None, None, false) if service.health.is_some() => service.health.as_ref().map(|h| h.ask.clone()),
+        (None, None, false) if service.port.is_some() => Some(Ask::Tcp),
+        _ => {
+            problems.push(
+                Problem::error("a health check asks one question: give one of `path`, `command` and `tcp`")
+                    .at(span.clone()),
+            );
+            None
+        }
+    }
+}
+
+fn absolute(path: &str) -> bool {
+    path.starts_with('/') && path.len() > 1 && !path.contains("..") && !path.contains([',', ':', '\0', '\n'])
+}
+
+fn volume(text: &str, span: &Range<usize>, problems: &mut Problems) -> Option<VolumeMount> {
+    let (name, rest) = text.split_once(':').unwrap_or((text, ""));
+    let (target, mode) = rest.split_once(':').unwrap_or((rest, "rw"));
+    if name.starts_with(['/', '.', '~']) {
+        problems.push(
+            Problem::error("a folder of the host cannot be mounted")
+                .at(span.clone())
+                .label("it would not be there on a remote engine")
+                .help("use a named volume, or put the files into the image"),
+        );
+        return None;
+    }
+    if VolumeName::parse(name).is_none() || !absolute(target) || !["rw", "ro"].contains(&mode) {
+        problems.push(
+            Problem::error(format!("`{text}` is not a volume"))
+                .at(span.clone())
+                .label("allowed: `name:/path` or `name:/path:ro`")
+                .fix("\"uploads:/app/uploads\""),
+        );
+        return None;
+    }
+    Some(VolumeMount { volume: name.to_owned(), target: target.to_owned(), read_only: mode == "ro", shared: true })
+}

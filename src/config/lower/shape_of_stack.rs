@@ -1,0 +1,86 @@
+//! Checks that need the whole stack: dependencies, secrets nobody uses.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::base::name::{SecretName, ServiceName};
+use crate::base::problem::{Problem, Problems};
+use crate::base::suggest::nearest;
+use crate::config::keys::File;
+use crate::model::proxy::Proxy;
+use crate::model::service::Service;
+
+pub(super) fn check(
+    file: &File,
+    services: &BTreeMap<ServiceName, Service>,
+    proxy: Option<&Proxy>,
+    used: &BTreeSet<SecretName>,
+    problems: &mut Problems,
+) {
+    let entries = || file.services.iter().flat_map(|m| &m.value.0);
+    let known: BTreeSet<&ServiceName> = entries().map(|(n, _)| &n.value).collect();
+    for (name, keys) in entries() {
+        for needed in keys.value.depends_on.iter().flat_map(|list| &list.value) {
+            if needed.value == name.value {
+                problems.push(Problem::error("a service cannot depend on itself").at(needed.span.clone()));
+            } else if !known.contains(&needed.value) {
+                let mut problem = Problem::error(format!("`{}` is not a service of this stack", needed.value))
+                    .at(needed.span.clone());
+                if let Some(near) = nearest(needed.value.as_str(), known.iter().map(|n| n.as_str())) {
+                    problem = problem.fix(format!("\"{near}\""));
+                }
+                problems.push(problem);
+            }
+        }
+    }
+    if let Some(cycle) = cycle(services) {
+        let names: Vec<&str> = cycle.iter().map(|n| n.as_str()).collect();
+        let span = entries()
+            .find(|(n, _)| Some(&&n.value) == cycle.first())
+            .map_or(0..0, |(n, keys)| keys.value.depends_on.as_ref().map_or(n.span.clone(), |d| d.span.clone()));
+        problems.push(
+            Problem::error(format!("services wait for each other: {}", names.join(" → ")))
+                .at(span)
+                .help("take one of these out of `depends_on`"),
+        );
+    }
+    for (name, _) in file.secrets.iter().flat_map(|m| &m.value.0) {
+        if !used.contains(&name.value) {
+            problems.push(
+                Problem::warning(format!("no service uses the secret `{}`", name.value))
+                    .at(name.span.clone())
+                    .help(format!("refer to it in an environment: `${{secrets.{}.file}}`", name.value)),
+            );
+        }
+    }
+    // Addresses of a network come in two banks of 94: a release needs both generations beside each other.
+    let containers: u32 = services.values().map(|s| s.replicas).sum::<u32>() + u32::from(proxy.is_some());
+    if containers > 90 {
+        problems.push(Problem::error(format!("{containers} containers do not fit one stack; at most 90 do")));
+    }
+}
+
+/// One cycle of dependencies, its first name repeated at the end.
+fn cycle(services: &BTreeMap<ServiceName, Service>) -> Option<Vec<&ServiceName>> {
+    fn walk<'a>(
+        name: &'a ServiceName,
+        services: &'a BTreeMap<ServiceName, Service>,
+        path: &mut Vec<&'a ServiceName>,
+        done: &mut BTreeSet<&'a ServiceName>,
+    ) -> Option<Vec<&'a ServiceName>> {
+        if let Some(at) = path.iter().position(|n| *n == name) {
+            let mut found = path[at..].to_vec();
+            found.push(name);
+            return Some(found);
+        }
+        if !done.insert(name) {
+            return None;
+        }
+        path.push(name);
+        let needs = services.get(name).map(|s| &s.depends_on);
+        let found = needs.into_iter().flatten().find_map(|n| walk(n, services, path, done));
+        path.pop();
+        found
+    }
+    let mut done = BTreeSet::new();
+    services.keys().find_map(|name| walk(name, services, &mut Vec::new(), &mut done))
+}

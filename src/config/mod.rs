@@ -1,0 +1,140 @@
+//! L2: from the text of stack.toml to a [`Stack`], or to every problem it has. Pure: the
+//! file, `.env` and the environment come in as text.
+
+pub mod decode;
+pub mod interpolate;
+pub mod keys;
+mod lower;
+pub mod preset;
+pub mod shape;
+pub mod tree;
+pub mod values;
+
+use crate::base::name::ProjectName;
+use crate::base::problem::{Problem, Problems};
+use crate::base::suggest::nearest;
+use crate::model::stack::Stack;
+
+use decode::Decode as _;
+use interpolate::Variables;
+use tree::{Node, Value};
+
+/// What a file says, and what is wrong with it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The stack; only there if no problem is an error.
+    pub stack: Option<Stack>,
+    /// Errors and warnings.
+    pub problems: Problems,
+}
+
+/// Reads a file's text for a stage (the default one: `None`).
+pub fn load(text: &str, stage: Option<&str>, variables: &Variables) -> Loaded {
+    let mut problems = Problems::default();
+    let mut root = tree::parse(text, &mut problems);
+    // A tree with holes in it would only be misunderstood: syntax first.
+    if problems.has_errors() {
+        return Loaded { stack: None, problems };
+    }
+    let stages = take_stages(&mut root, &mut problems);
+    let mut stack =
+        build(text, root.clone(), stages.iter().find(|s| Some(s.0.as_str()) == stage), stage, variables, &mut problems);
+    if let Some(asked) = stage.filter(|asked| !stages.iter().any(|s| s.0 == *asked)) {
+        let mut problem = Problem::error(format!("there is no stage `{asked}`"));
+        let names: Vec<&str> = stages.iter().map(|s| s.0.as_str()).collect();
+        problem = match nearest(asked, names.iter().copied()) {
+            Some(near) => problem.help(format!("did you mean `--stage {near}`?")),
+            None if names.is_empty() => problem.help(format!("add a table `[stages.{asked}]`")),
+            None => problem.help(format!("stages of this file: {}", names.join(", "))),
+        };
+        problems.push(problem);
+    }
+    // Stages nobody asked for are checked too: a file is right for all of them or wrong.
+    for other in stages.iter().filter(|s| Some(s.0.as_str()) != stage) {
+        let mut found = Problems::default();
+        build(text, root.clone(), Some(other), Some(&other.0), &all_set(&root, &other.1, variables), &mut found);
+        for problem in found.sorted().into_iter().filter(|p| p.severity == crate::base::problem::Severity::Error) {
+            problems.push(problem);
+        }
+    }
+    if problems.has_errors() {
+        stack = None;
+    }
+    Loaded { stack, problems }
+}
+
+type Stage = (String, Node);
+
+fn build(
+    text: &str,
+    mut root: Node,
+    overlay: Option<&Stage>,
+    stage: Option<&str>,
+    variables: &Variables,
+    problems: &mut Problems,
+) -> Option<Stack> {
+    if let Some((_, overlay)) = overlay {
+        root.overlay(overlay.clone());
+    }
+    lower::apply_like(&mut root, problems);
+    interpolate::interpolate(&mut root, variables, problems);
+    let file = keys::File::decode(&root, problems)?;
+    lower::lower(&file, &lower::Input { text, stage }, problems)
+}
+
+/// The overlays, taken out of the tree: everything in `[stages.NAME]` has the shape of the file itself.
+fn take_stages(root: &mut Node, problems: &mut Problems) -> Vec<Stage> {
+    let Some(entry) = root.take("stages") else { return Vec::new() };
+    let Value::Table(stages) = entry.node.value else {
+        problems.push(
+            Problem::error("`stages` is a table of tables").at(entry.node.span).fix("[stages.staging]\nhost = \"…\""),
+        );
+        return Vec::new();
+    };
+    let mut out = Vec::new();
+    for mut stage in stages {
+        if ProjectName::parse(&stage.key).is_none() {
+            problems.push(
+                Problem::error(format!("`{}` cannot be the name of a stage", stage.key))
+                    .at(stage.key_span.clone())
+                    .label(format!("allowed: {}", ProjectName::RULE)),
+            );
+        }
+        if let Some(name) = stage.node.take("name") {
+            problems.push(
+                Problem::error("a stage cannot rename the stack")
+                    .at(name.key_span)
+                    .help("its project is called `<name>-<stage>` by itself"),
+            );
+        }
+        if let Value::Table(_) = stage.node.value {
+            out.push((stage.key, stage.node));
+        } else {
+            problems.push(Problem::error("a stage is a table").at(stage.node.span));
+        }
+    }
+    out
+}
+
+/// For stages nobody asked for: variables that are not set are no problem today.
+fn all_set(root: &Node, overlay: &Node, variables: &Variables) -> Variables {
+    fn collect(node: &Node, out: &mut Variables) {
+        match &node.value {
+            Value::Text(parts) => {
+                for part in parts {
+                    if let tree::Part::Reference(name) = part {
+                        let name = name.split(":-").next().unwrap_or(name);
+                        out.entry(name.to_owned()).or_insert_with(|| "x".to_owned());
+                    }
+                }
+            }
+            Value::List(items) => items.iter().for_each(|n| collect(n, out)),
+            Value::Table(entries) => entries.iter().for_each(|e| collect(&e.node, out)),
+            _ => {}
+        }
+    }
+    let mut out = variables.clone();
+    collect(root, &mut out);
+    collect(overlay, &mut out);
+    out
+}

@@ -1,0 +1,279 @@
+//! A plan: single effects in an order, each with its cause. What `plan` prints, `up` does and tests compare.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::base::name::{ProjectName, ServiceName};
+use crate::base::units::Span;
+use crate::model::artifact::Artifact;
+use crate::model::container::{ContainerSpec, NetworkSpec, VolumeSpec};
+use crate::model::service::{Build, Health};
+
+/// All steps from what the engine has to what the file says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Plan {
+    /// Project.
+    pub project: ProjectName,
+    /// Number of the release it makes.
+    pub release: u32,
+    /// Steps; each comes after all it needs.
+    pub steps: Vec<Step>,
+    /// What the reader should know besides the steps.
+    pub notes: Vec<String>,
+}
+
+/// One effect.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Step {
+    /// What is done.
+    pub action: Action,
+    /// Why, in words.
+    pub cause: String,
+    /// Indexes of the steps it waits for; all smaller than its own.
+    pub after: Vec<usize>,
+    /// What users notice, in words; `None` for nothing.
+    pub interrupts: Option<String>,
+    /// It removes something that cannot be made again.
+    pub destroys: bool,
+}
+
+/// An effect on the engine. Containers go by name: names are unique and survive a restart of the client.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "do")]
+pub enum Action {
+    /// The volume that keeps releases and generated secrets, and its carrier.
+    CreateState {
+        /// Stage that is recorded there.
+        stage: String,
+    },
+    /// Files of the state volume: new secrets, marks.
+    WriteState {
+        /// What is written, in words.
+        what: String,
+        /// The files.
+        files: Vec<Artifact>,
+    },
+    /// Pulls an image.
+    Pull {
+        /// Reference.
+        image: String,
+    },
+    /// Builds an image.
+    Build {
+        /// Reference it gets.
+        image: String,
+        /// How.
+        build: Build,
+        /// Hash of its context.
+        context: String,
+    },
+    /// Makes a network.
+    CreateNetwork {
+        /// The network.
+        network: NetworkSpec,
+    },
+    /// Makes a volume for data.
+    CreateVolume {
+        /// The volume.
+        volume: VolumeSpec,
+    },
+    /// Makes a files volume and writes files into it.
+    WriteFiles {
+        /// The volume.
+        volume: VolumeSpec,
+        /// Service that reads them.
+        service: ServiceName,
+        /// Files, paths below the volume's root.
+        files: Vec<Artifact>,
+        /// Links, path to target, made after the files.
+        links: BTreeMap<String, String>,
+    },
+    /// Makes a container without starting it.
+    Create {
+        /// The container.
+        container: Box<ContainerSpec>,
+        /// Its service.
+        service: ServiceName,
+    },
+    /// Starts a container.
+    Start {
+        /// Name.
+        container: String,
+    },
+    /// Waits until a container is ready, or only until it has stayed up for a moment if there is nothing to ask.
+    WaitReady {
+        /// Name.
+        container: String,
+        /// Its service.
+        service: ServiceName,
+        /// What to ask.
+        health: Option<Health>,
+        /// Where: address and port.
+        address: Option<std::net::SocketAddrV4>,
+    },
+    /// Asks a candidate through the front door's private listener: the real proxy, before there is traffic.
+    Gate {
+        /// Name.
+        container: String,
+        /// Its service.
+        service: ServiceName,
+        /// The candidate: address and port.
+        candidate: std::net::SocketAddrV4,
+        /// The private listener.
+        listener: std::net::SocketAddrV4,
+        /// Path to ask.
+        path: String,
+    },
+    /// Runs a container to its end; it must exit 0. Removed afterwards.
+    RunJob {
+        /// The container.
+        container: Box<ContainerSpec>,
+        /// Its service.
+        service: ServiceName,
+    },
+    /// Asks the running front door whether it would accept a configuration.
+    TestProxy {
+        /// Name of the proxy's container.
+        container: String,
+        /// Path of the configuration inside.
+        config: String,
+    },
+    /// Points a link of a files volume somewhere else.
+    Switch {
+        /// The volume.
+        volume: String,
+        /// Service that reads it.
+        service: ServiceName,
+        /// Link to target.
+        links: BTreeMap<String, String>,
+    },
+    /// Makes a program read its files again.
+    Reload {
+        /// Name of the container.
+        container: String,
+        /// Its service.
+        service: ServiceName,
+    },
+    /// Waits for requests under way to end.
+    Drain {
+        /// How long.
+        time: Span,
+        /// Whose.
+        service: ServiceName,
+    },
+    /// Asks a container to stop and waits until it has.
+    Stop {
+        /// Name.
+        container: String,
+        /// Time it gets.
+        grace: Span,
+    },
+    /// Removes a container. Its volumes stay.
+    Remove {
+        /// Name.
+        container: String,
+    },
+    /// Gives a container its final name.
+    Rename {
+        /// Name.
+        container: String,
+        /// Final name.
+        to: String,
+    },
+    /// Removes a network.
+    RemoveNetwork {
+        /// Name.
+        network: String,
+    },
+    /// Removes a volume.
+    RemoveVolume {
+        /// Name.
+        volume: String,
+    },
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Steps that users notice or that destroy something: asked about before they are done.
+    pub fn needs_consent(&self) -> bool {
+        self.steps.iter().any(|s| s.destroys || s.interrupts.is_some())
+    }
+}
+
+impl fmt::Display for Plan {
+    /// The golden text: one line a step, with the numbers it waits for.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, step) in self.steps.iter().enumerate() {
+            write!(f, "#{index} {}", step.action)?;
+            if !step.after.is_empty() {
+                let after: Vec<String> = step.after.iter().map(|n| format!("#{n}")).collect();
+                write!(f, " after {}", after.join(" "))?;
+            }
+            write!(f, ": {}", step.cause)?;
+            if let Some(what) = &step.interrupts {
+                write!(f, " [interrupts: {what}]")?;
+            }
+            writeln!(f, "{}", if step.destroys { " [destroys]" } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+impl Action {
+    /// `+` made, `~` changed, `-` taken away, `·` neither.
+    pub fn sign(&self) -> char {
+        match self {
+            Self::CreateState { .. }
+            | Self::CreateNetwork { .. }
+            | Self::CreateVolume { .. }
+            | Self::Create { .. }
+            | Self::Pull { .. }
+            | Self::Build { .. } => '+',
+            Self::WriteFiles { .. }
+            | Self::WriteState { .. }
+            | Self::Switch { .. }
+            | Self::Reload { .. }
+            | Self::Rename { .. }
+            | Self::Start { .. }
+            | Self::RunJob { .. } => '~',
+            Self::Remove { .. } | Self::RemoveNetwork { .. } | Self::RemoveVolume { .. } | Self::Stop { .. } => '-',
+            Self::WaitReady { .. } | Self::Gate { .. } | Self::TestProxy { .. } | Self::Drain { .. } => '·',
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CreateState { .. } => f.write_str("create state volume"),
+            Self::WriteState { what, .. } => write!(f, "record {what}"),
+            Self::Pull { image } => write!(f, "pull {image}"),
+            Self::Build { image, .. } => write!(f, "build {image}"),
+            Self::CreateNetwork { network } => {
+                write!(f, "create network {} ({})", network.name, network.subnet.cidr())
+            }
+            Self::CreateVolume { volume } => write!(f, "create volume {}", volume.name),
+            Self::WriteFiles { volume, files, .. } => write!(f, "write {} files to {}", files.len(), volume.name),
+            Self::Create { container, .. } => write!(f, "create {}", container.name),
+            Self::Start { container } => write!(f, "start {container}"),
+            Self::WaitReady { container, .. } => write!(f, "wait until {container} is ready"),
+            Self::Gate { container, path, .. } => write!(f, "ask {container} for {path} through the front door"),
+            Self::RunJob { container, .. } => write!(f, "run {}", container.name),
+            Self::TestProxy { .. } => f.write_str("test the new configuration of the front door"),
+            Self::Switch { service, .. } => write!(f, "switch files of {service}"),
+            Self::Reload { container, .. } => write!(f, "reload {container}"),
+            Self::Drain { time, service } => write!(f, "let requests to {service} end ({time})"),
+            Self::Stop { container, .. } => write!(f, "stop {container}"),
+            Self::Remove { container } => write!(f, "remove {container}"),
+            Self::Rename { container, to } => write!(f, "rename {container} to {to}"),
+            Self::RemoveNetwork { network } => write!(f, "remove network {network}"),
+            Self::RemoveVolume { volume } => write!(f, "remove volume {volume}"),
+        }
+    }
+}
