@@ -1,3 +1,64 @@
 //! L2: from the desired stack and what the engine has to a plan. Pure: no clock, no engine, no questions.
+//!
+//! In two halves, because the front door's files name addresses: [`place()`] gives every container a name and an
+//! address, the files are rendered from that, and [`reconcile()`] compares everything with what is there.
 
+mod address;
+pub mod down;
+pub mod image;
+mod network;
+pub mod place;
+pub mod reconcile;
+mod spec;
 pub mod step;
+
+use std::collections::BTreeMap;
+
+use crate::base::name::ServiceName;
+use crate::model::observed::Observed;
+use crate::model::secrets::SecretValues;
+use crate::model::stack::Stack;
+
+pub use place::{Placed, Placement, Replica, place};
+pub use reconcile::{Files, reconcile};
+pub use step::{Action, Plan, Step};
+
+/// Everything a plan is made from.
+#[derive(Clone, Copy)]
+pub struct Inputs<'a> {
+    /// What should be.
+    pub stack: &'a Stack,
+    /// What is.
+    pub observed: &'a Observed,
+    /// Values of all secrets that have one, derived ones too.
+    pub values: &'a SecretValues,
+    /// Key of fingerprints.
+    pub key: &'a [u8],
+    /// Hash of each build context, by the service that declares it.
+    pub contexts: &'a BTreeMap<ServiceName, String>,
+    /// Registry that stands in for Docker Hub.
+    pub mirror: Option<&'a str>,
+    /// Folder and file the stack was read from, for Compose's labels.
+    pub origin: (&'a str, &'a str),
+}
+
+/// Why no plan can be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The pool has no free /24 left.
+    #[error("no free /24 is left in {pool} for network {network}; choose another `pool`")]
+    PoolExhausted {
+        /// The pool.
+        pool: String,
+        /// The network that got none.
+        network: String,
+    },
+    /// A network has no free address left.
+    #[error("network {network} has no free address left for {container}")]
+    NetworkFull {
+        /// The network.
+        network: String,
+        /// The container that got none.
+        container: String,
+    },
+}

@@ -43,11 +43,6 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "do")]
 pub enum Action {
-    /// The volume that keeps releases and generated secrets, and its carrier.
-    CreateState {
-        /// Stage that is recorded there.
-        stage: String,
-    },
     /// Files of the state volume: new secrets, marks.
     WriteState {
         /// What is written, in words.
@@ -229,8 +224,7 @@ impl Action {
     /// `+` made, `~` changed, `-` taken away, `·` neither.
     pub fn sign(&self) -> char {
         match self {
-            Self::CreateState { .. }
-            | Self::CreateNetwork { .. }
+            Self::CreateNetwork { .. }
             | Self::CreateVolume { .. }
             | Self::Create { .. }
             | Self::Pull { .. }
@@ -251,7 +245,6 @@ impl Action {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CreateState { .. } => f.write_str("create state volume"),
             Self::WriteState { what, .. } => write!(f, "record {what}"),
             Self::Pull { image } => write!(f, "pull {image}"),
             Self::Build { image, .. } => write!(f, "build {image}"),

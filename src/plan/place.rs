@@ -1,0 +1,216 @@
+//! Every container gets its configuration, its number, its name and its addresses; those that run already and are
+//! right keep them.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use crate::base::name::ServiceName;
+use crate::base::units::Span;
+use crate::model::artifact::{Artifact, files_hash};
+use crate::model::container::{ContainerSpec, NetworkSpec, label};
+use crate::model::observed::ObservedContainer;
+
+use super::network::{self, PROXY};
+use super::{Inputs, PlanError, address, spec};
+
+/// Where everything goes.
+#[derive(Debug, Clone)]
+pub struct Placement {
+    /// All networks of the stack.
+    pub networks: Vec<NetworkSpec>,
+    /// Services in start order.
+    pub services: Vec<Placed>,
+    /// The front door.
+    pub proxy: Option<Placed>,
+}
+
+/// A service's containers.
+#[derive(Debug, Clone)]
+pub struct Placed {
+    /// The service; `proxy` for the front door.
+    pub service: ServiceName,
+    /// Its configuration, without what differs between replicas.
+    pub spec: ContainerSpec,
+    /// Hash of that.
+    pub hash: String,
+    /// Files volume that changes its name with its content, and what is in it.
+    pub fixed_files: Option<(String, Vec<Artifact>)>,
+    /// It reads files that change under it.
+    pub reloads: bool,
+    /// New containers may run beside old ones.
+    pub start_first: bool,
+    /// Time old ones stay after traffic has left them.
+    pub drain: Span,
+    /// Containers to have.
+    pub replicas: Vec<Replica>,
+    /// Names of containers to take away once the others serve.
+    pub retired: Vec<String>,
+    /// Names of containers that are in the way: left half-made by a run that was killed.
+    pub broken: Vec<String>,
+}
+
+/// One container to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replica {
+    /// From 1.
+    pub number: u32,
+    /// Its name in the end.
+    pub name: String,
+    /// The container that is there already with the right configuration: its present name, and whether it runs.
+    pub existing: Option<(String, bool)>,
+    /// Fixed address on each network.
+    pub addresses: BTreeMap<String, Ipv4Addr>,
+    /// Bank of its addresses.
+    pub bank: u8,
+    /// Name to create it under, if it has to be created.
+    pub create_as: String,
+}
+
+impl Placed {
+    /// Where a replica answers: its first network (the default one, if it is there) and a port.
+    pub fn socket(&self, replica: &Replica, port: u16) -> Option<SocketAddrV4> {
+        let first = self.spec.networks.first()?;
+        replica.addresses.get(&first.network).map(|a| SocketAddrV4::new(*a, port))
+    }
+
+    /// Where the front door reaches a replica: on a network both are on.
+    pub fn socket_for(&self, visitor: &Placed, replica: &Replica, port: u16) -> Option<SocketAddrV4> {
+        let shared =
+            self.spec.networks.iter().find(|n| visitor.spec.networks.iter().any(|v| v.network == n.network))?;
+        replica.addresses.get(&shared.network).map(|a| SocketAddrV4::new(*a, port))
+    }
+}
+
+/// Places the whole stack.
+pub fn place(inputs: &Inputs<'_>) -> Result<Placement, PlanError> {
+    let networks = network::specs(inputs)?;
+    let mut allocator = address::Allocator::new(inputs.observed);
+    let mut services = Vec::new();
+    for service in inputs.stack.start_order() {
+        let files = spec::fixed_files(service, inputs);
+        let fixed_files = (!files.is_empty()).then(|| {
+            let hash = files_hash(inputs.key, &files);
+            let key = format!("{}-files-{}", service.name, hash.get(..8).unwrap_or_default());
+            (inputs.stack.volume_name(&key), files)
+        });
+        let container = spec::of_service(service, fixed_files.as_ref().map(|f| f.0.as_str()), inputs);
+        services.push(placed(
+            Shape {
+                service: service.name.clone(),
+                spec: container,
+                fixed_files,
+                reloads: spec::reloads(service),
+                start_first: service.start_first(),
+                drain: service.drain,
+                replicas: service.replicas,
+            },
+            &networks,
+            &mut allocator,
+            inputs,
+        )?);
+    }
+    let proxy = match (&inputs.stack.proxy, ServiceName::parse(PROXY)) {
+        (Some(proxy), Some(service)) => {
+            let shape = Shape {
+                service,
+                spec: spec::of_proxy(proxy, inputs),
+                fixed_files: None,
+                reloads: true,
+                // It holds the published ports: two cannot.
+                start_first: false,
+                drain: Span::seconds(0),
+                replicas: 1,
+            };
+            Some(placed(shape, &networks, &mut allocator, inputs)?)
+        }
+        _ => None,
+    };
+    Ok(Placement { networks, services, proxy })
+}
+
+struct Shape {
+    service: ServiceName,
+    spec: ContainerSpec,
+    fixed_files: Option<(String, Vec<Artifact>)>,
+    reloads: bool,
+    start_first: bool,
+    drain: Span,
+    replicas: u32,
+}
+
+fn placed(
+    shape: Shape,
+    networks: &[NetworkSpec],
+    allocator: &mut address::Allocator,
+    inputs: &Inputs<'_>,
+) -> Result<Placed, PlanError> {
+    let hash = shape.spec.config_hash(inputs.key);
+    let there: Vec<&ObservedContainer> = inputs
+        .observed
+        .containers
+        .iter()
+        .filter(|c| c.service() == shape.service.as_str() && c.label(label::ROLE) == "service")
+        .collect();
+    let bank = address::next_bank(inputs.observed, shape.service.as_str());
+    let right = |c: &ObservedContainer| {
+        c.label(label::CONFIG) == hash && whole(c, &shape.spec) && image_is(c, &shape.spec, inputs)
+    };
+
+    let mut replicas = Vec::new();
+    let mut kept: Vec<&str> = Vec::new();
+    for number in 1..=shape.replicas {
+        let name = inputs.stack.container_name(shape.service.as_str(), number);
+        let mut candidates: Vec<&&ObservedContainer> =
+            there.iter().filter(|c| c.number() == number && right(c)).collect();
+        // The one that already has its name is the one that serves.
+        candidates.sort_by_key(|c| (c.name != name, !c.running(), c.id.clone()));
+        // One that never got its name must at least run: else nobody knows how far its making got.
+        let existing = candidates.into_iter().find(|c| c.name == name || c.running());
+        let create_as = if there.iter().any(|c| c.name == name) {
+            format!("{name}.{}", hash.get(..8).unwrap_or_default())
+        } else {
+            name.clone()
+        };
+        let (existing, addresses, bank) = if let Some(c) = existing {
+            kept.push(&c.name);
+            let bank = u8::from(c.label(label::BANK) == "1");
+            (Some((c.name.clone(), c.running())), c.addresses(), bank)
+        } else {
+            let mut addresses = BTreeMap::new();
+            for attachment in &shape.spec.networks {
+                if let Some(network) = networks.iter().find(|n| n.name == attachment.network) {
+                    addresses.insert(network.name.clone(), allocator.take(network, bank, &name)?);
+                }
+            }
+            (None, addresses, bank)
+        };
+        replicas.push(Replica { number, name, existing, addresses, bank, create_as });
+    }
+
+    let others = || there.iter().filter(|c| !kept.contains(&c.name.as_str()));
+    let in_the_way = |c: &ObservedContainer| {
+        replicas.iter().any(|r| r.existing.is_none() && r.create_as == c.name) || (!c.running() && c.name.contains('.'))
+    };
+    Ok(Placed {
+        broken: others().filter(|c| in_the_way(c)).map(|c| c.name.clone()).collect(),
+        retired: others().filter(|c| !in_the_way(c)).map(|c| c.name.clone()).collect(),
+        service: shape.service,
+        spec: shape.spec,
+        hash,
+        fixed_files: shape.fixed_files,
+        reloads: shape.reloads,
+        start_first: shape.start_first,
+        drain: shape.drain,
+        replicas,
+    })
+}
+
+/// All its networks are connected: a run that was killed between creating and connecting leaves one that is not.
+fn whole(container: &ObservedContainer, spec: &ContainerSpec) -> bool {
+    spec.networks.iter().all(|n| container.networks.contains_key(&n.network))
+}
+
+/// The tag still means the image it was made from.
+fn image_is(container: &ObservedContainer, spec: &ContainerSpec, inputs: &Inputs<'_>) -> bool {
+    inputs.observed.images.get(&spec.image).is_none_or(|image| image.id == container.image_id)
+}

@@ -1,0 +1,248 @@
+//! Compares what should be with what is, and puts the steps in order:
+//!
+//! files, images, networks → databases → `pre_deploy` → candidates beside the old → gate → one switch of the front
+//! door → drain → the old go. Everything before the switch can be undone without anybody noticing.
+
+mod labels;
+mod proxy;
+mod service;
+mod tidy;
+
+use std::collections::BTreeMap;
+
+use crate::base::name::ServiceName;
+use crate::base::units::Span;
+use crate::model::artifact::Artifact;
+use crate::model::container::{VolumeSpec, label};
+use crate::model::service::Image;
+
+use super::image;
+use super::place::{Placed, Placement};
+use super::step::{Action, Plan, Step};
+use super::{Inputs, network::PROXY};
+
+/// Rendered files of services that reload them: hash and files.
+pub type Files = BTreeMap<ServiceName, (String, Vec<Artifact>)>;
+
+/// Makes the plan.
+pub fn reconcile(inputs: &Inputs<'_>, placement: &Placement, files: &Files, new_secrets: Vec<Artifact>) -> Plan {
+    let release = inputs.observed.state.as_ref().map_or(1, crate::model::state::State::next_release);
+    let mut draft = Draft {
+        inputs,
+        placement,
+        files,
+        release,
+        steps: Vec::new(),
+        images: BTreeMap::new(),
+        networks: BTreeMap::new(),
+        secrets: None,
+        ready: BTreeMap::new(),
+        gates: Vec::new(),
+    };
+    if !new_secrets.is_empty() {
+        let what = format!("{} generated secrets", new_secrets.len());
+        draft.secrets =
+            Some(draft.add(Action::WriteState { what, files: new_secrets }, "they exist nowhere else", vec![]));
+    }
+    let broken = draft.remove_broken();
+    draft.networks();
+    // Before anything is interrupted, everything that may fail to arrive has arrived.
+    for placed in placement.services.iter().chain(&placement.proxy) {
+        if placed.replicas.iter().any(|r| r.existing.is_none()) {
+            draft.image(placed);
+        }
+    }
+    for placed in &placement.services {
+        draft.service(placed, &broken);
+    }
+    draft.front_door(&broken);
+    draft.retire();
+    draft.tidy();
+    let notes = proxy::notes(inputs, &draft.steps);
+    Plan { project: inputs.stack.project.clone(), release, steps: draft.steps, notes }
+}
+
+/// A plan in the making.
+struct Draft<'a> {
+    inputs: &'a Inputs<'a>,
+    placement: &'a Placement,
+    files: &'a Files,
+    release: u32,
+    steps: Vec<Step>,
+    /// Step that brings an image, by reference.
+    images: BTreeMap<String, usize>,
+    /// Step that makes a network, by name.
+    networks: BTreeMap<String, usize>,
+    /// Step that stores new secrets.
+    secrets: Option<usize>,
+    /// Steps after which a service is ready; empty if it is already.
+    ready: BTreeMap<ServiceName, Vec<usize>>,
+    /// Everything that must have succeeded before traffic moves or anything old goes.
+    gates: Vec<usize>,
+}
+
+impl Draft<'_> {
+    fn add(&mut self, action: Action, cause: impl Into<String>, mut after: Vec<usize>) -> usize {
+        after.sort_unstable();
+        after.dedup();
+        self.steps.push(Step { action, cause: cause.into(), after, interrupts: None, destroys: false });
+        self.steps.len() - 1
+    }
+
+    fn interrupt(&mut self, index: usize, what: String) {
+        if let Some(step) = self.steps.get_mut(index) {
+            step.interrupts = Some(what);
+        }
+    }
+
+    /// Containers that a killed run left half-made, and jobs nobody waits for any more.
+    fn remove_broken(&mut self) -> BTreeMap<ServiceName, Vec<usize>> {
+        let mut out: BTreeMap<ServiceName, Vec<usize>> = BTreeMap::new();
+        let placement = self.placement;
+        for placed in placement.services.iter().chain(&placement.proxy) {
+            for name in &placed.broken {
+                let step = self.add(
+                    Action::Remove { container: name.clone() },
+                    "left half-made by an interrupted run",
+                    vec![],
+                );
+                out.entry(placed.service.clone()).or_default().push(step);
+            }
+        }
+        for job in self.inputs.observed.containers.iter().filter(|c| c.label(label::ROLE) == "job") {
+            let step = self.add(Action::Remove { container: job.name.clone() }, "a job of an interrupted run", vec![]);
+            if let Some(service) = ServiceName::parse(job.service()) {
+                out.entry(service).or_default().push(step);
+            }
+        }
+        out
+    }
+
+    fn networks(&mut self) {
+        let placement = self.placement;
+        for network in &placement.networks {
+            if !self.inputs.observed.networks.iter().any(|n| n.name == network.name) {
+                let action = Action::CreateNetwork { network: network.clone() };
+                let step = self.add(action, "the stack has none of this name", vec![]);
+                self.networks.insert(network.name.clone(), step);
+            }
+        }
+    }
+
+    /// The step that brings a service's image, if it is not there.
+    fn image(&mut self, placed: &Placed) -> Option<usize> {
+        let reference = &placed.spec.image;
+        if self.inputs.observed.images.contains_key(reference) {
+            return None;
+        }
+        if let Some(step) = self.images.get(reference) {
+            return Some(*step);
+        }
+        let declared = self.inputs.stack.services.get(&placed.service).map(|s| &s.image);
+        let action = match declared {
+            Some(Image::Build(build)) => Action::Build {
+                image: image::reference(&self.inputs.stack.services[&placed.service], self.inputs),
+                build: build.clone(),
+                context: self.inputs.contexts.get(&build.name).cloned().unwrap_or_default(),
+            },
+            _ => Action::Pull { image: reference.clone() },
+        };
+        let cause =
+            if matches!(action, Action::Build { .. }) { "its files are new" } else { "the engine does not have it" };
+        let step = self.add(action, cause, vec![]);
+        self.images.insert(reference.clone(), step);
+        Some(step)
+    }
+
+    /// Steps that everything a container needs waits for: image, networks, volumes, files.
+    fn needs(&mut self, placed: &Placed) -> Vec<usize> {
+        let mut after: Vec<usize> = self.image(placed).into_iter().chain(self.secrets).collect();
+        after.extend(placed.spec.networks.iter().filter_map(|n| self.networks.get(&n.network)));
+        let stack = self.inputs.stack;
+        for (name, service) in stack.data_volumes() {
+            let wanted = placed.spec.mounts.iter().any(|m| m.volume == name);
+            let there = self.inputs.observed.volumes.iter().any(|v| v.name == name);
+            if !wanted || there {
+                continue;
+            }
+            let known = self
+                .steps
+                .iter()
+                .position(|s| matches!(&s.action, Action::CreateVolume { volume } if volume.name == name));
+            let step = known.unwrap_or_else(|| {
+                let key = name.strip_prefix(&format!("{}_", stack.project)).unwrap_or(&name).to_owned();
+                let volume = VolumeSpec {
+                    labels: labels::volume(stack, service.name.as_str(), "data", Some(&key)),
+                    name: name.clone(),
+                };
+                self.add(Action::CreateVolume { volume }, "for its data", vec![])
+            });
+            after.push(step);
+        }
+        if let Some((name, files)) = &placed.fixed_files {
+            let volume = VolumeSpec {
+                name: name.clone(),
+                labels: labels::volume(stack, placed.service.as_str(), "files", None),
+            };
+            let action = Action::WriteFiles {
+                volume,
+                service: placed.service.clone(),
+                files: files.clone(),
+                links: BTreeMap::new(),
+            };
+            let step =
+                self.add(action, "secrets and configuration it reads at start", self.secrets.into_iter().collect());
+            after.push(step);
+        }
+        after
+    }
+
+    /// The volume of a service that reloads its files, with `current` pointing at them: for a container that is
+    /// about to start. Returns nothing for services that do not reload.
+    fn first_files(&mut self, placed: &Placed, after: Vec<usize>) -> Option<usize> {
+        let (hash, files) = self.files.get(&placed.service).filter(|_| placed.reloads)?;
+        let links = BTreeMap::from([("current".to_owned(), format!("releases/{hash}"))]);
+        let action = Action::WriteFiles {
+            volume: self.reloaded(placed),
+            service: placed.service.clone(),
+            files: below_release(hash, files),
+            links,
+        };
+        let write = self.add(action, "configuration it starts with", after);
+        Some(write)
+    }
+
+    fn mark(&mut self, placed: &Placed, after: Vec<usize>) -> Option<usize> {
+        let (hash, _) = self.files.get(&placed.service).filter(|_| placed.reloads)?;
+        let mark = Artifact::plain(format!("applied/{}", placed.service), hash.clone());
+        let what = format!("that {} has loaded its files", placed.service);
+        Some(self.add(Action::WriteState { what, files: vec![mark] }, "the next run need not reload", after))
+    }
+
+    fn reloaded(&self, placed: &Placed) -> VolumeSpec {
+        let name = self.inputs.stack.volume_name(&super::spec::reloaded_volume(placed.service.as_str()));
+        VolumeSpec { name, labels: labels::volume(self.inputs.stack, placed.service.as_str(), "files", None) }
+    }
+
+    fn applied(&self, placed: &Placed) -> bool {
+        let state = self.inputs.observed.state.as_ref();
+        let applied = state.and_then(|s| s.applied.get(placed.service.as_str()));
+        self.files.get(&placed.service).is_none_or(|(hash, _)| applied == Some(hash))
+    }
+
+    /// Whether the front door has routes to a service.
+    fn routed(&self, service: &ServiceName) -> bool {
+        self.inputs.stack.proxy.as_ref().is_some_and(|p| p.routes.iter().any(|r| r.service == *service))
+    }
+}
+
+/// Paths below the folder of their release.
+fn below_release(hash: &str, files: &[Artifact]) -> Vec<Artifact> {
+    files.iter().map(|f| Artifact { path: format!("releases/{hash}/{}", f.path), ..f.clone() }).collect()
+}
+
+/// Time a container without a health check must stay up to count as started.
+pub const SETTLE: Span = Span(std::time::Duration::from_millis(700));
+
+/// The front door's name among the services.
+pub const FRONT_DOOR: &str = PROXY;

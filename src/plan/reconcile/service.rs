@@ -1,0 +1,178 @@
+//! Steps of one service, up to the moment its new containers are ready.
+
+use std::collections::BTreeMap;
+
+use crate::base::name::ServiceName;
+use crate::model::container::{Attachment, ContainerSpec, label};
+use crate::model::service::{Ask, Restart};
+use crate::plan::place::{Placed, Replica};
+use crate::plan::step::Action;
+
+use super::{Draft, labels};
+
+impl Draft<'_> {
+    /// Plans a service. Services come in start order, so that what it depends on has been planned.
+    pub(super) fn service(&mut self, placed: &Placed, broken: &BTreeMap<ServiceName, Vec<usize>>) {
+        let depends = self.dependencies(&placed.service);
+        let mut ready = Vec::new();
+        let missing = placed.replicas.iter().any(|r| r.existing.is_none());
+        let mut before_start = depends;
+        let mut needs = Vec::new();
+        if missing {
+            needs = self.needs(placed);
+            needs.extend(broken.get(&placed.service).into_iter().flatten());
+            let mut first = self.first_files_of_service(placed);
+            needs.append(&mut first);
+            if let Some(job) = self.pre_deploy(placed, &needs, &before_start) {
+                before_start.push(job);
+                self.gates.push(job);
+            }
+        }
+        for replica in &placed.replicas {
+            match &replica.existing {
+                Some((name, true)) if *name == replica.name => {}
+                Some((name, running)) => {
+                    let mut after = before_start.clone();
+                    if !running {
+                        let start = Action::Start { container: name.clone() };
+                        after = vec![self.add(start, "it is stopped", before_start.clone())];
+                    }
+                    ready.push(self.wait(placed, replica, name, after));
+                }
+                None => ready.push(self.create(placed, replica, &needs, &before_start)),
+            }
+        }
+        self.gates.extend(&ready);
+        self.reload_service(placed, &ready, missing);
+        self.ready.insert(placed.service.clone(), ready);
+    }
+
+    fn dependencies(&self, service: &ServiceName) -> Vec<usize> {
+        let needed = self.inputs.stack.services.get(service).map(|s| &s.depends_on);
+        needed.into_iter().flatten().filter_map(|n| self.ready.get(n)).flatten().copied().collect()
+    }
+
+    /// Why a replica is made.
+    fn cause(&self, placed: &Placed, replica: &Replica) -> String {
+        let observed = &self.inputs.observed.containers;
+        let before = observed.iter().find(|c| {
+            c.service() == placed.service.as_str() && c.number() == replica.number && c.label(label::ROLE) == "service"
+        });
+        match before {
+            None if observed.iter().any(|c| c.service() == placed.service.as_str()) => {
+                format!("replica {} of {}", replica.number, placed.replicas.len())
+            }
+            None => "new in the stack".to_owned(),
+            Some(c) if c.label(label::CONFIG) != placed.hash => "its configuration, image or files changed".to_owned(),
+            Some(_) if self.inputs.observed.images.contains_key(&placed.spec.image) => {
+                "its image moved, or it lost a network".to_owned()
+            }
+            Some(_) => "its image is gone".to_owned(),
+        }
+    }
+
+    /// Create, start and wait; for a service that owns data, stopping the old one in between.
+    fn create(&mut self, placed: &Placed, replica: &Replica, needs: &[usize], before_start: &[usize]) -> usize {
+        let mut container = placed.spec.clone();
+        container.name.clone_from(&replica.create_as);
+        container.hostname = Some(format!("{}-{}", placed.service, replica.number));
+        container.labels = labels::replica(placed, replica, self.inputs, self.release);
+        for attachment in &mut container.networks {
+            attachment.address = replica.addresses.get(&attachment.network).copied();
+        }
+        let cause = self.cause(placed, replica);
+        let action = Action::Create { container: Box::new(container), service: placed.service.clone() };
+        let create = self.add(action, cause.clone(), needs.to_vec());
+        let mut after = before_start.to_vec();
+        after.push(create);
+        if !placed.start_first {
+            after = self.stop_old(placed, &after);
+        }
+        let start = self.add(Action::Start { container: replica.create_as.clone() }, cause, after);
+        self.wait(placed, replica, &replica.create_as, vec![start])
+    }
+
+    /// Two containers cannot share a database's volume or a published port: the old one stops before the new one
+    /// starts. Everything the new one needs is there by then, so that the gap is as short as it can be.
+    pub(super) fn stop_old(&mut self, placed: &Placed, after: &[usize]) -> Vec<usize> {
+        let running: Vec<String> = self
+            .inputs
+            .observed
+            .containers
+            .iter()
+            .filter(|c| placed.retired.contains(&c.name) && c.running())
+            .map(|c| c.name.clone())
+            .collect();
+        let mut out = after.to_vec();
+        let before: Vec<usize> = after.iter().chain(self.images.values()).copied().collect();
+        for container in running {
+            let action = Action::Stop { container, grace: placed.spec.stop_timeout };
+            let stopped = self.add(action, "two cannot run at once", before.clone());
+            self.interrupt(stopped, format!("{} is away until its successor is ready", placed.service));
+            out.push(stopped);
+        }
+        out
+    }
+
+    /// Waits for a container; one that gets traffic is then asked through the front door, if that runs already.
+    pub(super) fn wait(&mut self, placed: &Placed, replica: &Replica, container: &str, after: Vec<usize>) -> usize {
+        let service = self.inputs.stack.services.get(&placed.service);
+        let health = service.and_then(|s| s.health.clone());
+        let port = service.and_then(|s| s.port);
+        let address = port.and_then(|p| placed.socket(replica, p));
+        let path = match health.as_ref().map(|h| &h.ask) {
+            Some(Ask::Http(path)) => Some(path.clone()),
+            _ => None,
+        };
+        let action =
+            Action::WaitReady { container: container.to_owned(), service: placed.service.clone(), health, address };
+        let wait = self.add(action, "traffic only goes to what is ready", after);
+        match (path, self.gate_address(placed, replica, port)) {
+            (Some(path), Some((candidate, listener))) => {
+                let action = Action::Gate {
+                    container: container.to_owned(),
+                    service: placed.service.clone(),
+                    candidate,
+                    listener,
+                    path,
+                };
+                self.add(action, "the front door must be able to use it", vec![wait])
+            }
+            _ => wait,
+        }
+    }
+
+    fn pre_deploy(&mut self, placed: &Placed, needs: &[usize], depends: &[usize]) -> Option<usize> {
+        let service = self.inputs.stack.services.get(&placed.service)?;
+        let command = service.pre_deploy.clone()?;
+        // A container of this configuration exists: the job has run before it was made.
+        let done = self.inputs.observed.containers.iter().any(|c| {
+            c.service() == placed.service.as_str()
+                && c.label(label::ROLE) == "service"
+                && c.label(label::CONFIG) == placed.hash
+        });
+        if done {
+            return None;
+        }
+        let stack = self.inputs.stack;
+        let container = ContainerSpec {
+            name: format!("{}-{}-pre-deploy", stack.project, placed.service),
+            hostname: None,
+            command: Some(command),
+            networks: placed
+                .spec
+                .networks
+                .iter()
+                // Any free address will do, and nobody shall find it by name.
+                .map(|n| Attachment { network: n.network.clone(), address: None, aliases: Vec::new() })
+                .collect(),
+            restart: Restart::No,
+            health: None,
+            labels: labels::job(placed, self.inputs, self.release),
+            ..placed.spec.clone()
+        };
+        let action = Action::RunJob { container: Box::new(container), service: placed.service.clone() };
+        let after = needs.iter().chain(depends).copied().collect();
+        Some(self.add(action, "once per release, before it gets traffic", after))
+    }
+}

@@ -1,0 +1,121 @@
+//! What goes once the new serves: old containers, services that are no longer in the file, files nobody reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::base::name::ServiceName;
+use crate::base::units::Span;
+use crate::model::container::label;
+use crate::model::observed::ObservedContainer;
+use crate::plan::place::Placed;
+use crate::plan::step::Action;
+
+use super::Draft;
+
+impl Draft<'_> {
+    /// Old containers: drained, stopped, removed; then their successors get the final names.
+    pub(super) fn retire(&mut self) {
+        let placement = self.placement;
+        let gates = self.gates.clone();
+        let mut freed: BTreeMap<String, usize> = BTreeMap::new();
+        for placed in placement.services.iter().chain(&placement.proxy) {
+            self.retire_service(placed, &gates, &mut freed);
+        }
+        for container in self.orphans() {
+            let service = container.service().to_owned();
+            let cause = format!("`{service}` is no longer in the file");
+            let grace = Span::seconds(30);
+            let mut after = gates.clone();
+            if container.running() {
+                let stop = Action::Stop { container: container.name.clone(), grace };
+                after = vec![self.add(stop, cause.clone(), after)];
+            }
+            let step = self.add(Action::Remove { container: container.name.clone() }, cause, after);
+            freed.insert(container.name.clone(), step);
+        }
+    }
+
+    fn orphans(&self) -> Vec<ObservedContainer> {
+        let known: BTreeSet<&str> =
+            self.placement.services.iter().chain(&self.placement.proxy).map(|p| p.service.as_str()).collect();
+        let containers = self.inputs.observed.containers.iter();
+        containers.filter(|c| c.label(label::ROLE) == "service" && !known.contains(c.service())).cloned().collect()
+    }
+
+    fn retire_service(&mut self, placed: &Placed, gates: &[usize], freed: &mut BTreeMap<String, usize>) {
+        let observed = &self.inputs.observed.containers;
+        let running = |name: &str| observed.iter().any(|c| c.name == name && c.running());
+        let stopped_already = |steps: &[crate::plan::step::Step], name: &str| {
+            steps.iter().position(|s| matches!(&s.action, Action::Stop { container, .. } if container == name))
+        };
+        let mut after = gates.to_vec();
+        let served = self.routed(&placed.service) && !placed.drain.0.is_zero();
+        if served && placed.start_first && placed.retired.iter().any(|n| running(n)) {
+            let action = Action::Drain { time: placed.drain, service: placed.service.clone() };
+            after = vec![self.add(action, "requests under way may end", gates.to_vec())];
+        }
+        for name in &placed.retired {
+            let mut before_remove = after.clone();
+            if let Some(stop) = stopped_already(&self.steps, name) {
+                before_remove.push(stop);
+            } else if running(name) {
+                let action = Action::Stop { container: name.clone(), grace: placed.spec.stop_timeout };
+                before_remove = vec![self.add(action, "its successor serves", after.clone())];
+            }
+            let step = self.add(Action::Remove { container: name.clone() }, "its successor serves", before_remove);
+            freed.insert(name.clone(), step);
+        }
+        for replica in &placed.replicas {
+            let now = replica.existing.as_ref().map_or(&replica.create_as, |e| &e.0);
+            if *now != replica.name {
+                let after = freed.get(&replica.name).copied().into_iter().chain(gates.iter().copied()).collect();
+                let action = Action::Rename { container: now.clone(), to: replica.name.clone() };
+                self.add(action, "its predecessor is gone", after);
+            }
+        }
+    }
+
+    /// Networks and files volumes of ours that nothing uses any more. Never a data volume.
+    pub(super) fn tidy(&mut self) {
+        let removals: Vec<usize> = self
+            .steps
+            .iter()
+            .enumerate()
+            .filter(|(_, s)| matches!(s.action, Action::Remove { .. }))
+            .map(|(i, _)| i)
+            .chain(self.gates.iter().copied())
+            .collect();
+        let networks: BTreeSet<&str> = self.placement.networks.iter().map(|n| n.name.as_str()).collect();
+        let project = self.inputs.stack.project.as_str();
+        let stale: Vec<String> = self
+            .inputs
+            .observed
+            .networks
+            .iter()
+            .filter(|n| {
+                n.labels.get(label::PROJECT).is_some_and(|p| p == project) && !networks.contains(n.name.as_str())
+            })
+            .map(|n| n.name.clone())
+            .collect();
+        for network in stale {
+            self.add(Action::RemoveNetwork { network }, "nothing uses it any more", removals.clone());
+        }
+        let used: BTreeSet<String> = self
+            .placement
+            .services
+            .iter()
+            .chain(&self.placement.proxy)
+            .flat_map(|p| p.spec.mounts.iter().map(|m| m.volume.clone()))
+            .collect();
+        let stale: Vec<(String, Option<ServiceName>)> = self
+            .inputs
+            .observed
+            .volumes
+            .iter()
+            .filter(|v| v.labels.get(label::ROLE).is_some_and(|r| r == "files") && !used.contains(&v.name))
+            .map(|v| (v.name.clone(), None))
+            .collect();
+        for (volume, _) in stale {
+            self.add(Action::RemoveVolume { volume }, "files of containers that are gone", removals.clone());
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! From a service to the container the engine is asked for, least privilege first.
+
+use std::collections::BTreeMap;
+
+use crate::base::units::{ByteSize, Span};
+use crate::model::artifact::Artifact;
+use crate::model::container::{Attachment, ContainerSpec, EngineHealth, EnvValue, Mount, Publish};
+use crate::model::proxy::Proxy;
+use crate::model::secrets::SECRETS_FOLDER;
+use crate::model::service::{Ask, Preset, Restart, Service};
+
+use super::network::{self, PROXY};
+use super::{Inputs, image};
+
+/// Where services that reload their files find them: `releases/<hash>/` and the link `current`.
+pub(super) const RELOADED: &str = "/run/stackctl";
+
+/// User of the official Nginx image.
+const NGINX: &str = "101:101";
+
+/// Whether a service reads rendered files that can change without a new container.
+pub(super) fn reloads(service: &Service) -> bool {
+    service.preset == Some(Preset::Prometheus)
+}
+
+/// Files that need a new container when they change: secrets, and configuration of programs that cannot reload.
+pub(super) fn fixed_files(service: &Service, inputs: &Inputs<'_>) -> Vec<Artifact> {
+    let secrets = service.secrets.iter().filter_map(|name| {
+        let value = inputs.values.get(name)?;
+        Some(Artifact::secret(name.as_str(), value.clone(), service.uid))
+    });
+    let files = service
+        .files
+        .iter()
+        .map(|(name, template)| Artifact::secret(name.as_str(), template.fill(inputs.values), service.uid));
+    secrets.chain(files).collect()
+}
+
+/// The container of a service, without name, addresses and labels: those differ between replicas.
+pub(super) fn of_service(service: &Service, files_volume: Option<&str>, inputs: &Inputs<'_>) -> ContainerSpec {
+    let stack = inputs.stack;
+    let mut mounts: Vec<Mount> = service
+        .volumes
+        .iter()
+        .map(|v| Mount {
+            volume: stack.volume_name(&v.volume),
+            target: v.target.clone(),
+            read_only: v.read_only,
+            no_copy: false,
+        })
+        .collect();
+    mounts.extend(files_volume.map(|volume| read_only(volume, SECRETS_FOLDER)));
+    if reloads(service) {
+        mounts.push(read_only(&stack.volume_name(&reloaded_volume(service.name.as_str())), RELOADED));
+    }
+    ContainerSpec {
+        image: image::reference(service, inputs),
+        entrypoint: service.entrypoint.clone(),
+        command: service.command.clone(),
+        user: service.user.clone(),
+        env: service
+            .environment
+            .iter()
+            .map(|(name, template)| {
+                let value = template.fill(inputs.values);
+                let value = if template.is_secret() {
+                    EnvValue::Secret(value)
+                } else {
+                    EnvValue::Plain(value.expose().to_owned())
+                };
+                (name.clone(), value)
+            })
+            .collect(),
+        mounts,
+        tmpfs: service.tmpfs.iter().map(|(target, options)| (target.clone(), tmpfs_options(options))).collect(),
+        networks: attachments(service.name.as_str(), inputs),
+        cpus: service.cpus,
+        memory: service.memory,
+        pids: Some(service.pids),
+        read_only: service.read_only,
+        cap_add: service.cap_add.iter().cloned().collect(),
+        // A database reaps its own children and knows its signals; anything else may be a shell or a script.
+        init: service.preset.is_none(),
+        restart: service.restart,
+        stop_signal: service.stop_signal.clone(),
+        stop_timeout: service.stop_grace_period,
+        health: engine_health(service),
+        ..empty()
+    }
+}
+
+/// The front door's container.
+pub(super) fn of_proxy(proxy: &Proxy, inputs: &Inputs<'_>) -> ContainerSpec {
+    let publish = |host_port, container_port| Publish { address: proxy.address, host_port, container_port };
+    let mut ports = vec![publish(proxy.http_port, 80)];
+    if proxy.https() {
+        ports.push(publish(proxy.https_port, 443));
+    }
+    ContainerSpec {
+        image: image::mirrored(&proxy.image, inputs.mirror),
+        // The official entry point rewrites files of its image, which nobody may here.
+        entrypoint: Some(vec!["nginx".to_owned()]),
+        command: Some(
+            ["-c", &format!("{RELOADED}/current/nginx.conf"), "-g", "daemon off;"].map(str::to_owned).to_vec(),
+        ),
+        user: Some(NGINX.to_owned()),
+        mounts: vec![read_only(&inputs.stack.volume_name(&reloaded_volume(PROXY)), RELOADED)],
+        tmpfs: BTreeMap::from([("/tmp".to_owned(), tmpfs_options(""))]),
+        networks: attachments(PROXY, inputs),
+        ports,
+        cpus: proxy.cpus,
+        memory: Some(proxy.memory),
+        pids: Some(256),
+        read_only: true,
+        stop_signal: Some("SIGQUIT".to_owned()),
+        stop_timeout: Span::seconds(30),
+        ..empty()
+    }
+}
+
+/// Key of the volume whose files a service reloads.
+pub(super) fn reloaded_volume(service: &str) -> String {
+    format!("{service}-files")
+}
+
+fn read_only(volume: &str, target: &str) -> Mount {
+    Mount { volume: volume.to_owned(), target: target.to_owned(), read_only: true, no_copy: true }
+}
+
+fn tmpfs_options(own: &str) -> String {
+    let base = "rw,nosuid,nodev";
+    if own.is_empty() { format!("{base},mode=1777") } else { format!("{base},{own}") }
+}
+
+fn attachments(member: &str, inputs: &Inputs<'_>) -> Vec<Attachment> {
+    network::members(inputs.stack)
+        .into_iter()
+        .filter(|(_, members)| members.contains(member))
+        .map(|(key, _)| Attachment {
+            network: inputs.stack.volume_name(&key),
+            address: None,
+            aliases: vec![member.to_owned()],
+        })
+        .collect()
+}
+
+/// What the engine itself asks, for `docker ps` and for engines that we cannot reach directly.
+fn engine_health(service: &Service) -> Option<EngineHealth> {
+    let health = service.health.as_ref()?;
+    let command = match &health.ask {
+        Ask::Command(command) => command.clone(),
+        Ask::Postgres { user, database } => {
+            ["pg_isready", "-q", "-h", "127.0.0.1", "-U", user, "-d", database].map(str::to_owned).to_vec()
+        }
+        Ask::Redis => ["redis-cli", "ping"].map(str::to_owned).to_vec(),
+        // Nothing in the image can be counted on: stackctl asks.
+        Ask::Http(_) | Ask::Tcp => return None,
+    };
+    Some(EngineHealth {
+        command,
+        interval: health.interval,
+        timeout: health.timeout,
+        retries: health.retries,
+        start_period: health.start_period,
+    })
+}
+
+fn empty() -> ContainerSpec {
+    ContainerSpec {
+        name: String::new(),
+        hostname: None,
+        image: String::new(),
+        entrypoint: None,
+        command: None,
+        user: None,
+        env: BTreeMap::new(),
+        mounts: Vec::new(),
+        tmpfs: BTreeMap::new(),
+        networks: Vec::new(),
+        ports: Vec::new(),
+        cpus: None,
+        memory: None::<ByteSize>,
+        pids: None,
+        read_only: false,
+        cap_add: Vec::new(),
+        init: false,
+        restart: Restart::UnlessStopped,
+        stop_signal: None,
+        stop_timeout: Span::seconds(10),
+        health: None,
+        labels: BTreeMap::new(),
+    }
+}
