@@ -7,4 +7,6 @@
 //! ```
 
 pub mod base;
+pub mod engine;
+pub mod files;
 pub mod model;
