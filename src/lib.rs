@@ -9,5 +9,7 @@
 pub mod apply;
 pub mod base;
 pub mod config;
+pub mod engine;
+pub mod files;
 pub mod model;
 pub mod plan;

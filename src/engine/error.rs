@@ -1,0 +1,270 @@
+//! What can go wrong with an engine, in words, and what to do next.
+
+use bollard::errors::Error;
+
+/// Why a call failed, as far as anybody acts on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// No engine answers there, or it went away during the call.
+    NotReachable,
+    /// The engine is there, but we may not talk to it.
+    Permission,
+    /// No such container, network, volume.
+    NotFound,
+    /// The object is there already, is in use, or is in the wrong state.
+    Conflict,
+    /// A port of the host is taken.
+    PortTaken,
+    /// A network's addresses, or one address on it, are taken.
+    AddressTaken,
+    /// The engine's disk is full.
+    NoSpace,
+    /// The registry refuses us (or does not say whether the image exists).
+    ImageDenied,
+    /// The registry or the engine does not have the image.
+    ImageNotFound,
+    /// The program to run is not in the image.
+    NoSuchCommand,
+    /// A build step failed, or the Dockerfile needs a builder that is not there.
+    Build,
+    /// The engine did not answer in time.
+    Timeout,
+    /// Anything else.
+    Other,
+}
+
+/// A call to the engine failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("could not {doing}: {message}")]
+pub struct EngineError {
+    /// Why.
+    pub kind: ErrorKind,
+    /// What we were doing, as the rest of "could not …".
+    pub doing: String,
+    /// The engine's own words.
+    pub message: String,
+    hint: Option<String>,
+}
+
+impl EngineError {
+    /// An error of ours.
+    pub fn new(kind: ErrorKind, doing: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { kind, doing: doing.into(), message: message.into(), hint: None }
+    }
+
+    /// With a next step that fits better than the kind's own.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The client library's error, classified.
+    pub(crate) fn from_bollard(doing: impl Into<String>, error: &Error) -> Self {
+        let (kind, message) = match error {
+            Error::DockerResponseServerError { status_code, message } => {
+                (classify(*status_code, message), tidy(message, *status_code))
+            }
+            Error::DockerStreamError { error } => (classify(0, error), tidy(error, 0)),
+            Error::RequestTimeoutError => (ErrorKind::Timeout, "the engine did not answer in time".to_owned()),
+            Error::SocketNotFoundError(path) => (ErrorKind::NotReachable, format!("there is no socket {path}")),
+            Error::JsonDataError { message, .. } => (ErrorKind::Other, format!("the answer makes no sense: {message}")),
+            Error::JsonSerdeError { err } => (ErrorKind::Other, format!("the answer makes no sense: {err}")),
+            other => {
+                let message = chain(other);
+                (transport(&message), message)
+            }
+        };
+        Self::new(kind, doing, message)
+    }
+
+    /// What to do next, in words.
+    pub fn hint(&self) -> Option<String> {
+        if let Some(hint) = &self.hint {
+            return Some(hint.clone());
+        }
+        let text = match self.kind {
+            ErrorKind::NotReachable => {
+                "is the engine running (`systemctl status docker`)? `DOCKER_HOST`, `--host` or the stage's `host` \
+                 choose another one"
+            }
+            ErrorKind::Permission => {
+                "add yourself to the `docker` group (`sudo usermod -aG docker $USER`, then log in again), or run as root"
+            }
+            ErrorKind::PortTaken => "another program has that port: stop it, or choose another port in stack.toml",
+            ErrorKind::AddressTaken => {
+                "another network has those addresses: remove it (`docker network ls`), or choose another `pool`"
+            }
+            ErrorKind::NoSpace => "free space on the engine's disk, for example with `docker image prune`",
+            ErrorKind::ImageDenied => {
+                "check the spelling of the image; if it is private, `docker login` to its registry first"
+            }
+            ErrorKind::ImageNotFound => "check the name and the tag of the image",
+            ErrorKind::NoSuchCommand => "check `command`, `entrypoint` and the image: it has no such program",
+            ErrorKind::Timeout => {
+                "the engine is busy or stuck; try again, and look at its log (`journalctl -u docker`)"
+            }
+            ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::Build | ErrorKind::Other => return None,
+        };
+        Some(text.to_owned())
+    }
+}
+
+/// Texts that say more than the status code; engines 20.10 to 29 where they differ. The first that matches wins.
+const TEXTS: &[(&str, ErrorKind)] = &[
+    ("no space left on device", ErrorKind::NoSpace),
+    ("disk quota exceeded", ErrorKind::NoSpace),
+    ("port is already allocated", ErrorKind::PortTaken),
+    ("ports are not available", ErrorKind::PortTaken),
+    ("failed to bind host port", ErrorKind::PortTaken),
+    ("listen tcp", ErrorKind::PortTaken),
+    ("bind: address already in use", ErrorKind::PortTaken),
+    ("pool overlaps with other one", ErrorKind::AddressTaken),
+    ("address already in use", ErrorKind::AddressTaken),
+    ("address is already in use", ErrorKind::AddressTaken),
+    ("already in use by container", ErrorKind::Conflict),
+    ("pull access denied", ErrorKind::ImageDenied),
+    ("unauthorized", ErrorKind::ImageDenied),
+    ("authentication required", ErrorKind::ImageDenied),
+    ("no basic auth credentials", ErrorKind::ImageDenied),
+    ("denied: requested access", ErrorKind::ImageDenied),
+    ("error from registry: denied", ErrorKind::ImageDenied),
+    ("insufficient_scope", ErrorKind::ImageDenied),
+    ("manifest unknown", ErrorKind::ImageNotFound),
+    ("no such image", ErrorKind::ImageNotFound),
+    ("no matching manifest", ErrorKind::ImageNotFound),
+    ("repository name not known to registry", ErrorKind::ImageNotFound),
+    ("executable file not found", ErrorKind::NoSuchCommand),
+    ("no such file or directory: unknown", ErrorKind::NoSuchCommand),
+    ("exec format error", ErrorKind::NoSuchCommand),
+    ("permission denied while trying to connect", ErrorKind::Permission),
+];
+
+/// The kind of an answer; status 0 is a message in a stream.
+pub(crate) fn classify(status: u16, message: &str) -> ErrorKind {
+    let lower = message.to_lowercase();
+    if let Some((_, kind)) = TEXTS.iter().find(|(text, _)| lower.contains(text)) {
+        return *kind;
+    }
+    if lower.contains("manifest for ") && lower.contains("not found") {
+        return ErrorKind::ImageNotFound;
+    }
+    match status {
+        403 if !lower.contains("endpoint") => ErrorKind::Permission,
+        404 => ErrorKind::NotFound,
+        409 => ErrorKind::Conflict,
+        504 => ErrorKind::Timeout,
+        _ => ErrorKind::Other,
+    }
+}
+
+fn transport(message: &str) -> ErrorKind {
+    let lower = message.to_lowercase();
+    if lower.contains("permission denied") {
+        ErrorKind::Permission
+    } else if lower.contains("no space left") {
+        ErrorKind::NoSpace
+    } else if ["connection refused", "connection reset", "broken pipe", "no such file", "connection closed", "connect)"]
+        .iter()
+        .any(|text| lower.contains(text))
+        || lower.contains("unexpected end of file")
+        || lower.contains("error reading a body")
+        || lower.contains("incomplete")
+    {
+        ErrorKind::NotReachable
+    } else {
+        ErrorKind::Other
+    }
+}
+
+/// The whole chain in one line: the client library's outermost words alone say nothing.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text.push_str(": ");
+            text.push_str(&inner_text);
+        }
+        source = inner.source();
+    }
+    text
+}
+
+fn tidy(message: &str, status: u16) -> String {
+    let text = message.trim();
+    if text.is_empty() { format!("the engine answered {status} without a reason") } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_old_and_new_engines() {
+        use ErrorKind as K;
+        for (status, text, kind) in [
+            (
+                500,
+                "driver failed programming external connectivity on endpoint x (ab): Bind for 0.0.0.0:80 failed: port is already allocated",
+                K::PortTaken,
+            ),
+            (
+                500,
+                "failed to set up container networking: driver failed programming external connectivity on endpoint x: failed to bind host port 0.0.0.0:80/tcp: address already in use",
+                K::PortTaken,
+            ),
+            (
+                500,
+                "driver failed programming external connectivity on endpoint x (ab): Error starting userland proxy: listen tcp4 0.0.0.0:80: bind: address already in use",
+                K::PortTaken,
+            ),
+            (
+                403,
+                "driver failed programming external connectivity on endpoint x: Bind for 127.0.0.1:1 failed: port is already allocated",
+                K::PortTaken,
+            ),
+            (403, "Address already in use", K::AddressTaken),
+            (500, "failed to set up container networking: Address already in use", K::AddressTaken),
+            (403, "Pool overlaps with other one on this address space", K::AddressTaken),
+            (403, "invalid pool request: Pool overlaps with other one on this address space", K::AddressTaken),
+            (
+                409,
+                "Conflict. The container name \"/x\" is already in use by container \"ab\". You have to remove (or rename) that container to be able to reuse that name.",
+                K::Conflict,
+            ),
+            (
+                404,
+                "pull access denied for x, repository does not exist or may require 'docker login': denied: requested access to the resource is denied",
+                K::ImageDenied,
+            ),
+            (404, "manifest for nginx:nope not found: manifest unknown: manifest unknown", K::ImageNotFound),
+            (404, "No such image: x:1", K::ImageNotFound),
+            (404, "No such container: x", K::NotFound),
+            (
+                400,
+                "OCI runtime create failed: container_linux.go:380: starting container process caused: exec: \"x\": executable file not found in $PATH: unknown",
+                K::NoSuchCommand,
+            ),
+            (
+                400,
+                "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: exec: \"/x\": stat /x: no such file or directory: unknown",
+                K::NoSuchCommand,
+            ),
+            (500, "write /v/x: no space left on device", K::NoSpace),
+            (0, "Error response from daemon: unauthorized: authentication required", K::ImageDenied),
+            (403, "authorization denied by plugin", K::Permission),
+            (500, "something", K::Other),
+        ] {
+            assert_eq!(classify(status, text), kind, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_empty_answer_is_said_to_be_one() {
+        let error = Error::DockerResponseServerError { status_code: 500, message: String::new() };
+        let error = EngineError::from_bollard("list containers", &error);
+        assert_eq!(error.to_string(), "could not list containers: the engine answered 500 without a reason");
+    }
+}

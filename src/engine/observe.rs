@@ -1,0 +1,153 @@
+//! What the engine has: every list once, side by side, before anything is decided.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv4Addr;
+
+use bollard::models::{ContainerSummary, ImageInspect, Network, Volume};
+use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions, ListVolumesOptions};
+use futures_util::future::try_join_all;
+
+use crate::base::name::ProjectName;
+use crate::model::container::label;
+use crate::model::observed::{Observed, ObservedContainer, ObservedImage, ObservedNetwork, ObservedVolume};
+
+use super::connect::Engine;
+use super::error::{EngineError, ErrorKind};
+
+impl Engine {
+    /// Everything a plan needs to know: the project's containers and volumes, all networks, those of `images` that
+    /// are there, and the state.
+    pub async fn observe(&self, project: &ProjectName, images: &[String]) -> Result<Observed, EngineError> {
+        let ours = filter(project);
+        let containers = self.docker.list_containers(Some(ListContainersOptions {
+            all: true,
+            filters: Some(ours.clone()),
+            ..ListContainersOptions::default()
+        }));
+        let volumes = self.docker.list_volumes(Some(ListVolumesOptions { filters: Some(ours) }));
+        let networks = self.docker.list_networks(None::<ListNetworksOptions>);
+        let (containers, volumes, networks, images, state) = tokio::try_join!(
+            self.call("list containers", containers),
+            self.call("list volumes", volumes),
+            self.call("list networks", networks),
+            try_join_all(images.iter().map(|reference| self.find_image(reference))),
+            self.read_state(project),
+        )?;
+        let mut observed = Observed {
+            engine: self.facts().clone(),
+            containers: containers.into_iter().map(container).collect(),
+            networks: networks.into_iter().map(network).collect(),
+            volumes: volumes.volumes.unwrap_or_default().into_iter().map(volume).collect(),
+            images: images.into_iter().flatten().collect(),
+            state,
+        };
+        // The engine's own order changes from call to call; plans must not.
+        observed.containers.sort_by(|a, b| a.name.cmp(&b.name));
+        observed.networks.sort_by(|a, b| a.name.cmp(&b.name).then(a.id.cmp(&b.id)));
+        observed.volumes.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(observed)
+    }
+
+    /// One image by reference or ID; `None` if the engine does not have it.
+    pub async fn image(&self, reference: &str) -> Result<Option<ObservedImage>, EngineError> {
+        Ok(self.find_image(reference).await?.map(|(_, image)| image))
+    }
+
+    async fn find_image(&self, reference: &str) -> Result<Option<(String, ObservedImage)>, EngineError> {
+        let doing = format!("look for the image {reference}");
+        match self.call(&doing, self.docker.inspect_image(reference)).await {
+            Ok(found) => Ok(Some((reference.to_owned(), image(found)))),
+            Err(error) if matches!(error.kind, ErrorKind::ImageNotFound | ErrorKind::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Only what carries the project's label.
+pub(super) fn filter(project: &ProjectName) -> HashMap<String, Vec<String>> {
+    HashMap::from([("label".to_owned(), vec![format!("{}={project}", label::PROJECT)])])
+}
+
+fn container(summary: ContainerSummary) -> ObservedContainer {
+    let name = summary.names.unwrap_or_default().into_iter().next().unwrap_or_default();
+    let networks = summary.network_settings.and_then(|n| n.networks).unwrap_or_default();
+    let mut ports: Vec<_> = summary
+        .ports
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|port| Some((port.ip.unwrap_or_default(), port.public_port?, port.private_port)))
+        .collect();
+    ports.sort();
+    ObservedContainer {
+        id: summary.id.unwrap_or_default(),
+        name: name.trim_start_matches('/').to_owned(),
+        labels: labels(summary.labels),
+        image_id: summary.image_id.unwrap_or_default(),
+        state: summary.state.map(|s| s.to_string()).unwrap_or_default(),
+        status: summary.status.unwrap_or_default(),
+        networks: networks
+            .into_iter()
+            .map(|(name, endpoint)| (name, endpoint.ip_address.and_then(|address| address.parse().ok())))
+            .collect(),
+        ports,
+        created: summary.created.unwrap_or_default(),
+    }
+}
+
+fn network(network: Network) -> ObservedNetwork {
+    let configs = network.ipam.and_then(|i| i.config).unwrap_or_default();
+    ObservedNetwork {
+        id: network.id.unwrap_or_default(),
+        name: network.name.unwrap_or_default(),
+        labels: labels(network.labels),
+        internal: network.internal.unwrap_or(false),
+        subnets: configs.iter().filter_map(|c| subnet(c.subnet.as_deref()?)).collect(),
+    }
+}
+
+/// `10.0.0.0/24`; `None` for IPv6.
+fn subnet(text: &str) -> Option<(Ipv4Addr, u8)> {
+    let (base, prefix) = text.split_once('/')?;
+    Some((base.parse().ok()?, prefix.parse().ok().filter(|p| *p <= 32)?))
+}
+
+fn volume(volume: Volume) -> ObservedVolume {
+    ObservedVolume { name: volume.name, labels: volume.labels.into_iter().collect() }
+}
+
+fn image(image: ImageInspect) -> ObservedImage {
+    let mut digests = image.repo_digests.unwrap_or_default();
+    digests.sort();
+    ObservedImage { id: image.id.unwrap_or_default(), digests, labels: labels(image.config.and_then(|c| c.labels)) }
+}
+
+fn labels(labels: Option<HashMap<String, String>>) -> BTreeMap<String, String> {
+    labels.unwrap_or_default().into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_as_the_engine_lists_it() {
+        let json = r#"{"Id":"ab","Names":["/p-app-1"],"ImageID":"sha256:1","State":"exited","Status":"Exited (1) 2 minutes ago",
+            "Created":12,"Labels":{"stackctl.service":"app","stackctl.addresses":"p_a=10.83.0.2,p_b=10.83.1.2"},
+            "Ports":[{"PrivatePort":81,"Type":"tcp"},{"IP":"0.0.0.0","PrivatePort":80,"PublicPort":8080,"Type":"tcp"}],
+            "NetworkSettings":{"Networks":{"p_a":{"IPAddress":""},"p_b":{"IPAddress":"10.83.1.2"}}}}"#;
+        let seen = container(serde_json::from_str(json).unwrap_or_default());
+        assert_eq!((seen.name.as_str(), seen.state.as_str(), seen.service()), ("p-app-1", "exited", "app"));
+        assert_eq!(seen.networks["p_a"], None, "a stopped container has no address");
+        assert_eq!(seen.networks["p_b"], Some(Ipv4Addr::new(10, 83, 1, 2)));
+        assert_eq!(seen.addresses().len(), 2, "but its label says which it will have");
+        assert_eq!(seen.ports, [("0.0.0.0".to_owned(), 8080, 80)]);
+    }
+
+    #[test]
+    fn subnets_of_others_whatever_they_look_like() {
+        assert_eq!(subnet("172.17.0.0/16"), Some((Ipv4Addr::new(172, 17, 0, 0), 16)));
+        for odd in ["fd00::/64", "", "10.0.0.0", "10.0.0.0/99"] {
+            assert_eq!(subnet(odd), None, "{odd}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Credentials for registries, as `docker login` left them.
+
+use bollard::auth::DockerCredentials;
+use serde_json::Value;
+
+/// Key under which Docker Hub's credentials are kept.
+const HUB: &str = "https://index.docker.io/v1/";
+
+/// What Docker's configuration has for an image's registry.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Login {
+    /// Nothing: ask anonymously.
+    None,
+    /// A user and a password, or a token.
+    Known(Box<DockerCredentials>),
+    /// A credential helper, which we cannot ask.
+    Helper(String),
+}
+
+/// The registry of a reference; a first part without dot, colon or `localhost` is a folder of Docker Hub.
+pub(super) fn registry_of(reference: &str) -> &str {
+    match reference.split_once('/') {
+        Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => first,
+        _ => "docker.io",
+    }
+}
+
+pub(super) fn login(config: Option<&Value>, reference: &str) -> Login {
+    let Some(config) = config else { return Login::None };
+    let registry = registry_of(reference);
+    let keys = if registry == "docker.io" { vec![HUB, "docker.io", "index.docker.io"] } else { vec![registry] };
+    let auths = config.get("auths").and_then(Value::as_object);
+    let entry = auths.and_then(|auths| {
+        keys.iter().find_map(|key| {
+            auths.iter().find(|(name, _)| *name == key || bare(name) == bare(key)).map(|(_, value)| value)
+        })
+    });
+    if let Some(credentials) = entry.and_then(|entry| credentials(entry, keys[0])) {
+        return Login::Known(Box::new(credentials));
+    }
+    let helper = config
+        .get("credHelpers")
+        .and_then(Value::as_object)
+        .and_then(|helpers| keys.iter().find_map(|key| helpers.get(*key)))
+        .or_else(|| config.get("credsStore"))
+        .and_then(Value::as_str);
+    helper.map_or(Login::None, |name| Login::Helper(name.to_owned()))
+}
+
+fn bare(name: &str) -> &str {
+    let name = name.trim_start_matches("https://").trim_start_matches("http://");
+    name.split('/').next().unwrap_or(name)
+}
+
+fn credentials(entry: &Value, server: &str) -> Option<DockerCredentials> {
+    let text = |key: &str| entry.get(key).and_then(Value::as_str).filter(|t| !t.is_empty()).map(str::to_owned);
+    let mut found = DockerCredentials {
+        serveraddress: Some(server.to_owned()),
+        identitytoken: text("identitytoken"),
+        username: text("username"),
+        password: text("password"),
+        ..DockerCredentials::default()
+    };
+    if let Some(auth) = text("auth") {
+        let plain = String::from_utf8(base64(&auth)?).ok()?;
+        let (user, password) = plain.split_once(':')?;
+        found.username = Some(user.to_owned());
+        found.password = Some(password.trim_end_matches('\0').to_owned());
+    }
+    (found.identitytoken.is_some() || found.username.is_some()).then_some(found)
+}
+
+/// Base64 (RFC 4648, both alphabets, padding optional).
+fn base64(text: &str) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len() * 3 / 4);
+    let (mut bits, mut count) = (0u32, 0);
+    for byte in text.trim_end_matches('=').bytes() {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            out.push(u8::try_from(bits >> count & 0xff).ok()?);
+        }
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn registries_of_references() {
+        for (reference, registry) in [
+            ("nginx", "docker.io"),
+            ("acme/app:1", "docker.io"),
+            ("ghcr.io/acme/app", "ghcr.io"),
+            ("localhost/x", "localhost"),
+            ("r:5000/x@sha256:ab", "r:5000"),
+        ] {
+            assert_eq!(registry_of(reference), registry, "{reference}");
+        }
+    }
+
+    #[test]
+    fn logins_are_found() {
+        let config = json!({"auths": {
+            "https://index.docker.io/v1/": {"auth": "bWU6cMOkc3M6d29yZA=="},
+            "https://ghcr.io": {"identitytoken": "t"},
+            "empty.io": {},
+        }, "credHelpers": {"ecr.io": "ecr-login"}});
+        match login(Some(&config), "nginx:1") {
+            Login::Known(found) => {
+                assert_eq!((found.username.as_deref(), found.password.as_deref()), (Some("me"), Some("päss:word")));
+            }
+            other => unreachable!("{other:?}"),
+        }
+        assert!(matches!(login(Some(&config), "ghcr.io/a/b"), Login::Known(found) if found.identitytoken.is_some()));
+        assert_eq!(login(Some(&config), "empty.io/x"), Login::None);
+        assert_eq!(login(Some(&config), "ecr.io/x"), Login::Helper("ecr-login".into()));
+        assert_eq!(login(None, "nginx"), Login::None);
+    }
+
+    #[test]
+    fn base64_of_the_rfc() {
+        for (text, plain) in [("", ""), ("Zg==", "f"), ("Zm8", "fo"), ("Zm9vYmFy", "foobar")] {
+            assert_eq!(base64(text).as_deref(), Some(plain.as_bytes()));
+        }
+        assert_eq!(base64("a b"), None);
+    }
+}

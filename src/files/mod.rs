@@ -1,0 +1,9 @@
+//! L3: files on this side: build contexts, texts that are read, artifacts that are written.
+
+pub mod context;
+pub mod error;
+mod ignore;
+pub mod write;
+
+pub use context::Context;
+pub use error::FilesError;
