@@ -13,3 +13,4 @@ pub mod engine;
 pub mod files;
 pub mod model;
 pub mod plan;
+pub mod render;

@@ -1,0 +1,119 @@
+//! How a value becomes a token of a format: quoted whole, or refused.
+
+use std::fmt;
+use std::io::{self, Write};
+
+/// A value refused by an escape function; it travels through Tera inside an [`io::Error`].
+#[derive(Debug, Clone)]
+pub(super) struct Refused {
+    pub(super) format: &'static str,
+    pub(super) value: String,
+    pub(super) why: &'static str,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} cannot hold {:?}: {}", self.format, self.value, self.why)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+fn refuse(format: &'static str, value: &str, why: &'static str) -> io::Result<()> {
+    Err(io::Error::other(Refused { format, value: value.to_owned(), why }))
+}
+
+/// One Nginx parameter: bare where nothing in it means anything, else in double quotes.
+///
+/// # Errors
+/// `$` starts a variable even inside quotes and has no escape; control characters would end lines of the log or the
+/// response.
+pub fn nginx(value: &str, out: &mut dyn Write) -> io::Result<()> {
+    if value.contains('$') {
+        return refuse("nginx", value, "`$` starts a variable there and cannot be escaped");
+    }
+    if value.chars().any(char::is_control) {
+        return refuse("nginx", value, "it contains a control character");
+    }
+    let bare = |b: u8| b.is_ascii_alphanumeric() || b"_-./:=@,+".contains(&b);
+    if !value.is_empty() && value.bytes().all(bare) {
+        return out.write_all(value.as_bytes());
+    }
+    out.write_all(b"\"")?;
+    for c in value.chars() {
+        match c {
+            '"' | '\\' => write!(out, "\\{c}")?,
+            _ => write!(out, "{c}")?,
+        }
+    }
+    out.write_all(b"\"")
+}
+
+/// One YAML scalar: a double-quoted string, JSON's escapes, everything that some YAML version takes for a line break
+/// or cannot print escaped.
+///
+/// # Errors
+/// Only those of `out`.
+pub fn yaml(value: &str, out: &mut dyn Write) -> io::Result<()> {
+    out.write_all(b"\"")?;
+    for c in value.chars() {
+        match c {
+            '"' | '\\' => write!(out, "\\{c}")?,
+            '\n' => out.write_all(b"\\n")?,
+            '\r' => out.write_all(b"\\r")?,
+            '\t' => out.write_all(b"\\t")?,
+            c if c.is_control()
+                || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}') =>
+            {
+                write!(out, "\\u{:04x}", u32::from(c))?;
+            }
+            _ => write!(out, "{c}")?,
+        }
+    }
+    out.write_all(b"\"")
+}
+
+/// One YAML scalar of a Compose file: as [`yaml`], and `$` doubled, since Compose replaces variables everywhere.
+///
+/// # Errors
+/// Only those of `out`.
+pub fn compose(value: &str, out: &mut dyn Write) -> io::Result<()> {
+    yaml(&value.replace('$', "$$"), out)
+}
+
+/// One YAML scalar of a Prometheus file.
+///
+/// # Errors
+/// `$`: Prometheus 3 replaces variables in external labels and 2 does not, so no spelling suits both.
+pub fn prometheus(value: &str, out: &mut dyn Write) -> io::Result<()> {
+    if value.contains('$') {
+        return refuse("prometheus", value, "`$` means a variable to some versions and not to others");
+    }
+    yaml(value, out)
+}
+
+/// One argument of `ExecStart=` and its kin: in double quotes, C escapes, `%` and `$` doubled.
+///
+/// # Errors
+/// NUL: no program can get it as an argument.
+pub fn systemd(value: &str, out: &mut dyn Write) -> io::Result<()> {
+    if value.contains('\0') {
+        return refuse("systemd", value, "it contains a NUL character");
+    }
+    let bare = |b: u8| b.is_ascii_alphanumeric() || b"_-./:=@,+".contains(&b);
+    if !value.is_empty() && value.bytes().all(bare) {
+        return out.write_all(value.as_bytes());
+    }
+    out.write_all(b"\"")?;
+    for c in value.chars() {
+        match c {
+            '"' | '\\' => write!(out, "\\{c}")?,
+            '%' | '$' => write!(out, "{c}{c}")?,
+            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
+                write!(out, "\\u{:04x}", u32::from(c))?;
+            }
+            _ => write!(out, "{c}")?,
+        }
+    }
+    out.write_all(b"\"")
+}

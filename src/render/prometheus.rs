@@ -1,0 +1,81 @@
+//! Prometheus: who is asked for metrics.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::base::name::ServiceName;
+use crate::model::artifact::Artifact;
+use crate::model::stack::Stack;
+
+use super::RenderError;
+use super::engine::{self, PROMETHEUS};
+
+/// A replica with metrics.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ScrapeTarget {
+    /// Its service.
+    pub service: ServiceName,
+    /// Its number, from 1.
+    pub replica: u32,
+    /// `10.83.0.5:8000`
+    pub address: String,
+}
+
+#[derive(Serialize)]
+struct View<'a> {
+    project: &'a str,
+    stage: &'a str,
+    jobs: Vec<Job<'a>>,
+}
+
+#[derive(Serialize)]
+struct Job<'a> {
+    name: &'a str,
+    path: &'a str,
+    query: BTreeMap<&'a str, Vec<&'a str>>,
+    targets: Vec<Target<'a>>,
+}
+
+#[derive(Serialize)]
+struct Target<'a> {
+    address: &'a str,
+    service: &'a str,
+    replica: String,
+}
+
+/// Renders `prometheus.yml`: one job per service with metrics, one target per replica, and Prometheus itself. Targets
+/// of a service without `metrics` are left out.
+///
+/// # Errors
+/// [`RenderError::Value`] for a `$`, which Prometheus 2 and 3 read differently.
+pub fn prometheus(stack: &Stack, targets: &[ScrapeTarget]) -> Result<Vec<Artifact>, RenderError> {
+    let mut jobs = Vec::new();
+    for service in stack.services.values() {
+        let Some(metrics) = &service.metrics else { continue };
+        let mut own: Vec<&ScrapeTarget> = targets.iter().filter(|target| target.service == service.name).collect();
+        own.sort_by(|a, b| (a.replica, &a.address).cmp(&(b.replica, &b.address)));
+        let (path, query) = metrics.split_once('?').unwrap_or((metrics, ""));
+        let mut parameters: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            parameters.entry(key).or_default().push(value);
+        }
+        jobs.push(Job {
+            name: service.name.as_str(),
+            path,
+            query: parameters,
+            targets: own
+                .iter()
+                .map(|target| Target {
+                    address: &target.address,
+                    service: target.service.as_str(),
+                    replica: target.replica.to_string(),
+                })
+                .collect(),
+        });
+    }
+    let stage = stack.stage.as_deref().unwrap_or_default();
+    let view = View { project: stack.project.as_str(), stage, jobs };
+    Ok(vec![Artifact::plain("prometheus.yml", engine::fill(&PROMETHEUS, &view)?)])
+}

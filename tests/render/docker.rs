@@ -1,0 +1,120 @@
+//! The programs that read what is rendered, in containers.
+
+use std::io::Write as _;
+use std::net::Ipv4Addr;
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::sleep;
+use std::time::Duration;
+
+use stackctl::model::artifact::Artifact;
+
+/// An image of the tests' mirror. A test that lacks it fails: it was not run.
+pub(crate) fn image(name: &str) -> String {
+    let mirror = std::env::var("STACKCTL_REGISTRY_MIRROR").unwrap_or_else(|_| "stackctl.test".to_owned());
+    format!("{mirror}/{name}")
+}
+
+fn run(arguments: &[&str]) -> Output {
+    let output = Command::new("docker").args(arguments).output().expect("docker runs");
+    assert!(output.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+pub(crate) fn docker(arguments: &[&str]) -> String {
+    String::from_utf8(run(arguments).stdout).expect("text").trim().to_owned()
+}
+
+/// The host as containers on the default bridge see it: its gateway, or the first address where the engine names none.
+pub(crate) fn gateway() -> Ipv4Addr {
+    let config = docker(&["network", "inspect", "bridge", "--format", "{{json (index .IPAM.Config 0)}}"]);
+    let config: serde_json::Value = serde_json::from_str(&config).expect("JSON");
+    if let Some(gateway) = config["Gateway"].as_str().and_then(|text| text.parse().ok()) {
+        return gateway;
+    }
+    let subnet = config["Subnet"].as_str().and_then(|text| text.split('/').next()).expect("a subnet");
+    let base: Ipv4Addr = subnet.parse().expect("an address");
+    Ipv4Addr::from_bits(base.to_bits() + 1)
+}
+
+/// `releases/NAME/…` and `current`, as a tar stream.
+fn archive(release: &str, files: &[Artifact]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for file in files {
+        let text = file.content.expose();
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(file.mode);
+        header.set_uid(file.uid.into());
+        header.set_gid(file.uid.into());
+        tar.append_data(&mut header, format!("releases/{release}/{}", file.path), text.as_bytes()).unwrap();
+    }
+    let mut link = tar::Header::new_gnu();
+    link.set_entry_type(tar::EntryType::Symlink);
+    link.set_size(0);
+    tar.append_link(&mut link, "current", format!("releases/{release}")).unwrap();
+    tar.into_inner().unwrap()
+}
+
+/// A container with a files volume at `/run/stackctl`, as locked down as the real one.
+pub(crate) struct Container {
+    name: String,
+}
+
+impl Container {
+    pub(crate) fn create(image: &str, user: &str, command: &[&str]) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("render-test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        docker(&["volume", "create", &name]);
+        let volume = format!("{name}:/run/stackctl");
+        let mut arguments = vec!["create", "--name", &name, "--user", user, "--read-only", "--cap-drop", "ALL"];
+        arguments.extend(["--security-opt", "no-new-privileges", "--memory", "256m", "--pids-limit", "100"]);
+        arguments.extend(["--tmpfs", "/tmp:rw,noexec,nosuid,nodev,size=64m,mode=1777", "-v", &volume, image]);
+        arguments.extend(command);
+        docker(&arguments);
+        Self { name }
+    }
+
+    pub(crate) fn put(&self, release: &str, files: &[Artifact]) {
+        let mut child = Command::new("docker")
+            .args(["cp", "-", &format!("{}:/run/stackctl", self.name)])
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("docker runs");
+        child.stdin.take().unwrap().write_all(&archive(release, files)).unwrap();
+        assert!(child.wait().unwrap().success(), "docker cp");
+    }
+
+    pub(crate) fn start(&self) {
+        docker(&["start", &self.name]);
+    }
+
+    /// Starts it, waits for its end; exit code and output.
+    pub(crate) fn finish(&self) -> (i32, String) {
+        self.start();
+        let code = docker(&["wait", &self.name]).parse().expect("a code");
+        (code, self.logs())
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        docker(&["kill", "-s", signal, &self.name]);
+        sleep(Duration::from_millis(700));
+    }
+
+    pub(crate) fn address(&self) -> String {
+        docker(&["inspect", "--format", "{{.NetworkSettings.IPAddress}}", &self.name])
+    }
+
+    pub(crate) fn logs(&self) -> String {
+        let output = run(&["logs", &self.name]);
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        for arguments in [["rm", "-f", &self.name], ["volume", "rm", &self.name]] {
+            let _ = Command::new("docker").args(arguments).output();
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Stacks to render.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use stackctl::base::name::{DomainName, ProjectName, SecretName, ServiceName};
+use stackctl::base::units::{ByteSize, Span};
+use stackctl::model::proxy::{Limit, Proxy, Route, Tls};
+use stackctl::model::service::{Ask, Health, Image, Restart, Service};
+use stackctl::model::stack::{Pool, Stack};
+use stackctl::render::Upstream;
+
+pub(crate) fn name(text: &str) -> ServiceName {
+    ServiceName::parse(text).expect("a service name")
+}
+
+pub(crate) fn secret(text: &str) -> SecretName {
+    SecretName::parse(text).expect("a secret name")
+}
+
+pub(crate) fn service(text: &str, port: Option<u16>) -> Service {
+    Service {
+        name: name(text),
+        line: 3,
+        image: Image::Pull(format!("registry.example/{text}:1")),
+        preset: None,
+        command: None,
+        entrypoint: None,
+        user: None,
+        uid: None,
+        environment: BTreeMap::new(),
+        secrets: BTreeSet::new(),
+        files: BTreeMap::new(),
+        volumes: Vec::new(),
+        tmpfs: BTreeMap::new(),
+        port,
+        replicas: 1,
+        depends_on: BTreeSet::new(),
+        health: None,
+        pre_deploy: None,
+        cpus: None,
+        memory: None,
+        pids: 200,
+        read_only: false,
+        cap_add: BTreeSet::new(),
+        restart: Restart::UnlessStopped,
+        stop_signal: None,
+        stop_grace_period: Span::seconds(10),
+        egress: true,
+        metrics: None,
+        drain: Span::seconds(10),
+    }
+}
+
+pub(crate) fn health(ask: Ask) -> Health {
+    Health {
+        ask,
+        interval: Span::seconds(5),
+        timeout: Span::seconds(3),
+        retries: 3,
+        start_period: Span::seconds(60),
+        line: 5,
+    }
+}
+
+pub(crate) fn route(path: &str, service: &str) -> Route {
+    Route {
+        path: path.to_owned(),
+        line: 20,
+        service: name(service),
+        limit: None,
+        websocket: false,
+        timeout: Span::seconds(60),
+        max_body: ByteSize(10 << 20),
+        buffering: true,
+    }
+}
+
+pub(crate) fn limit(line: u32, rate: &str, burst: u32, delay: Option<u32>) -> Limit {
+    Limit { line, rate: rate.parse().expect("a rate"), burst, delay }
+}
+
+pub(crate) fn proxy(domains: &[&str], routes: Vec<Route>) -> Proxy {
+    Proxy {
+        line: 10,
+        image: "nginx:1.30".to_owned(),
+        domains: domains.iter().map(|d| DomainName::parse(d).expect("a domain")).collect(),
+        domains_line: 11,
+        address: Ipv4Addr::UNSPECIFIED,
+        http_port: 80,
+        https_port: 443,
+        tls: Tls::SelfSigned(secret("tls")),
+        tls_line: 12,
+        hsts: Some(Span::seconds(63_072_000)),
+        headers: [
+            ("Content-Security-Policy", "default-src 'self'; object-src 'none'; frame-ancestors 'none'"),
+            ("Referrer-Policy", "strict-origin-when-cross-origin"),
+            ("X-Content-Type-Options", "nosniff"),
+            ("X-Frame-Options", "DENY"),
+        ]
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .into(),
+        headers_line: 13,
+        max_body: ByteSize(10 << 20),
+        routes,
+        memory: ByteSize(128 << 20),
+        cpus: None,
+    }
+}
+
+pub(crate) fn stack(services: Vec<Service>, proxy: Option<Proxy>) -> Stack {
+    Stack {
+        project: ProjectName::parse("sum").expect("a project name"),
+        stage: None,
+        host: None,
+        services: services.into_iter().map(|s| (s.name.clone(), s)).collect(),
+        secrets: BTreeMap::new(),
+        proxy,
+        pool: Pool::default(),
+    }
+}
+
+pub(crate) fn upstreams(entries: &[(&str, &[&str])]) -> BTreeMap<ServiceName, Vec<Upstream>> {
+    entries
+        .iter()
+        .map(|(service, targets)| {
+            let list = targets.iter().zip(1..).map(|(target, number)| Upstream {
+                target: (*target).to_owned(),
+                comment: format!("{service}-{number}"),
+            });
+            (name(service), list.collect())
+        })
+        .collect()
+}
+
+/// A web application with everything the front door knows.
+pub(crate) fn full() -> Stack {
+    let mut app = service("app", Some(8000));
+    app.health = Some(health(Ask::Http("/health/ready".to_owned())));
+    app.metrics = Some("/metrics".to_owned());
+    app.replicas = 2;
+    app.depends_on = [name("postgres")].into();
+    let mut api = service("api", Some(9000));
+    api.drain = Span::seconds(30);
+    let inherited = limit(14, "100/m", 20, None);
+    let mut root = route("/", "app");
+    root.limit = Some(inherited.clone());
+    let mut calls = route("/api/", "api");
+    calls.limit = Some(limit(22, "10/s", 20, Some(8)));
+    calls.max_body = ByteSize(64 << 20);
+    let mut stream = route("/api/stream", "api");
+    stream.websocket = true;
+    stream.buffering = false;
+    stream.timeout = Span::seconds(3600);
+    let mut login = route("/login", "app");
+    login.limit = Some(limit(24, "5/m", 0, None));
+    let mut pages = route("/pages/", "app");
+    pages.limit = Some(inherited);
+    let later = route("/later/", "later");
+    let proxy =
+        proxy(&["sum.example.com", "www.sum.example.com"], vec![stream, later, pages, login, calls, root]);
+    stack(vec![app, api, service("later", Some(7000)), service("postgres", Some(5432))], Some(proxy))
+}
