@@ -13,4 +13,5 @@ pub mod engine;
 pub mod files;
 pub mod model;
 pub mod plan;
+pub mod probe;
 pub mod render;

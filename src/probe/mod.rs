@@ -1,0 +1,100 @@
+//! L3: questions asked over the network, from outside of what they are about.
+//!
+//! [`verify`] runs the checklist ([`CATALOGUE`]) against a front door and hands out [`Finding`]s; [`ready`] asks one
+//! service once whether it is up; [`through`] is one GET through a listener of our choice. Nothing here prints, writes
+//! a file or talks to the engine: what the engine knows comes in as [`Observed`].
+//!
+//! Whatever answers is taken for hostile: bodies, headers and times are capped ([`net::http`]), and everything that
+//! reaches a finding goes through [`text::clean`].
+
+mod catalogue;
+mod check;
+mod checks;
+mod context;
+mod limit;
+mod net;
+mod ready;
+mod text;
+mod tls;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::model::finding::Finding;
+use crate::model::observed::Observed;
+use crate::model::stack::Stack;
+
+pub use catalogue::CATALOGUE;
+pub use check::{Check, Family, Severity};
+pub use net::error::ProbeError;
+pub use net::http::{Response, through};
+pub use ready::{NotReady, ready};
+
+/// Where to connect. Names are never resolved here: they come from `stack.proxy.domains` and only go into requests and
+/// handshakes, so a front door can be asked before the DNS points at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// Where plain HTTP is answered, if it can be reached.
+    pub http: Option<SocketAddr>,
+    /// Where HTTPS is answered, if it can be reached.
+    pub https: Option<SocketAddr>,
+    /// From where is asked: `host`, or `outside` for another machine. Only `outside` proves that a port is closed.
+    pub vantage: &'static str,
+    /// Port of plain HTTP as users write it in URLs.
+    pub http_port: u16,
+    /// Port of HTTPS as users write it in URLs: redirects must lead there.
+    pub https_port: u16,
+}
+
+/// What to ask, and how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Leave out what takes long: no volleys at limits, one try at ports that should be closed.
+    pub quick: bool,
+    /// Only what a deploy waits for: health, TLS, headers, exposure. Never a volley.
+    pub gate: bool,
+    /// How long the front door may take to become healthy. Limits have their own bounds
+    /// ([`REQUESTS_PER_LIMIT`], [`TIME_PER_LIMIT`]).
+    pub deadline: Duration,
+    /// Identifiers (`TLS-1`) or families (`TLS`) to ask; empty for all. Case does not matter.
+    pub only: Vec<String>,
+    /// Identifiers or families to leave out.
+    pub skip: Vec<String>,
+    /// PEM certificates trusted beside the public roots: a company's own authority.
+    pub trust: Option<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            quick: false,
+            gate: false,
+            deadline: Duration::from_secs(30),
+            only: Vec::new(),
+            skip: Vec::new(),
+            trust: None,
+        }
+    }
+}
+
+/// Most requests one limit is measured with: enough for a burst of 100, and no load to speak of.
+pub const REQUESTS_PER_LIMIT: usize = 200;
+
+/// Longest time requests are offered to one limit; waiting for its bucket to drain may come on top, as long again.
+pub const TIME_PER_LIMIT: Duration = Duration::from_secs(30);
+
+/// Asks every question of the checklist and hands each finding to `sink`: in the catalogue's order whatever answers
+/// first, the independent ones in parallel, limits last and one at a time.
+///
+/// `expected_certificate` is the chain that was configured (PEM, leaf first), to tell it from the one that is served.
+pub async fn verify(
+    stack: &Stack,
+    observed: Option<&Observed>,
+    target: &Target,
+    expected_certificate: Option<&str>,
+    options: &Options,
+    sink: &mut dyn FnMut(Finding),
+) {
+    let context = context::Context::new(stack, observed, target, expected_certificate, options);
+    checks::run(&context, sink).await;
+}

@@ -1,0 +1,6 @@
+//! Connections, and one HTTP/1.1 exchange on each.
+
+pub(super) mod client;
+pub(super) mod error;
+pub(super) mod http;
+pub(super) mod wire;

@@ -1,0 +1,144 @@
+//! One try at a service's own health question.
+
+use std::net::SocketAddrV4;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::model::service::{Ask, Health};
+
+use super::net::client::{Door, Request, within};
+use super::net::error::ProbeError;
+use super::text::clean;
+
+/// Why a service is not ready (yet), for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotReady(pub String);
+
+impl From<ProbeError> for NotReady {
+    fn from(error: ProbeError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Asks once, for at most `health.timeout`. HTTP: 2xx or 3xx. TCP: a connection. `PostgreSQL`: an answer to the
+/// start-up message that is not "starting up" (error 57P03); a request for a password is an answer. Redis: `+PONG` or
+/// `-NOAUTH`, not `-LOADING`. A command runs inside the container and cannot be asked from here.
+pub async fn ready(health: &Health, address: SocketAddrV4) -> Result<(), NotReady> {
+    let answer = within(health.timeout.0, async {
+        Ok(match &health.ask {
+            Ask::Http(path) => http(path, address).await,
+            Ask::Tcp => TcpStream::connect(address).await.map(drop).map_err(|e| ProbeError::from(e).into()),
+            Ask::Postgres { user, database } => postgres(user, database, address).await,
+            Ask::Redis => redis(address).await,
+            Ask::Command(_) => Err(NotReady("its health check is a command, which only the engine can run".into())),
+        })
+    });
+    answer.await?
+}
+
+async fn http(path: &str, address: SocketAddrV4) -> Result<(), NotReady> {
+    let response = Door::plain(address.into(), &address.to_string()).get(&Request::path(path)).await?;
+    match response.status {
+        200..=399 => Ok(()),
+        status => Err(NotReady(format!("GET {path} answered {status}"))),
+    }
+}
+
+/// Start-up message of protocol 3.0; the answer is `R` (authentication) or `E` (error).
+async fn postgres(user: &str, database: &str, address: SocketAddrV4) -> Result<(), NotReady> {
+    let mut body = 196_608u32.to_be_bytes().to_vec();
+    for (key, value) in [("user", user), ("database", database)] {
+        for text in [key, value] {
+            body.extend(text.bytes().filter(|b| *b != 0));
+            body.push(0);
+        }
+    }
+    body.push(0);
+    let mut message = u32::try_from(body.len() + 4).unwrap_or(u32::MAX).to_be_bytes().to_vec();
+    message.extend(body);
+    let answer = exchange(address, &message, 2048, postgres_complete).await?;
+    match answer.first() {
+        Some(b'R') => Ok(()),
+        Some(b'E') => {
+            let code = error_field(&answer, b'C');
+            // Class 28 is "who are you": it is up, and our role is not what was asked about.
+            if code.starts_with("28") {
+                return Ok(());
+            }
+            Err(NotReady(format!("PostgreSQL answered {code}: {}", error_field(&answer, b'M'))))
+        }
+        Some(_) => Err(NotReady(format!("not PostgreSQL: it answered `{}`", clean(&answer[..answer.len().min(20)])))),
+        None => Err(ProbeError::Closed.into()),
+    }
+}
+
+/// One whole message: a type byte and a length that counts itself.
+fn postgres_complete(bytes: &[u8]) -> bool {
+    match bytes {
+        [b'E', a, b, c, d, rest @ ..] => rest.len() + 4 >= u32::from_be_bytes([*a, *b, *c, *d]) as usize,
+        [_, ..] => bytes[0] != b'E',
+        [] => false,
+    }
+}
+
+/// A field of an error message: a type byte and a text up to a zero byte.
+fn error_field(message: &[u8], field: u8) -> String {
+    message
+        .get(5..)
+        .unwrap_or_default()
+        .split(|b| *b == 0)
+        .find_map(|part| part.strip_prefix(&[field]))
+        .map_or_else(|| "an error".into(), clean)
+}
+
+async fn redis(address: SocketAddrV4) -> Result<(), NotReady> {
+    let answer = exchange(address, b"PING\r\n", 512, |bytes| bytes.contains(&b'\n')).await?;
+    if answer.starts_with(b"+PONG") || answer.starts_with(b"-NOAUTH") {
+        return Ok(());
+    }
+    if answer.is_empty() {
+        return Err(ProbeError::Closed.into());
+    }
+    let line = answer.split(|b| *b == b'\n').next().unwrap_or_default();
+    if line.starts_with(b"-") {
+        return Err(NotReady(format!("Redis answered {}", clean(&line[1..]))));
+    }
+    Err(NotReady(format!("not Redis: it answered `{}`", clean(line))))
+}
+
+/// Sends, and reads until the answer is complete, the peer closes, or `most` bytes came.
+async fn exchange(
+    address: SocketAddrV4,
+    message: &[u8],
+    most: usize,
+    complete: fn(&[u8]) -> bool,
+) -> Result<Vec<u8>, ProbeError> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(message).await?;
+    let mut answer = Vec::new();
+    let mut chunk = [0; 512];
+    while answer.len() < most && !complete(&answer) {
+        match stream.read(&mut chunk).await? {
+            0 => break,
+            n => answer.extend_from_slice(&chunk[..n]),
+        }
+    }
+    Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_fields_of_postgres() {
+        let message = b"E\0\0\0\x20SFATAL\0C57P03\0Mthe database system is starting up\0\0";
+        assert_eq!(error_field(message, b'C'), "57P03");
+        assert_eq!(error_field(message, b'M'), "the database system is starting up");
+        assert_eq!(error_field(b"E", b'C'), "an error");
+        assert!(!postgres_complete(b"E\0\0\0\xffC"));
+        assert!(postgres_complete(b"R"));
+    }
+}

@@ -1,0 +1,1 @@
+//! The prober against servers with known defects.
