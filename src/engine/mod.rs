@@ -21,3 +21,4 @@ pub mod volume;
 
 pub use connect::Engine;
 pub use error::{EngineError, ErrorKind};
+pub use lock::LockError;

@@ -11,6 +11,7 @@ pub mod place;
 pub mod reconcile;
 mod spec;
 pub mod step;
+pub mod undo;
 
 use std::collections::BTreeMap;
 

@@ -150,6 +150,10 @@ pub enum Action {
         container: String,
         /// Its service.
         service: ServiceName,
+        /// Hash of the files it must serve by afterwards.
+        hash: String,
+        /// Private listener that tells which files it serves by, where there is one.
+        listener: Option<std::net::SocketAddrV4>,
     },
     /// Waits for requests under way to end.
     Drain {

@@ -62,9 +62,7 @@ pub fn yaml(value: &str, out: &mut dyn Write) -> io::Result<()> {
             '\n' => out.write_all(b"\\n")?,
             '\r' => out.write_all(b"\\r")?,
             '\t' => out.write_all(b"\\t")?,
-            c if c.is_control()
-                || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}') =>
-            {
+            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}') => {
                 write!(out, "\\u{:04x}", u32::from(c))?;
             }
             _ => write!(out, "{c}")?,

@@ -92,7 +92,8 @@ fn nginx_accepts_every_shape() {
 fn nginx_rejects_what_is_broken() {
     let stack = sample::full();
     let files = render(&stack, "1.30", &BTreeMap::new(), "1");
-    for (from, to) in [("return 444;", "return 444"), ("certs/site.pem", "certs/none.pem"), ("return 503", "retrun 503")]
+    for (from, to) in
+        [("return 444;", "return 444"), ("certs/site.pem", "certs/none.pem"), ("return 503", "retrun 503")]
     {
         let mut broken = files.clone();
         let Content::Plain(text) = &broken[0].content else { panic!("nginx.conf is plain") };
@@ -295,7 +296,8 @@ fn the_private_listener_asks_candidates_and_survives_a_switch() {
             assert!(answer.body.starts_with("app-2"), "{tag}: {}", answer.body);
             assert!(answer.body.contains("Host: sum.example.com:8443\r\n"), "{tag}: {}", answer.body);
         }
-        for wrong in ["169.254.169.254:80", "10.0.0.1:22", &format!("{gateway}:22"), &format!("{gateway}:{candidate}/x")]
+        for wrong in
+            ["169.254.169.254:80", "10.0.0.1:22", &format!("{gateway}:22"), &format!("{gateway}:{candidate}/x")]
         {
             let header = format!("X-Stackctl-Candidate: {wrong}");
             assert_eq!(ask(&door, "http://x:8081/", &["-H", &header]).unwrap().status, 404, "{tag}: {wrong}");

@@ -26,9 +26,11 @@ fn serve(name: &str, mut stream: TcpStream) -> Option<()> {
                 return None;
             }
         }
-        let length = head.to_lowercase().split("content-length: ").nth(1).map_or(0, |rest| {
-            rest.lines().next().unwrap_or("0").trim().parse::<u64>().unwrap_or(0)
-        });
+        let length = head
+            .to_lowercase()
+            .split("content-length: ")
+            .nth(1)
+            .map_or(0, |rest| rest.lines().next().unwrap_or("0").trim().parse::<u64>().unwrap_or(0));
         std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink()).ok()?;
         if head.to_lowercase().contains("\r\nupgrade: websocket") {
             let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhello";

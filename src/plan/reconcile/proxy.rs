@@ -133,7 +133,16 @@ impl Draft<'_> {
             links: BTreeMap::from([("current".to_owned(), format!("releases/{hash}"))]),
         };
         let switch = self.add(switch, "everything behind it is ready", before_switch);
-        let reload = Action::Reload { container: container.to_owned(), service: placed.service.clone() };
+        let door = placed
+            .replicas
+            .first()
+            .filter(|_| placed.service.as_str() == super::FRONT_DOOR && self.inputs.observed.engine.local);
+        let reload = Action::Reload {
+            container: container.to_owned(),
+            service: placed.service.clone(),
+            hash: hash.clone(),
+            listener: door.and_then(|r| placed.socket(r, PRIVATE_PORT)),
+        };
         let reload = self.add(reload, "to load the switched files", vec![switch]);
         self.mark(placed, vec![reload]);
         reload

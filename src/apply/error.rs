@@ -1,0 +1,104 @@
+//! Why a deploy did not happen, or not to its end.
+
+use crate::engine::{EngineError, LockError};
+use crate::files::FilesError;
+use crate::plan::PlanError;
+use crate::render::RenderError;
+
+/// What went wrong, with the next step in words.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A file.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// No plan can be made.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A file cannot be rendered.
+    #[error(transparent)]
+    Render(#[from] RenderError),
+    /// Secrets that have no value, each in a sentence with its line.
+    #[error("{}", .0.join("\n"))]
+    Secrets(Vec<String>),
+    /// Somebody else is at it.
+    #[error("another run is at work on this stack: {by}, for {seconds} s")]
+    Locked {
+        /// Who.
+        by: String,
+        /// How long, seconds.
+        seconds: u64,
+    },
+    /// The stack on the engine is another stage's.
+    #[error("project {project} was deployed as stage `{there}`, not `{here}`")]
+    WrongStage {
+        /// Project.
+        project: String,
+        /// Stage recorded on the engine.
+        there: String,
+        /// Stage asked for.
+        here: String,
+    },
+    /// Under the lock, the plan turned out to interrupt or destroy what it did not before.
+    #[error("the stack changed while it was looked at, and the plan now interrupts service")]
+    NeedsConsent,
+    /// A step failed.
+    #[error("{0}")]
+    Step(Box<Failure>),
+    /// The user asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// A step that failed, with what helps to understand it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Failure {
+    /// What was being done.
+    pub step: String,
+    /// What happened.
+    pub cause: String,
+    /// What to do next.
+    pub hint: Option<String>,
+    /// Container whose log follows.
+    pub container: Option<String>,
+    /// Its last lines.
+    pub log: Vec<String>,
+    /// What users are served now, in words.
+    pub aftermath: String,
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "could not {}: {}", self.step, self.cause)
+    }
+}
+
+impl ApplyError {
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Engine(error) => error.hint(),
+            Self::Step(failure) => failure.hint.clone(),
+            Self::Locked { .. } => Some("wait for it to end; the lock frees itself when its holder is gone".to_owned()),
+            Self::WrongStage { there, .. } => Some(if there.is_empty() {
+                "leave `--stage` away, or give the stage another `name`".to_owned()
+            } else {
+                format!("say `--stage {there}`")
+            }),
+            Self::NeedsConsent => Some("look at `stackctl plan`, then run `stackctl up --yes`".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+impl From<LockError> for ApplyError {
+    fn from(error: LockError) -> Self {
+        match error {
+            // `since` is made into a time span by whoever knows the time.
+            LockError::Held { by, since } => Self::Locked { by, seconds: since },
+            LockError::Engine(error) => Self::Engine(error),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Walks a plan: every step as soon as what it waits for is done, independent ones side by side. Decides nothing.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Instant;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc;
+
+use crate::plan::undo::Reached;
+use crate::plan::{Action, Plan};
+
+use super::error::{ApplyError, Failure};
+use super::event::{Event, Sink};
+use super::steps::Effects;
+
+/// How a plan ended.
+pub struct Run {
+    /// How far each step got.
+    pub reached: Vec<Reached>,
+    /// Why it stopped early, if it did.
+    pub error: Option<ApplyError>,
+}
+
+type Outcome = (usize, Result<(), Failure>);
+type Running<'a> = FuturesUnordered<Pin<Box<dyn Future<Output = Outcome> + 'a>>>;
+
+/// Carries a plan out. After a failure nothing new begins; what waits is given up, what changes something is
+/// awaited, so that it is known what is there. `interrupted` ends like a failure.
+pub async fn run(
+    effects: &Effects<'_>,
+    plan: &Plan,
+    interrupted: impl Future<Output = ()>,
+    sink: &mut dyn Sink,
+) -> Run {
+    let (news, mut heard) = mpsc::unbounded_channel::<(usize, String)>();
+    let mut reached = vec![Reached::Not; plan.steps.len()];
+    let mut since: BTreeMap<usize, Instant> = BTreeMap::new();
+    let mut running: Running<'_> = FuturesUnordered::new();
+    let mut error: Option<ApplyError> = None;
+    tokio::pin!(interrupted);
+
+    loop {
+        if error.is_none() {
+            for index in ready(plan, &reached) {
+                let Some(step) = plan.steps.get(index) else { continue };
+                reached[index] = Reached::Begun;
+                since.insert(index, Instant::now());
+                sink.event(Event::Started { index, step });
+                let news = news.clone();
+                running.push(Box::pin(async move {
+                    let tell = move |text: String| drop(news.send((index, text)));
+                    (index, effects.perform(step, &tell).await)
+                }));
+            }
+        }
+        // After a failure, steps that only wait need not be waited for.
+        let only_waiting = since.keys().all(|i| plan.steps.get(*i).is_some_and(|s| waits(&s.action)));
+        if running.is_empty() || (error.is_some() && only_waiting) {
+            break;
+        }
+        tokio::select! {
+            biased;
+            Some((index, text)) = heard.recv() => {
+                if let Some(step) = plan.steps.get(index) {
+                    sink.event(Event::Progress { index, step, text });
+                }
+            }
+            Some((index, outcome)) = running.next() => {
+                let millis = since.remove(&index).map_or(0, |t| u64::try_from(t.elapsed().as_millis()).unwrap_or(u64::MAX));
+                let Some(step) = plan.steps.get(index) else { continue };
+                match outcome {
+                    Ok(()) => {
+                        reached[index] = Reached::Done;
+                        sink.event(Event::Finished { index, step, millis });
+                    }
+                    Err(failure) => {
+                        sink.event(Event::Failed { index, step, error: failure.cause.clone() });
+                        error.get_or_insert(ApplyError::Step(Box::new(failure)));
+                    }
+                }
+            }
+            () = &mut interrupted, if error.is_none() => error = Some(ApplyError::Interrupted),
+        }
+    }
+    Run { reached, error }
+}
+
+/// Steps that have not begun and wait for nothing any more.
+fn ready(plan: &Plan, reached: &[Reached]) -> Vec<usize> {
+    let done = |i: &usize| reached.get(*i) == Some(&Reached::Done);
+    plan.steps
+        .iter()
+        .enumerate()
+        .filter(|(index, step)| reached.get(*index) == Some(&Reached::Not) && step.after.iter().all(done))
+        .map(|(index, _)| index)
+        .collect()
+}
+
+fn waits(action: &Action) -> bool {
+    matches!(action, Action::WaitReady { .. } | Action::Gate { .. } | Action::Drain { .. } | Action::Pull { .. })
+}

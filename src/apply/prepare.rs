@@ -1,0 +1,241 @@
+//! From the file and the engine to a plan: everything is read here, once; what is decided is decided below.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::base::name::ServiceName;
+use crate::config::interpolate::Variables;
+use crate::engine::Engine;
+use crate::files::context::Context;
+use crate::model::artifact::{Artifact, files_hash};
+use crate::model::observed::Observed;
+use crate::model::proxy::{Proxy, Tls};
+use crate::model::secrets::SecretValues;
+use crate::model::service::{Build, Image};
+use crate::model::stack::Stack;
+use crate::plan::{self, Files, Inputs, Placement, Plan};
+use crate::render::{self, NginxFacts, ProxyInput, ScrapeTarget, Upstream};
+
+use super::error::ApplyError;
+use super::secrets::{self, split_pem};
+
+/// What a run wants, and where it stands.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The stack.
+    pub stack: Stack,
+    /// The environment over `.env`: for secrets that come from there.
+    pub variables: Variables,
+    /// Folder of stack.toml; relative paths start there.
+    pub folder: PathBuf,
+    /// stack.toml itself.
+    pub file: PathBuf,
+    /// Registry that stands in for Docker Hub.
+    pub mirror: Option<String>,
+    /// Who runs this: user and host.
+    pub by: String,
+}
+
+/// Everything that was read and decided.
+pub struct Prepared {
+    /// What the engine has.
+    pub observed: Observed,
+    /// What to do.
+    pub plan: Plan,
+    /// Build contexts by the service that declares them.
+    pub contexts: BTreeMap<ServiceName, Context>,
+    /// Values of secrets.
+    pub values: SecretValues,
+    /// References and IDs of images by service, for the release's record.
+    pub images: BTreeMap<String, String>,
+}
+
+/// Key of fingerprints before there is one: only for plans that are shown, never for what is done.
+const NO_KEY: &[u8] = b"no state yet";
+
+/// Reads everything and makes the plan. Changes nothing.
+pub async fn prepare(engine: &Engine, wanted: &Wanted) -> Result<Prepared, ApplyError> {
+    let contexts = scan(&wanted.stack, &wanted.folder)?;
+    let hashes: BTreeMap<ServiceName, String> =
+        contexts.iter().map(|(name, (build, context))| (name.clone(), build_hash(build, context, wanted))).collect();
+    let images = references(wanted, &hashes);
+    let observed = engine.observe(&wanted.stack.project, &images).await?;
+    check_stage(&wanted.stack, &observed)?;
+
+    let resolved = secrets::resolve(&wanted.stack, observed.state.as_ref(), &wanted.variables, &wanted.folder)?;
+    let key = observed.state.as_ref().map_or(NO_KEY, |s| s.key.as_slice()).to_vec();
+    let folder = wanted.folder.to_string_lossy();
+    let file = wanted.file.to_string_lossy();
+    let inputs = Inputs {
+        stack: &wanted.stack,
+        observed: &observed,
+        values: &resolved.values,
+        key: &key,
+        contexts: &hashes,
+        mirror: wanted.mirror.as_deref(),
+        origin: (&folder, &file),
+    };
+    let placement = plan::place(&inputs)?;
+    let files = rendered(&inputs, &placement)?;
+    let plan = plan::reconcile(&inputs, &placement, &files, resolved.new);
+    let images = placement
+        .services
+        .iter()
+        .chain(&placement.proxy)
+        .map(|p| (p.service.to_string(), p.spec.image.clone()))
+        .collect();
+    let contexts = contexts.into_iter().map(|(name, (_, context))| (name, context)).collect();
+    Ok(Prepared { plan, contexts, values: resolved.values, images, observed })
+}
+
+fn scan(stack: &Stack, folder: &Path) -> Result<BTreeMap<ServiceName, (Build, Context)>, ApplyError> {
+    let mut out = BTreeMap::new();
+    for service in stack.services.values() {
+        if let Image::Build(build) = &service.image
+            && !out.contains_key(&build.name)
+        {
+            let context = Context::scan(&folder.join(&build.context), &build.dockerfile)?;
+            out.insert(build.name.clone(), (build.clone(), context));
+        }
+    }
+    Ok(out)
+}
+
+/// What decides whether an image must be built again: the files, and how they are built.
+fn build_hash(build: &Build, context: &Context, wanted: &Wanted) -> String {
+    let how = serde_json::json!([build.dockerfile, build.target, build.args, wanted.mirror]);
+    crate::base::hash::sha256_parts([context.hash().as_bytes(), how.to_string().as_bytes()])
+}
+
+fn references(wanted: &Wanted, hashes: &BTreeMap<ServiceName, String>) -> Vec<String> {
+    let stack = &wanted.stack;
+    let mirror = wanted.mirror.as_deref();
+    let mut out: Vec<String> = stack
+        .services
+        .values()
+        .map(|service| match &service.image {
+            Image::Pull(reference) => plan::image::mirrored(reference, mirror),
+            Image::Build(build) => {
+                let hash = hashes.get(&build.name).map_or("", String::as_str);
+                plan::image::built(stack, build.name.as_str(), hash)
+            }
+        })
+        .chain(stack.proxy.iter().map(|p| plan::image::mirrored(&p.image, mirror)))
+        .collect();
+    out.sort();
+    out.dedup();
+    out
+}
+
+fn check_stage(stack: &Stack, observed: &Observed) -> Result<(), ApplyError> {
+    let here = stack.stage.as_deref().unwrap_or_default();
+    match &observed.state {
+        Some(state) if !state.key.is_empty() && state.stage != here => Err(ApplyError::WrongStage {
+            project: stack.project.to_string(),
+            there: state.stage.clone(),
+            here: here.to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Files of services that reload them, each set under its hash.
+fn rendered(inputs: &Inputs<'_>, placement: &Placement) -> Result<Files, ApplyError> {
+    let mut out = Files::new();
+    for placed in placement.services.iter().filter(|p| p.reloads) {
+        let files = render::prometheus(inputs.stack, &scrape_targets(inputs.stack, placement))?;
+        out.insert(placed.service.clone(), (files_hash(inputs.key, &files), files));
+    }
+    if let (Some(proxy), Some(placed)) = (&inputs.stack.proxy, &placement.proxy) {
+        let upstreams = upstreams(inputs.stack, placement);
+        let certificate = certificate(proxy, inputs.values);
+        let gateways = placement.networks.iter().map(|n| n.subnet.gateway()).collect();
+        let mut input = ProxyInput {
+            stack: inputs.stack,
+            proxy,
+            upstreams: &upstreams,
+            certificate: certificate.as_ref().map(|(chain, key)| (chain.as_str(), key)),
+            facts: NginxFacts::from_tag(&proxy.image),
+            trusted_probe: gateways,
+            release: None,
+        };
+        // The name of the files is in them, so that Nginx can be asked which ones it serves by.
+        let hash = files_hash(inputs.key, &render::nginx(&input)?);
+        input.release = Some(&hash);
+        let files = render::nginx(&input)?;
+        out.insert(placed.service.clone(), (hash, files));
+    }
+    Ok(out)
+}
+
+/// The certificate that is configured: chain and key.
+pub fn certificate(proxy: &Proxy, values: &SecretValues) -> Option<(String, crate::base::secret::Secret)> {
+    match &proxy.tls {
+        Tls::Off => None,
+        Tls::SelfSigned(name) => values.get(name).map(split_pem),
+        Tls::Files { cert, key } => {
+            let chain = values.get(cert)?.expose().to_owned() + "\n";
+            Some((chain, values.get(key)?.clone()))
+        }
+    }
+}
+
+fn upstreams(stack: &Stack, placement: &Placement) -> BTreeMap<ServiceName, Vec<Upstream>> {
+    let Some(proxy) = &placement.proxy else { return BTreeMap::new() };
+    placement
+        .services
+        .iter()
+        .filter_map(|placed| {
+            let port = stack.services.get(&placed.service)?.port?;
+            let servers = placed.replicas.iter().filter_map(|replica| {
+                let socket = placed.socket_for(proxy, replica, port)?;
+                Some(Upstream { target: socket.to_string(), comment: format!("{}-{}", placed.service, replica.number) })
+            });
+            Some((placed.service.clone(), servers.collect()))
+        })
+        .collect()
+}
+
+fn scrape_targets(stack: &Stack, placement: &Placement) -> Vec<ScrapeTarget> {
+    let watcher = placement.services.iter().find(|p| p.reloads);
+    let mut out = Vec::new();
+    for placed in &placement.services {
+        let Some(service) = stack.services.get(&placed.service).filter(|s| s.metrics.is_some()) else { continue };
+        for replica in &placed.replicas {
+            let address = service.port.and_then(|p| placed.socket_for(watcher?, replica, p));
+            out.extend(address.map(|address| ScrapeTarget {
+                service: placed.service.clone(),
+                replica: replica.number,
+                address: address.to_string(),
+            }));
+        }
+    }
+    out
+}
+
+/// Artifacts of a stack that has never been deployed: for `render`.
+pub fn offline(wanted: &Wanted) -> Result<Vec<Artifact>, ApplyError> {
+    let hashes: BTreeMap<ServiceName, String> = scan(&wanted.stack, &wanted.folder)?
+        .into_iter()
+        .map(|(name, (build, context))| (name, build_hash(&build, &context, wanted)))
+        .collect();
+    let observed = Observed::default();
+    let resolved = secrets::resolve(&wanted.stack, None, &wanted.variables, &wanted.folder)?;
+    let inputs = Inputs {
+        stack: &wanted.stack,
+        observed: &observed,
+        values: &resolved.values,
+        key: NO_KEY,
+        contexts: &hashes,
+        mirror: wanted.mirror.as_deref(),
+        origin: ("", ""),
+    };
+    let placement = plan::place(&inputs)?;
+    let mut out = Vec::new();
+    for (service, (_, files)) in rendered(&inputs, &placement)? {
+        let folder =
+            if service.as_str() == plan::reconcile::FRONT_DOOR { "nginx" } else { service.as_str() }.to_owned();
+        out.extend(files.into_iter().map(|f| Artifact { path: format!("{folder}/{}", f.path), ..f }));
+    }
+    Ok(out)
+}

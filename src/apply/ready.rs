@@ -1,0 +1,174 @@
+//! Waiting for containers: asked directly, watched by the engine meanwhile, so that one that dies is not waited for.
+
+use std::net::{SocketAddr, SocketAddrV4};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+
+use crate::base::name::ProjectName;
+use crate::engine::Engine;
+use crate::engine::events::Action;
+use crate::model::service::{Ask, Health};
+use crate::plan::reconcile::SETTLE;
+use crate::probe;
+
+/// Why a container cannot take its place.
+pub struct NotReady {
+    /// What was seen.
+    pub cause: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl NotReady {
+    fn new(cause: impl Into<String>) -> Self {
+        Self { cause: cause.into(), hint: None }
+    }
+}
+
+/// First pause between two questions; it grows to [`SLOWEST`].
+const FIRST: Duration = Duration::from_millis(25);
+
+/// Longest pause between two questions.
+const SLOWEST: Duration = Duration::from_millis(250);
+
+/// How long the front door may take to load new files, or to reach a candidate that is ready.
+const DOOR: Duration = Duration::from_secs(10);
+
+/// Waits until a container is ready; fails as soon as it exits, or when its `start_period` is over.
+pub async fn wait(
+    engine: &Engine,
+    project: &ProjectName,
+    container: &str,
+    health: Option<&Health>,
+    address: Option<SocketAddrV4>,
+    tell: &dyn Fn(String),
+) -> Result<(), NotReady> {
+    let ready = async {
+        match (health, address) {
+            (Some(Health { ask: Ask::Command(_), start_period, .. }), _) => {
+                healthy(engine, project, container, start_period.0).await
+            }
+            (Some(health), Some(address)) => asked(health, address, tell).await,
+            (Some(_), None) => Err(NotReady::new("it has no address that could be asked")),
+            (None, _) => {
+                tokio::time::sleep(SETTLE.0).await;
+                Ok(())
+            }
+        }
+    };
+    tokio::select! {
+        ready = ready => ready,
+        exited = exited(engine, container) => Err(exited),
+    }
+}
+
+async fn asked(health: &Health, address: SocketAddrV4, tell: &dyn Fn(String)) -> Result<(), NotReady> {
+    let began = Instant::now();
+    let mut pause = FIRST;
+    let mut said = String::new();
+    loop {
+        let why = match probe::ready(health, address).await {
+            Ok(()) => return Ok(()),
+            Err(why) => why.0,
+        };
+        if began.elapsed() > health.start_period.0 {
+            return Err(NotReady {
+                cause: format!("not ready after {}: {why}", health.start_period),
+                hint: Some("if it only needs longer, give it a longer `healthcheck.start_period`".to_owned()),
+            });
+        }
+        if why != said && began.elapsed() > Duration::from_secs(1) {
+            tell(why.clone());
+            said = why;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 3 / 2).min(SLOWEST);
+    }
+}
+
+/// Waits for the engine's own health check: subscribed first, then asked, so that no change is missed.
+async fn healthy(engine: &Engine, project: &ProjectName, container: &str, limit: Duration) -> Result<(), NotReady> {
+    let failed = |e: crate::engine::EngineError| NotReady { hint: e.hint(), cause: e.message };
+    let mut events = engine.subscribe(project).await.map_err(failed)?;
+    if engine.inspect_exit(container).await.map_err(failed)?.health == "healthy" {
+        return Ok(());
+    }
+    let watch = async {
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) if event.name == container => match event.action {
+                    Action::Health(state) if state == "healthy" => return Ok(()),
+                    Action::Health(state) if state == "unhealthy" => {
+                        let output = engine.inspect_exit(container).await.map(|i| i.health_output).unwrap_or_default();
+                        return Err(NotReady::new(format!("its health check fails: {}", output.trim())));
+                    }
+                    _ => {}
+                },
+                Ok(_) => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Err(NotReady::new("the engine stopped telling what happens"))
+    };
+    match tokio::time::timeout(limit, watch).await {
+        Ok(result) => result,
+        Err(_) => Err(NotReady::new(format!("not healthy after {}", crate::base::units::Span(limit)))),
+    }
+}
+
+/// Resolves when the container does not run any more.
+async fn exited(engine: &Engine, container: &str) -> NotReady {
+    let code = engine.wait_exit(container).await;
+    let info = engine.inspect_exit(container).await.unwrap_or_default();
+    let (cause, hint) = match code {
+        _ if info.oom_killed => {
+            ("it was killed for using more memory than it may".to_owned(), Some("give it more `memory`".to_owned()))
+        }
+        _ if !info.error.is_empty() => (format!("it could not start: {}", info.error), None),
+        Ok(code) => (format!("it exited with {code}"), None),
+        Err(error) => (error.message.clone(), error.hint()),
+    };
+    NotReady { cause, hint }
+}
+
+/// Asks a candidate through the front door's private listener, as the front door will ask it.
+pub async fn gate(listener: SocketAddrV4, candidate: SocketAddrV4, path: &str, domain: &str) -> Result<(), NotReady> {
+    let header = candidate.to_string();
+    let headers = [(crate::render::nginx::CANDIDATE_HEADER, header.as_str())];
+    let began = Instant::now();
+    loop {
+        let seen = match probe::through(SocketAddr::V4(listener), path, domain, &headers).await {
+            Ok(response) if (200..400).contains(&response.status) => return Ok(()),
+            Ok(response) => format!("the front door gets {} for {path}", response.status),
+            Err(error) => format!("the front door's private listener: {error}"),
+        };
+        if began.elapsed() > DOOR {
+            return Err(NotReady {
+                cause: seen,
+                hint: Some(
+                    "it answers when asked directly; what does the front door send that it does not like?".to_owned(),
+                ),
+            });
+        }
+        tokio::time::sleep(SLOWEST).await;
+    }
+}
+
+/// Waits until the front door says that it serves by these files.
+pub async fn serves_by(listener: SocketAddrV4, hash: &str) -> Result<(), String> {
+    let began = Instant::now();
+    let mut pause = FIRST;
+    loop {
+        let seen = match probe::through(SocketAddr::V4(listener), "/stackctl/release", "localhost", &[]).await {
+            Ok(response) if String::from_utf8_lossy(&response.body).trim() == hash => return Ok(()),
+            Ok(response) => format!("{} {}", response.status, String::from_utf8_lossy(&response.body).trim()),
+            Err(error) => error.to_string(),
+        };
+        if began.elapsed() > DOOR {
+            return Err(format!("after {} s the front door still serves by other files ({seen})", DOOR.as_secs()));
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 3 / 2).min(SLOWEST);
+    }
+}

@@ -1,0 +1,213 @@
+//! What each step does: one small function an action, each a call or two to the engine or a question over the network.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::base::name::{ProjectName, ServiceName};
+use crate::engine::lock::Lock;
+use crate::engine::{Engine, EngineError};
+use crate::files::Context;
+use crate::model::container::{ContainerSpec, label};
+use crate::model::service::Build;
+use crate::plan::{Action, Step};
+
+use super::error::Failure;
+use super::ready;
+
+/// How many of a container's last lines are shown when it fails.
+const LAST_LINES: usize = 15;
+
+/// What steps work on.
+pub struct Effects<'a> {
+    /// The engine.
+    pub engine: &'a Engine,
+    /// The project.
+    pub project: &'a ProjectName,
+    /// Host name that requests through the front door carry.
+    pub domain: String,
+    /// Build contexts.
+    pub contexts: &'a BTreeMap<ServiceName, Context>,
+    /// Folder of stack.toml.
+    pub folder: PathBuf,
+    /// Registry that stands in for Docker Hub: handed to Dockerfiles that ask for it.
+    pub mirror: Option<String>,
+    /// Held while anything is changed; `None` only where nobody else can be at work.
+    pub lock: Option<&'a Lock>,
+}
+
+type Tell<'a> = &'a dyn Fn(String);
+
+impl Effects<'_> {
+    /// Does one step.
+    pub async fn perform(&self, step: &Step, tell: Tell<'_>) -> Result<(), Failure> {
+        if self.lock.is_some_and(|lock| !lock.is_open()) {
+            return Err(Failure {
+                step: step.action.to_string(),
+                cause: "the connection that holds the lock is gone".to_owned(),
+                hint: Some("run it again; it goes on where this run stopped".to_owned()),
+                ..Failure::default()
+            });
+        }
+        match &step.action {
+            Action::WaitReady { container, service, health, address } => {
+                let waited = ready::wait(self.engine, self.project, container, health.as_ref(), *address, tell).await;
+                self.explain(step, service, container, waited).await
+            }
+            Action::Gate { container, service, candidate, listener, path } => {
+                let asked = ready::gate(*listener, *candidate, path, &self.domain).await;
+                self.explain(step, service, container, asked).await
+            }
+            Action::RunJob { container, service } => self.job(step, container, service, tell).await,
+            Action::TestProxy { container, config } => self.test_proxy(step, container, config).await,
+            Action::Reload { container, hash, listener, .. } => {
+                let result = self.engine.kill(container, "HUP").await;
+                result.map_err(|e| engine_failure(step, &e))?;
+                match listener {
+                    Some(listener) => ready::serves_by(*listener, hash).await.map_err(|cause| Failure {
+                        step: step.action.to_string(),
+                        cause,
+                        ..Failure::default()
+                    }),
+                    None => Ok(()),
+                }
+            }
+            Action::Drain { time, .. } => {
+                tokio::time::sleep(time.0).await;
+                Ok(())
+            }
+            Action::Start { container } => {
+                let started = self.engine.start(container).await;
+                started.map_err(|e| engine_failure(step, &e))
+            }
+            other => self.call(other, tell).await.map_err(|e| engine_failure(step, &e)),
+        }
+    }
+
+    /// Steps that are a call to the engine and nothing else.
+    async fn call(&self, action: &Action, tell: Tell<'_>) -> Result<(), EngineError> {
+        let engine = self.engine;
+        match action {
+            Action::WriteState { files, .. } => engine.write_state(self.project, files).await,
+            Action::Pull { image } => engine.pull(image, &mut |p| tell(pulled(&p))).await,
+            Action::Build { image, build, context } => self.build(image, build, context, tell).await,
+            Action::CreateNetwork { network } => engine.create_network(network).await,
+            Action::CreateVolume { volume } => engine.create_volume(volume).await,
+            Action::WriteFiles { volume, files, links, .. } => {
+                engine.create_volume(volume).await?;
+                let links: Vec<(String, String)> = links.clone().into_iter().collect();
+                engine.write_files(&volume.name, files, &links).await
+            }
+            Action::Switch { volume, links, .. } => {
+                let links: Vec<(String, String)> = links.clone().into_iter().collect();
+                engine.write_files(volume, &[], &links).await
+            }
+            Action::Create { container, .. } => engine.create(container).await.map(drop),
+            Action::Stop { container, grace } => engine.stop(container, *grace).await,
+            Action::Remove { container } => engine.remove(container, true).await,
+            Action::Rename { container, to } => engine.rename(container, to).await,
+            Action::RemoveNetwork { network } => engine.remove_network(network).await,
+            Action::RemoveVolume { volume } => engine.remove_volume(volume).await,
+            Action::Start { .. }
+            | Action::WaitReady { .. }
+            | Action::Gate { .. }
+            | Action::RunJob { .. }
+            | Action::TestProxy { .. }
+            | Action::Reload { .. }
+            | Action::Drain { .. } => Ok(()),
+        }
+    }
+
+    async fn build(&self, image: &str, build: &Build, hash: &str, tell: Tell<'_>) -> Result<(), EngineError> {
+        let failed =
+            |message: String| EngineError::new(crate::engine::ErrorKind::Build, format!("build {image}"), message);
+        let context = self.contexts.get(&build.name).ok_or_else(|| failed("its context was not read".to_owned()))?;
+        let mut build = build.clone();
+        if let Some(mirror) = &self.mirror {
+            let dockerfile = self.folder.join(&build.context).join(&build.dockerfile);
+            let text = crate::files::read_text(&dockerfile).map_err(|e| failed(e.to_string()))?;
+            if text.contains(MIRROR_ARGUMENT) {
+                let value = format!("{}/library/", mirror.trim_end_matches('/'));
+                build.args.insert(MIRROR_ARGUMENT.to_owned(), value);
+            }
+        }
+        let labels = [(label::PROJECT, self.project.as_str()), (label::CONTEXT, hash)];
+        let labels = labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+        let tar = context.tar().map_err(|e| failed(e.to_string()))?;
+        self.engine.build(&build, tar, image, &labels, &mut |line| tell(line.to_owned())).await.map(drop)
+    }
+
+    async fn job(
+        &self,
+        step: &Step,
+        container: &ContainerSpec,
+        service: &ServiceName,
+        tell: Tell<'_>,
+    ) -> Result<(), Failure> {
+        let engine = self.engine;
+        let run = async {
+            engine.create(container).await?;
+            engine.start(&container.name).await?;
+            tell(container.command.clone().unwrap_or_default().join(" "));
+            engine.wait_exit(&container.name).await
+        };
+        let result = match run.await {
+            Ok(0) => Ok(()),
+            Ok(code) => {
+                let command = container.command.clone().unwrap_or_default().join(" ");
+                let cause = format!("`{command}` of {service} exited with {code}");
+                let hint = "nothing has been switched; mend it and run `stackctl up` again".to_owned();
+                let waited = Err(ready::NotReady { cause, hint: Some(hint) });
+                self.explain(step, service, &container.name, waited).await
+            }
+            Err(error) => Err(engine_failure(step, &error)),
+        };
+        let removed = engine.remove(&container.name, true).await;
+        result.and(removed.map_err(|e| engine_failure(step, &e)))
+    }
+
+    async fn test_proxy(&self, step: &Step, container: &str, config: &str) -> Result<(), Failure> {
+        let command = ["nginx", "-t", "-q", "-c", config].map(str::to_owned);
+        let (code, output) = self.engine.exec(container, &command).await.map_err(|e| engine_failure(step, &e))?;
+        if code == 0 {
+            return Ok(());
+        }
+        Err(Failure {
+            step: step.action.to_string(),
+            cause: "Nginx refuses the new configuration".to_owned(),
+            hint: Some("the old configuration stays in use; `stackctl render DIR` shows the new one".to_owned()),
+            container: Some(container.to_owned()),
+            log: output.lines().take(LAST_LINES).map(str::to_owned).collect(),
+            ..Failure::default()
+        })
+    }
+
+    /// Adds to "not ready" what the engine and the container's log know about it.
+    async fn explain(
+        &self,
+        step: &Step,
+        service: &ServiceName,
+        container: &str,
+        waited: Result<(), ready::NotReady>,
+    ) -> Result<(), Failure> {
+        let Err(not_ready) = waited else { return Ok(()) };
+        let mut log = self.engine.logs_tail(container, LAST_LINES).await.unwrap_or_default();
+        log.retain(|line| !line.trim().is_empty());
+        Err(Failure {
+            step: step.action.to_string(),
+            cause: not_ready.cause,
+            hint: not_ready
+                .hint
+                .or_else(|| Some(format!("see the log of {service} below; mend it and run `stackctl up` again"))),
+            container: Some(container.to_owned()),
+            log,
+            aftermath: String::new(),
+        })
+    }
+}
+
+/// Build argument through which a Dockerfile can take its base images from the mirror.
+const MIRROR_ARGUMENT: &str = "STACKCTL_REGISTRY_MIRROR";
+
+fn engine_failure(step: &Step, error: &EngineError) -> Failure {
+    Failure { step: step.action.to_string(), cause: error.message.clone(), hint: error.hint(), ..Failure::default() }
+}
