@@ -38,13 +38,15 @@ base_of() { echo "library/debian:$1-slim"; }
 
 # --- recipes: what an image is made from, as one hash ---
 
+# Asked once: apt takes its time.
+DEBIAN=$(debian_archive) SECURITY=$(security_archive) HOST_APT_CONF=$(host_apt_conf)
+
 sources() { # sources <suite>
-    local main=$(debian_archive)
-    echo "deb $main $1 main"
+    echo "deb $DEBIAN $1 main"
     case $1 in
         forky|sid) ;;
-        *) echo "deb $main $1-updates main"
-           echo "deb $(security_archive) $1-security main" ;;
+        *) echo "deb $DEBIAN $1-updates main"
+           echo "deb $SECURITY $1-security main" ;;
     esac
 }
 
@@ -56,7 +58,7 @@ Acquire::Languages "none";
 Acquire::Retries "3";
 CONF
     case $1 in forky) echo 'Acquire::Check-Valid-Until "false";' ;; esac
-    host_apt_conf
+    [ -z "$HOST_APT_CONF" ] || printf '%s\n' "$HOST_APT_CONF"
 }
 
 dpkg_conf() { # what a slim image leaves out; and no fsync, the layer is thrown away if we crash
@@ -102,7 +104,7 @@ build_recipe() { # build_recipe <tag> <dir> <suite> <hash> <args…>
 }
 
 ensure() { # ensure <name>
-    local name=$1 r dir suite hash tag started a
+    local name=$1 r dir suite hash tag started old a
     r=$(row "$name") || die "no recipe for $name; see $0 --list"
     # shellcheck disable=SC2086
     set -- $r; dir=$2 suite=$3; shift 3
@@ -114,12 +116,15 @@ ensure() { # ensure <name>
         [ "$dir" = - ] || QUIET=1 ensure "$(base_of "$suite")"
         say "$name: building"
         started=$SECONDS
+        old=$(docker image inspect --format '{{.Id}}' "$tag" 2>/dev/null || true)
         if [ "$dir" = - ]; then build_base "$tag" "$suite" "$hash"
         else build_recipe "$tag" "$dir" "$suite" "$hash" "$@"; fi || die "$name could not be built"
         say "$name: built in $((SECONDS - started)) s," \
             "$(docker image inspect --format '{{.Size}}' "$tag" | awk '{printf "%.0f MB", $1 / 1e6}')"
     fi
     for a in $(aliases_of "$name"); do docker tag "$tag" "$MIRROR/$a"; done
+    # What it replaced, unless something still runs from it.
+    [ -z "${old:-}" ] || docker rmi "$old" >/dev/null 2>&1 || true
 }
 
 full_name() { # nginx:1.30 -> library/nginx:1.30

@@ -67,7 +67,8 @@ make_database() {
 
     # Nobody outside this container may connect before the scripts are through.
     shift
-    pg_ctl --pgdata "$PGDATA" --wait --silent -o "$(printf '%q ' "$@") -c listen_addresses='' -p ${PGPORT:-5432}" start
+    pg_ctl --pgdata "$PGDATA" --wait --silent start \
+        -o "$([ $# = 0 ] || printf '%q ' "$@") -c listen_addresses='' -p ${PGPORT:-5432}"
     if [ "$POSTGRES_DB" != postgres ]; then
         query postgres --set "db=$POSTGRES_DB" <<<'CREATE DATABASE :"db"'
     fi
