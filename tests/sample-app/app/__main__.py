@@ -8,8 +8,9 @@ import uvicorn
 
 from . import config
 
-# A quiet spell this long means that whoever sends requests has stopped doing so.
-QUIET = float(os.environ.get("DRAIN_SECONDS", "1"))
+# A quiet spell this long means that whoever sends requests has stopped doing so. No open connection
+# does not: a proxy that has not reloaded yet opens the next one.
+QUIET = float(os.environ.get("DRAIN_SECONDS", "0.5"))
 # In all, at most this long; the engine's stop timeout must be longer.
 GRACE = float(os.environ.get("GRACE_SECONDS", "25"))
 
@@ -32,8 +33,7 @@ class Server(uvicorn.Server):
         if self.term_at is not None:
             now = time.monotonic()
             quiet = now - max(self.term_at, web.state.last_request) > QUIET
-            idle = web.state.in_flight == 0 and (quiet or not self.server_state.connections)
-            if idle or now - self.term_at > GRACE:
+            if (quiet and web.state.in_flight == 0) or now - self.term_at > GRACE:
                 self.should_exit = True
         return await super().on_tick(counter)
 

@@ -24,7 +24,7 @@ class State:
     last_request = 0.0
 
     database: asyncpg.Pool | None = None
-    redis: redis.asyncio.Redis | None = None
+    queue: redis.asyncio.Redis | None = None
 
 
 state = State()
@@ -38,10 +38,10 @@ async def connections(_: FastAPI):
             config.DATABASE_URL, min_size=0, max_size=5, timeout=5, command_timeout=30
         )
     if config.REDIS_URL:
-        state.redis = redis.asyncio.from_url(config.REDIS_URL, socket_connect_timeout=5, decode_responses=True)
+        state.queue = redis.asyncio.from_url(config.REDIS_URL, socket_connect_timeout=5, decode_responses=True)
     yield
-    if state.redis:
-        await state.redis.aclose()
+    if state.queue:
+        await state.queue.aclose()
     if state.database:
         await state.database.close()
 
@@ -93,8 +93,8 @@ async def ready():
     asked = {}
     if state.database:
         asked["postgres"] = check(lambda: state.database.fetchval("SELECT 1"))
-    if state.redis:
-        asked["redis"] = check(state.redis.ping)
+    if state.queue:
+        asked["redis"] = check(state.queue.ping)
     checks = dict(zip(asked, await asyncio.gather(*asked.values())))
 
     if config.FAULT == "unhealthy":
@@ -143,10 +143,10 @@ class NewJob(BaseModel):
 
 @app.post("/api/jobs", status_code=202)
 async def create_job(job: NewJob):
-    if not state.redis:
+    if not state.queue:
         raise HTTPException(503, "REDIS_URL is not set")
     job_id = str(uuid.uuid4())
-    await state.redis.lpush(config.JOBS, json.dumps({"id": job_id, "text": job.text}))
+    await state.queue.lpush(config.JOBS, json.dumps({"id": job_id, "text": job.text}))
     return {"id": job_id}
 
 
