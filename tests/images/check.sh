@@ -105,7 +105,7 @@ CONF
 
 postgres() {
     TAG=library/postgres:$1
-    local sql='select 1' url
+    local sql='select 1'
     ok "stop signal SIGINT" is "$(config '{{.Config.StopSignal}}')" SIGINT
     ok "user postgres is 999:999" is \
         "$(docker run --rm --entrypoint sh "$MIRROR/$TAG" -c 'id -u postgres; id -g postgres' | xargs)" "999 999"
