@@ -1,0 +1,74 @@
+# What a newcomer needs: `make demo`, `make test`. The rest is for those who change things.
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS   += --no-print-directory
+
+# Where images come from (real ones, or stand-ins built here) is found out once and kept there.
+ENV      := target/demo.env
+with_env := set -a; [ ! -e $(ENV) ] || . ./$(ENV); set +a;
+STACKCTL := target/release/stackctl --file stack.example.toml
+
+SOAK_BUDGET ?= 2400
+# Another one every time; the one of a failure is in its output.
+ifndef SOAK_SEED
+SOAK_SEED   := $(shell date +%s)
+endif
+
+.PHONY: help ground images images-all tools build demo demo-down test soak bench lint
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+ground: ## install what is missing, start a Docker engine if none answers
+	@tests/ground.sh
+
+images: ground ## images for the demo: pulled, or built from Debian packages
+	@mkdir -p target
+	@tests/images/pull-or-build.sh >$(ENV).new && mv $(ENV).new $(ENV)
+
+images-all: ground ## every stand-in image the tests use
+	@mkdir -p target
+	@tests/images/pull-or-build.sh --all >$(ENV).new && mv $(ENV).new $(ENV)
+
+tools: ground ## programs the tests compare with, into target/tools
+	@tests/images/tools.sh
+
+build: ## the program, as released
+	@cargo build --release --locked
+
+demo: images build ## bring the example up on this machine and verify it
+	@$(with_env) $(STACKCTL) up --yes
+	@$(with_env) $(STACKCTL) verify
+	@echo
+	@echo "The demo is at https://localhost:8443 (trial certificate) and http://localhost:8080."
+	@echo "Take it down with: make demo-down"
+
+demo-down: build ## take the demo down, with its data
+	@$(with_env) $(STACKCTL) down --volumes --yes
+	@name=$$(sed -n 's/^name *= *"\(.*\)"/\1/p' stack.example.toml); \
+	left=$$(docker ps --all --filter "name=^/?$$name[-_]" --format 'container {{.Names}}'; \
+		docker volume ls --filter "name=^$$name[-_]" --format 'volume {{.Name}}'; \
+		docker network ls --filter "name=^$$name[-_]" --format 'network {{.Name}}'); \
+	if [ -n "$$left" ]; then echo "left behind:"; echo "$$left"; exit 1; fi >&2
+
+test: images-all tools ## all tests, with a real engine
+	@$(with_env) cargo test --locked
+
+soak: images-all tools ## the long tests, for SOAK_BUDGET seconds, from SOAK_SEED
+	@echo "soak: SOAK_BUDGET=$(SOAK_BUDGET) SOAK_SEED=$(SOAK_SEED)"
+	@$(with_env) SOAK_BUDGET=$(SOAK_BUDGET) SOAK_SEED=$(SOAK_SEED) \
+		cargo test --locked -- --ignored --test-threads=1 --nocapture
+
+bench: demo ## how long the commands take on the running demo
+	@$(with_env) for what in check plan "up --yes" "verify --quick"; do \
+		for run in 1 2 3; do \
+			from=$$(date +%s%N); $(STACKCTL) --quiet $$what >/dev/null; to=$$(date +%s%N); \
+			printf '%-16s %6d ms\n' "$$what" $$(( (to - from) / 1000000 )); \
+		done; \
+	done
+	@printf '%-16s %6d kB\n' binary $$(( $$(stat -c %s target/release/stackctl) / 1000 ))
+
+lint: ## format and lints, as CI asks
+	@cargo fmt --check
+	@cargo clippy --locked --all-targets -- -D warnings
