@@ -211,3 +211,12 @@ const MIRROR_ARGUMENT: &str = "STACKCTL_REGISTRY_MIRROR";
 fn engine_failure(step: &Step, error: &EngineError) -> Failure {
     Failure { step: step.action.to_string(), cause: error.message.clone(), hint: error.hint(), ..Failure::default() }
 }
+
+/// A pull's news in a few words.
+fn pulled(news: &crate::engine::pull::PullProgress) -> String {
+    let layer = news.layer.as_deref().map(|l| format!("{l}: ")).unwrap_or_default();
+    if news.total == 0 {
+        return format!("{layer}{}", news.status);
+    }
+    format!("{layer}{} {} of {} MB", news.status, news.current >> 20, news.total >> 20)
+}
