@@ -1,6 +1,6 @@
 //! stackctl: one file says what should be true; `up` makes it true without dropping a request; `verify` proves it.
 //!
-//! Layers, top to bottom. A module imports only from layers below its own; `tests/it/layers.rs` holds that.
+//! Layers, top to bottom. A module imports only from layers below its own; `tests/layers.rs` holds that.
 //!
 //! ```text
 //! cli → ui → apply → engine | files | probe → plan | render | config → model → base
@@ -8,6 +8,7 @@
 
 pub mod apply;
 pub mod base;
+pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod files;
@@ -15,3 +16,4 @@ pub mod model;
 pub mod plan;
 pub mod probe;
 pub mod render;
+pub mod ui;

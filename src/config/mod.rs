@@ -2,6 +2,7 @@
 //! file, `.env` and the environment come in as text.
 
 pub mod decode;
+pub mod describe;
 pub mod interpolate;
 pub mod keys;
 mod lower;

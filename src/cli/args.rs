@@ -1,0 +1,249 @@
+//! The command line as it is typed. Parsing has no effects; meaning comes in `settings` and in the commands.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::base::units::Span;
+use crate::ui::paint::ColourChoice;
+
+/// Deploy a whole stack from one file, without dropping a request, and prove it.
+#[derive(Debug, Parser)]
+#[command(name = "stackctl", version, disable_help_subcommand = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// Global flags.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command, before or after its name.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Global options")]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches of the command line")]
+pub struct Global {
+    /// The stack file [default: stack.toml] [env: STACKCTL_FILE]
+    #[arg(long, global = true, value_name = "PATH", display_order = 100)]
+    pub file: Option<PathBuf>,
+    /// Stage of the stack, such as `staging` [env: STACKCTL_STAGE]
+    #[arg(long, global = true, value_name = "NAME", display_order = 101)]
+    pub stage: Option<String>,
+    /// Docker engine, such as `unix:///var/run/docker.sock` [env: STACKCTL_HOST]
+    #[arg(long, global = true, value_name = "URL", display_order = 102)]
+    pub host: Option<String>,
+    /// Print data as JSON [env: STACKCTL_JSON]
+    #[arg(long, global = true, display_order = 103)]
+    pub json: bool,
+    /// Print only data and errors [env: STACKCTL_QUIET]
+    #[arg(long, global = true, conflicts_with = "verbose", display_order = 104)]
+    pub quiet: bool,
+    /// Print details too [env: STACKCTL_VERBOSE]
+    #[arg(long, global = true, display_order = 105)]
+    pub verbose: bool,
+    /// When to use colour; `NO_COLOR` is honoured [env: STACKCTL_COLOR]
+    #[arg(long, global = true, value_name = "WHEN", value_enum, display_order = 106)]
+    pub color: Option<Color>,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+impl From<Color> for ColourChoice {
+    fn from(color: Color) -> Self {
+        match color {
+            Color::Auto => Self::Auto,
+            Color::Always => Self::Always,
+            Color::Never => Self::Never,
+        }
+    }
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a first stack.toml, by a few questions or from a template
+    Init(InitArgs),
+    /// Read stack.toml and tell everything that is wrong with it; touches nothing
+    Check,
+    /// Write the files stackctl would use into a folder, to look at
+    Render(RenderArgs),
+    /// Show what `up` would do, and why; touches nothing
+    Plan(PlanArgs),
+    /// Make the engine have what stack.toml says, without dropping a request
+    Up(UpArgs),
+    /// Prove that what stack.toml says is true, and name the line that is not
+    Verify(VerifyArgs),
+    /// Show what runs
+    Status,
+    /// Show what the services write
+    Logs(LogsArgs),
+    /// Stop the stack and remove its containers and networks; volumes stay
+    Down(DownArgs),
+    /// Print the JSON schema of stack.toml, for editors
+    Schema,
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Write manual pages into a folder
+    Man(ManArgs),
+}
+
+/// `init`
+#[derive(Debug, Clone, Default, Args)]
+pub struct InitArgs {
+    /// Start from a template instead of answering questions
+    #[arg(long, value_name = "NAME", value_enum)]
+    pub template: Option<Template>,
+    /// Write without asking; needs --template
+    #[arg(long, requires = "template")]
+    pub yes: bool,
+}
+
+/// Templates of `init`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Template {
+    /// One service behind the front door
+    Minimal,
+    /// A Python web app with a worker, PostgreSQL and Redis
+    PythonWeb,
+}
+
+/// `render`
+#[derive(Debug, Clone, Args)]
+pub struct RenderArgs {
+    /// Folder to write to; made if it is not there
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Write `[secret]` instead of the values of secrets
+    #[arg(long)]
+    pub no_secrets: bool,
+}
+
+/// `plan`
+#[derive(Debug, Clone, Args)]
+pub struct PlanArgs {
+    /// Exit with 3 if there are changes
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// `up`
+#[derive(Debug, Clone, Args)]
+pub struct UpArgs {
+    /// Go on without asking, also where service is interrupted or something is destroyed
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Do not check the front door afterwards
+    #[arg(long)]
+    pub no_verify: bool,
+    /// Use the images that are there; build nothing
+    #[arg(long)]
+    pub no_build: bool,
+}
+
+/// `verify`
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArgs {
+    /// Only what is quick and disturbs nobody: no measuring of limits
+    #[arg(long)]
+    pub quick: bool,
+    /// Only these checks, such as `TLS-1,HDR-2`; a family such as `TLS` means all of it
+    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// All but these checks
+    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    pub skip: Vec<String>,
+    /// How to print the report; `--json` is short for `--format json`
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub format: Option<Format>,
+    /// Longest time for the whole checklist; what is not done by then counts as not judged
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = span)]
+    pub deadline: Span,
+}
+
+/// Formats of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table for people
+    Human,
+    /// One JSON document
+    Json,
+    /// JUnit XML for CI systems
+    Junit,
+}
+
+/// `logs`
+#[derive(Debug, Clone, Args)]
+pub struct LogsArgs {
+    /// Services to show; all if none is named
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Go on until interrupted
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Begin this many lines before the end, or `all`
+    #[arg(long, short = 'n', value_name = "N", default_value = "100", value_parser = tail)]
+    pub tail: Tail,
+    /// Only what was written in the last `10m`, `2h` …
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    pub since: Option<Span>,
+}
+
+/// How many lines of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tail {
+    /// All.
+    All,
+    /// The last ones.
+    Lines(u32),
+}
+
+/// `down`
+#[derive(Debug, Clone, Args)]
+pub struct DownArgs {
+    /// Remove the volumes too: all data of the stack
+    #[arg(long, short)]
+    pub volumes: bool,
+    /// Go on without asking
+    #[arg(long, short)]
+    pub yes: bool,
+    /// The project's name, spelled out: consent to `--volumes` where nobody can be asked
+    #[arg(long, value_name = "PROJECT", requires = "volumes")]
+    pub confirm: Option<String>,
+}
+
+/// `completions`
+#[derive(Debug, Clone, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL", value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// `man`
+#[derive(Debug, Clone, Args)]
+pub struct ManArgs {
+    /// Folder to write to; made if it is not there
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+}
+
+fn span(text: &str) -> Result<Span, String> {
+    text.parse()
+}
+
+fn tail(text: &str) -> Result<Tail, String> {
+    if text == "all" {
+        return Ok(Tail::All);
+    }
+    text.parse().map(Tail::Lines).map_err(|_| format!("`{text}` is not a number of lines; write `100` or `all`"))
+}

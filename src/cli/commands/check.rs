@@ -1,0 +1,40 @@
+//! `check`
+
+use serde_json::json;
+
+use crate::cli::exit::ExitStatus;
+use crate::cli::load::{self, Source};
+use crate::cli::run::Context;
+use crate::model::stack::Stack;
+use crate::ui::problems::Report;
+use crate::ui::text::count;
+
+/// Runs it.
+pub fn run(ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
+    let Source { stack, text, warnings, .. } = load::stack_and_warnings(ctx)?;
+    let name = ctx.settings.file.display().to_string();
+    let report = Report { file: &name, text: &text, problems: &warnings };
+    if ctx.out.is_json() {
+        ctx.out.json(&json!({
+            "schema": "stackctl.check/1", "file": name, "valid": true, "problems": report.json(), "stack": stack,
+        }))?;
+        return Ok(ExitStatus::Done);
+    }
+    if !ctx.out.is_quiet() {
+        report.show(ctx.out);
+    }
+    let paint = ctx.out.data_paint();
+    ctx.out.line(format!("{name} is {}: {}", paint.green("valid"), summary(&stack)))?;
+    Ok(ExitStatus::Done)
+}
+
+/// `6 services, 4 routes, 3 secrets`
+fn summary(stack: &Stack) -> String {
+    let routes = stack.proxy.as_ref().map_or(0, |p| p.routes.len());
+    [(stack.services.len(), "service"), (routes, "route"), (stack.secrets.len(), "secret")]
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, noun)| count(number, noun))
+        .collect::<Vec<_>>()
+        .join(", ")
+}

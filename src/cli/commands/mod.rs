@@ -1,0 +1,14 @@
+//! One file per command.
+
+pub mod check;
+pub mod completions;
+pub mod down;
+pub mod init;
+pub mod logs;
+pub mod man;
+pub mod plan;
+pub mod render;
+pub mod schema;
+pub mod status;
+pub mod up;
+pub mod verify;

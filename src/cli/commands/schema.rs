@@ -1,0 +1,11 @@
+//! `schema`
+
+use crate::cli::exit::ExitStatus;
+use crate::cli::run::Context;
+use crate::config::describe;
+
+/// Runs it.
+pub fn run(ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
+    ctx.out.json(&describe::schema())?;
+    Ok(ExitStatus::Done)
+}

@@ -1,0 +1,168 @@
+//! Reading stack.toml and `.env`, with an answer in words for everything that can be wrong with a file.
+
+use std::io::{ErrorKind, Read as _};
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::base::problem::{Problem, Severity};
+use crate::config::interpolate::{Variables, dotenv};
+use crate::config::{self, Loaded};
+use crate::model::stack::Stack;
+use crate::ui::error::{Failure, Kind, Told};
+use crate::ui::problems::Report;
+use crate::ui::text::count;
+
+use super::run::Context;
+
+/// Far more than any stack needs; a file larger than this was named by mistake.
+const LARGEST: u64 = 1 << 20;
+
+/// A valid stack and what it was read from.
+#[derive(Debug)]
+pub struct Source {
+    /// The stack.
+    pub stack: Stack,
+    /// Its folder: paths in the file are relative to it.
+    pub folder: PathBuf,
+    /// The file's text.
+    pub text: String,
+    /// The environment over `.env`: where secrets with `env` come from.
+    pub variables: Variables,
+    /// Warnings, sorted.
+    pub warnings: Vec<Problem>,
+}
+
+/// Reads the stack the settings name. Problems are shown; the error that is returned then says no more.
+pub fn stack(ctx: &Context<'_>) -> anyhow::Result<Source> {
+    let source = stack_and_warnings(ctx)?;
+    if !source.warnings.is_empty() {
+        ctx.out.warn(format!(
+            "{} has {}; `stackctl check` shows them",
+            ctx.settings.file.display(),
+            count(source.warnings.len(), "warning")
+        ));
+    }
+    Ok(source)
+}
+
+/// Like [`stack`], and leaves the warnings to the caller.
+pub fn stack_and_warnings(ctx: &Context<'_>) -> anyhow::Result<Source> {
+    let text = file(&ctx.settings.path, &ctx.settings.file)?;
+    let folder = ctx.settings.path.parent().unwrap_or(Path::new("/")).to_owned();
+    let mut variables = environment_file(&folder)?;
+    variables.extend(ctx.env.vars.clone());
+    let Loaded { stack, problems } = config::load(&text, ctx.settings.stage.as_deref(), &variables);
+    let problems = problems.sorted();
+    let Some(stack) = stack.filter(|_| problems.iter().all(|p| p.severity == Severity::Warning)) else {
+        let name = ctx.settings.file.display().to_string();
+        let report = Report { file: &name, text: &text, problems: &problems };
+        if ctx.out.is_json() {
+            ctx.out.json(&json!({
+                "schema": "stackctl.check/1", "file": name, "valid": false, "problems": report.json(),
+            }))?;
+        } else {
+            report.show(ctx.out);
+        }
+        return Err(Told(Kind::Usage).into());
+    };
+    Ok(Source { stack, folder, text, variables, warnings: problems })
+}
+
+/// The text of the stack file; `shown` is its name for messages.
+pub fn file(path: &Path, shown: &Path) -> Result<String, Failure> {
+    let name = shown.display();
+    let wrong = |what: String| Failure::usage(format!("`{name}` {what}"));
+    let meta = match std::fs::metadata(path) {
+        Ok(meta) => meta,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(missing(path, shown)),
+        Err(error) => return Err(wrong("cannot be read".to_owned()).because(error)),
+    };
+    if meta.is_dir() {
+        let failure = wrong("is a folder".to_owned());
+        let inside = shown.join("stack.toml");
+        return Err(if path.join("stack.toml").is_file() {
+            failure.hint(format!("the stack file in it is `{}`", inside.display()))
+        } else {
+            failure.hint("name the file itself")
+        });
+    }
+    if meta.len() > LARGEST {
+        return Err(wrong(format!("is larger than 1 MiB ({} bytes); it cannot be a stack file", meta.len())));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
+        .map_err(|error| wrong("cannot be read".to_owned()).because(error))?;
+    // Devices and pipes have no length to look at beforehand.
+    if bytes.len() as u64 > LARGEST {
+        return Err(wrong("is larger than 1 MiB; it cannot be a stack file".to_owned()));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let line = error.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1;
+        wrong(format!("is not UTF-8: byte {at}, in line {line}")).hint("save it as UTF-8 in your editor")
+    })?;
+    // Some editors put a byte order mark in front; it means nothing in UTF-8, and would shift every place by one.
+    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+    if text.trim().is_empty() {
+        return Err(wrong("is empty".to_owned()).hint("`stackctl init` writes a first one; remove this one before"));
+    }
+    Ok(text)
+}
+
+fn missing(path: &Path, shown: &Path) -> Failure {
+    let failure = Failure::usage(format!("there is no `{}`", shown.display()));
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let above = folder.ancestors().skip(1).map(|f| f.join("stack.toml")).find(|f| f.is_file());
+    match above {
+        Some(above) => failure.hint(format!("there is one above: pass `--file {}`", above.display())),
+        None if !folder.is_dir() => failure.hint(format!("the folder `{}` is not there either", folder.display())),
+        None => failure.hint("`stackctl init` writes a first one"),
+    }
+}
+
+/// The variables of `.env` in this folder; none if there is no such file. Refused where others can read it: it is
+/// where people keep passwords.
+fn environment_file(folder: &Path) -> Result<Variables, Failure> {
+    let path = folder.join(".env");
+    let shown = path.display().to_string();
+    let meta = match std::fs::metadata(&path) {
+        Ok(meta) => meta,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Variables::new()),
+        Err(error) => return Err(Failure::usage(format!("`{shown}` cannot be read")).because(error)),
+    };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = meta.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(Failure::usage(format!("others can read `{shown}` (its mode is {mode:04o})"))
+                .hint(format!("it is a place for secrets: `chmod 600 {}`", quoted(&shown))));
+        }
+    }
+    if meta.len() > LARGEST {
+        return Err(Failure::usage(format!("`{shown}` is larger than 1 MiB")));
+    }
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| Failure::usage(format!("`{shown}` cannot be read")).because(error))?;
+    dotenv(&text).map_err(|message| Failure::usage(message).hint(format!("in `{shown}`")))
+}
+
+/// A word for a shell.
+fn quoted(word: &str) -> String {
+    if word.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-+=:@%".contains(&b)) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_path_can_be_pasted_into_a_shell() {
+        assert_eq!(super::quoted("/srv/app/.env"), "/srv/app/.env");
+        assert_eq!(super::quoted("/my app/it's"), "'/my app/it'\\''s'");
+    }
+}

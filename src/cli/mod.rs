@@ -1,0 +1,11 @@
+//! L6: the command line. Arguments become settings, settings go to a command, a command ends in an exit status.
+
+pub mod args;
+pub mod commands;
+pub mod exit;
+pub mod help;
+pub mod load;
+pub mod run;
+pub mod settings;
+
+pub use run::run;

@@ -1,0 +1,140 @@
+//! From the process to a command and back.
+
+use std::ffi::OsString;
+
+use clap::FromArgMatches as _;
+
+use crate::base::env::Env;
+use crate::ui::error::{self, Failure, Kind};
+use crate::ui::output::{Manner, Output};
+use crate::ui::paint::ColourChoice;
+
+use super::args::{Cli, Command};
+use super::commands;
+use super::exit::ExitStatus;
+use super::help;
+use super::settings::Settings;
+
+/// What every command gets.
+pub struct Context<'a> {
+    /// What the process was started with.
+    pub env: &'a Env,
+    /// What was asked for.
+    pub settings: &'a Settings,
+    /// Where to show it.
+    pub out: &'a Output,
+}
+
+/// Runs the command line `args` (the program's name first) on the process's own streams.
+pub fn run(args: impl IntoIterator<Item = OsString>, env: &Env) -> ExitStatus {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let first = Manner { colour: typed_colour(&args), ..Manner::default() };
+    let matches =
+        match help::command().term_width(env.width.map_or(80, |w| w.clamp(40, 100))).try_get_matches_from(&args) {
+            Ok(matches) => matches,
+            Err(error) => return usage(&error, &Output::new(env, first)),
+        };
+    let resolved = Cli::from_arg_matches(&matches)
+        .map_err(|e| Failure::usage(e.to_string()))
+        .and_then(|cli| Ok((Settings::resolve(&cli.global, env)?, cli.command)));
+    let (settings, command) = match resolved {
+        Ok(resolved) => resolved,
+        Err(failure) => return finish(Err(failure.into()), &Output::new(env, first)),
+    };
+    let out = Output::new(env, settings.manner);
+    let result = dispatch(&command, &Context { env, settings: &settings, out: &out });
+    finish(result, &out)
+}
+
+fn dispatch(command: &Command, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
+    match command {
+        Command::Init(args) => commands::init::run(args, ctx),
+        Command::Check => commands::check::run(ctx),
+        Command::Render(args) => commands::render::run(args, ctx),
+        Command::Plan(args) => wait(commands::plan::run(args, ctx)),
+        Command::Up(args) => wait(commands::up::run(args, ctx)),
+        Command::Verify(args) => wait(commands::verify::run(args, ctx)),
+        Command::Status => wait(commands::status::run(ctx)),
+        Command::Logs(args) => wait(commands::logs::run(args, ctx)),
+        Command::Down(args) => wait(commands::down::run(args, ctx)),
+        Command::Schema => commands::schema::run(ctx),
+        Command::Completions(args) => commands::completions::run(args, ctx),
+        Command::Man(args) => commands::man::run(args, ctx),
+    }
+}
+
+/// Runs a command that waits for others, on one thread, until it ends or the user stops it. Dropping the command is
+/// what stops it: whatever must be undone hangs on what it holds.
+fn wait(command: impl Future<Output = anyhow::Result<ExitStatus>>) -> anyhow::Result<ExitStatus> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::failed("cannot start").because(e))?;
+    runtime.block_on(async {
+        tokio::select! {
+            biased;
+            () = interrupted() => Err(Failure::new(Kind::Interrupted, "interrupted").into()),
+            result = command => result,
+        }
+    })
+}
+
+/// Ends when the user (Ctrl-C) or the system (SIGTERM) asks the process to stop.
+pub async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                result = tokio::signal::ctrl_c() => if result.is_err() { std::future::pending::<()>().await },
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn finish(result: anyhow::Result<ExitStatus>, out: &Output) -> ExitStatus {
+    match result {
+        Ok(status) => status,
+        Err(error) => {
+            let status = ExitStatus::of(&error);
+            if status != ExitStatus::Done {
+                error::show(&error, out);
+            }
+            status
+        }
+    }
+}
+
+/// Help and version are data; wrong usage is talk.
+fn usage(error: &clap::Error, out: &Output) -> ExitStatus {
+    let text = error.render();
+    let paint = if error.use_stderr() { out.talk_paint() } else { out.data_paint() };
+    let text = if paint.0 { text.ansi().to_string() } else { text.to_string() };
+    if error.use_stderr() {
+        out.error(text.trim_end());
+        return ExitStatus::Usage;
+    }
+    match out.line(text.trim_end()) {
+        Ok(()) => ExitStatus::Done,
+        Err(error) => finish(Err(error.into()), out),
+    }
+}
+
+/// `--color` as typed, for what is shown before the arguments are understood.
+fn typed_colour(args: &[OsString]) -> ColourChoice {
+    let words: Vec<_> = args.iter().map(|a| a.to_string_lossy()).collect();
+    let value = words.iter().enumerate().find_map(|(i, word)| {
+        word.strip_prefix("--color=")
+            .or_else(|| if word == "--color" { words.get(i + 1).map(AsRef::as_ref) } else { None })
+    });
+    match value {
+        Some("always") => ColourChoice::Always,
+        Some("never") => ColourChoice::Never,
+        _ => ColourChoice::Auto,
+    }
+}

@@ -1,0 +1,9 @@
+//! L5: what people and programs see. The only place that writes to the terminal.
+
+pub mod error;
+pub mod output;
+pub mod paint;
+pub mod problems;
+pub mod progress;
+pub mod prompt;
+pub mod text;

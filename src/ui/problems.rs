@@ -1,0 +1,172 @@
+//! Problems of a file: for people with the place, for programs as data.
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use serde_json::json;
+
+use crate::base::problem::{Problem, Severity, line_column};
+
+use super::output::Output;
+use super::text::{clean, clean_lines, count};
+
+/// More than these are not read by anyone; the rest is counted.
+const CAP: usize = 20;
+
+/// A file and what is wrong with it.
+pub struct Report<'a> {
+    /// The file as the user named it.
+    pub file: &'a str,
+    /// Its text.
+    pub text: &'a str,
+    /// Its problems, sorted.
+    pub problems: &'a [Problem],
+}
+
+impl Report<'_> {
+    /// For people, on stderr: each problem with its place, then how many there are.
+    pub fn show(&self, out: &Output) {
+        let renderer = if out.talk_paint().0 { Renderer::styled() } else { Renderer::plain() };
+        let renderer = renderer.term_width(out.width());
+        for problem in self.problems.iter().take(CAP) {
+            let excerpt = renderer.render(&[self.group(problem)]);
+            let lines: Vec<&str> = excerpt.lines().map(str::trim_end).collect();
+            out.error(format!("{}\n", lines.join("\n")));
+        }
+        if let Some(more) = self.problems.len().checked_sub(CAP).filter(|n| *n > 0) {
+            out.error(format!("… and {more} more; mend these first\n"));
+        }
+        if !self.problems.is_empty() {
+            out.error(self.summary());
+        }
+    }
+
+    /// `stack.toml: 2 errors, 1 warning`
+    pub fn summary(&self) -> String {
+        let number = |severity| self.problems.iter().filter(|p| p.severity == severity).count();
+        let (errors, warnings) = (number(Severity::Error), number(Severity::Warning));
+        let parts: Vec<String> = [(errors, "error"), (warnings, "warning")]
+            .into_iter()
+            .filter(|(n, _)| *n > 0)
+            .map(|(n, noun)| count(n, noun))
+            .collect();
+        format!("{}: {}", clean(self.file), parts.join(", "))
+    }
+
+    /// For programs: all of them.
+    pub fn json(&self) -> serde_json::Value {
+        self.problems.iter().map(|p| self.json_of(p)).collect()
+    }
+
+    fn json_of(&self, problem: &Problem) -> serde_json::Value {
+        let place = problem.span.as_ref().map(|span| {
+            let (line, column) = line_column(self.text, span.start);
+            let (end_line, end_column) = line_column(self.text, span.end);
+            json!({ "line": line, "column": column, "end_line": end_line, "end_column": end_column })
+        });
+        json!({
+            "severity": problem.severity,
+            "message": problem.message,
+            "place": place,
+            "label": problem.label,
+            "help": problem.help,
+            "fix": problem.fix,
+        })
+    }
+
+    fn group<'s>(&'s self, problem: &'s Problem) -> Group<'s> {
+        let level = match problem.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let mut group = match &problem.span {
+            Some(span) => {
+                let span = self.line_of(span);
+                let annotation = AnnotationKind::Primary.span(span).label(problem.label.as_deref().map(clean));
+                level
+                    .primary_title(clean(&problem.message))
+                    .element(Snippet::source(self.text).path(self.file).annotation(annotation))
+            }
+            None => {
+                let group = Group::with_title(level.primary_title(clean(&problem.message)));
+                match &problem.label {
+                    Some(label) => group.element(Level::NOTE.message(clean(label))),
+                    None => group,
+                }
+            }
+        };
+        if let Some(help) = &problem.help {
+            group = group.element(Level::HELP.message(clean_lines(help)));
+        }
+        if let Some(fix) = &problem.fix {
+            // Lines of its own, so that it can be copied; TOML does not mind blanks in front.
+            group = group.element(Level::HELP.with_name("fix").message(format!("paste this\n{}", clean_lines(fix))));
+        }
+        group
+    }
+
+    /// The place cut to its first line and to the text: a caret under a whole table says less than its first line.
+    fn line_of(&self, span: &std::ops::Range<usize>) -> std::ops::Range<usize> {
+        let start = floor(self.text, span.start);
+        let end = floor(self.text, span.end.max(span.start));
+        let line = self.text[start..end].find('\n').map_or(end, |n| start + n);
+        start..line.max(start)
+    }
+}
+
+/// The nearest place at or before `at` where a character begins.
+fn floor(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::env::Env;
+    use crate::ui::output::Manner;
+
+    fn shown(text: &str, problems: &[Problem]) -> String {
+        let (out, _, stderr) = Output::buffers(&Env::default(), Manner::default());
+        Report { file: "stack.toml", text, problems }.show(&out);
+        stderr.text()
+    }
+
+    #[test]
+    fn a_problem_shows_its_place_and_the_way_out() {
+        let problem = Problem::error("this is not a limit")
+            .at(12..22)
+            .label("allowed: a table")
+            .help("a quota cannot be expressed")
+            .fix("limit = { rate = \"10/s\" }");
+        assert_eq!(
+            shown("a = 1\nlimit = \"100/hour\"\n", &[problem]),
+            "error: this is not a limit\n \
+             --> stack.toml:2:7\n  \
+               |\n\
+             2 | limit = \"100/hour\"\n  \
+               |       ^^^^^^^^^^ allowed: a table\n  \
+               |\n  \
+               = help: a quota cannot be expressed\n  \
+               = fix: paste this\n         limit = { rate = \"10/s\" }\n\n\
+             stack.toml: 1 error\n"
+        );
+    }
+
+    #[test]
+    fn places_outside_the_text_do_no_harm() {
+        let problems = [Problem::error("a").at(90..99), Problem::error("b").at(3..4), Problem::warning("c")];
+        let text = shown("x = 'é'\n", &problems);
+        assert!(text.ends_with("stack.toml: 2 errors, 1 warning\n"), "{text}");
+    }
+
+    #[test]
+    fn the_rest_is_counted() {
+        let problems: Vec<Problem> = (0..25).map(|n| Problem::error(format!("problem {n}"))).collect();
+        let text = shown("", &problems);
+        assert!(text.contains("problem 19") && !text.contains("problem 20"));
+        assert!(text.contains("… and 5 more"));
+        assert!(text.ends_with("stack.toml: 25 errors\n"));
+    }
+}

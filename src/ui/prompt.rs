@@ -1,0 +1,100 @@
+//! Questions. Asked on stderr, and only where somebody can answer; otherwise refused, naming the flag to pass.
+
+use dialoguer::theme::{ColorfulTheme, SimpleTheme, Theme};
+use dialoguer::{Confirm, Input, Select};
+
+use super::error::{Failure, Kind};
+use super::output::Output;
+
+/// Asks for consent. `yes` is the flag that gives it beforehand. Refused without a terminal, and when the answer is no.
+pub fn consent(out: &Output, question: &str, yes: bool, flag: &str) -> Result<(), Failure> {
+    if yes {
+        return Ok(());
+    }
+    if !out.can_prompt() {
+        return Err(Failure::refused(format!("this needs consent: {question}"))
+            .hint(format!("nobody can be asked here; pass `{flag}` if that is what you want")));
+    }
+    if confirm(out, question, false)? {
+        return Ok(());
+    }
+    Err(Failure::refused("nothing was changed"))
+}
+
+/// Asks for a name to be typed, before something is destroyed. `given` is what a flag gave beforehand.
+pub fn typed_consent(out: &Output, question: &str, name: &str, given: Option<&str>, flag: &str) -> Result<(), Failure> {
+    if let Some(given) = given {
+        if given == name {
+            return Ok(());
+        }
+        return Err(Failure::refused(format!("`{given}` is not `{name}`")).hint(format!("pass `{flag} {name}`")));
+    }
+    if !out.can_prompt() {
+        return Err(Failure::refused(format!("this needs consent: {question}"))
+            .hint(format!("nobody can be asked here; pass `{flag} {name}` if that is what you want")));
+    }
+    let answer: String = Input::with_theme(&*theme(out))
+        .with_prompt(format!("{question} Type `{name}` to go on"))
+        .allow_empty(true)
+        .interact_text()
+        .map_err(interrupted)?;
+    if answer == name { Ok(()) } else { Err(Failure::refused("nothing was changed")) }
+}
+
+/// Yes or no.
+pub fn confirm(out: &Output, question: &str, default: bool) -> Result<bool, Failure> {
+    Confirm::with_theme(&*theme(out)).with_prompt(question).default(default).interact().map_err(interrupted)
+}
+
+/// A line of text that `check` accepts; `check` says in words what is wrong.
+pub fn input(
+    out: &Output,
+    question: &str,
+    default: &str,
+    check: impl Fn(&str) -> Result<(), String>,
+) -> Result<String, Failure> {
+    let theme = theme(out);
+    let mut input = Input::<String>::with_theme(&*theme)
+        .with_prompt(question)
+        .allow_empty(true)
+        .validate_with(|text: &String| check(text));
+    if !default.is_empty() {
+        input = input.default(default.to_owned());
+    }
+    input.interact_text().map_err(interrupted)
+}
+
+/// One of several; its index.
+pub fn select(out: &Output, question: &str, items: &[&str]) -> Result<usize, Failure> {
+    Select::with_theme(&*theme(out)).with_prompt(question).items(items).default(0).interact().map_err(interrupted)
+}
+
+fn theme(out: &Output) -> Box<dyn Theme> {
+    if out.talk_paint().0 { Box::new(ColorfulTheme::default()) } else { Box::new(SimpleTheme) }
+}
+
+fn interrupted(error: dialoguer::Error) -> Failure {
+    let dialoguer::Error::IO(error) = error;
+    if error.kind() == std::io::ErrorKind::Interrupted {
+        Failure::new(Kind::Interrupted, "interrupted; nothing was changed")
+    } else {
+        Failure::failed("cannot ask on this terminal").because(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::env::Env;
+    use crate::ui::output::Manner;
+
+    #[test]
+    fn without_a_terminal_the_flag_is_named() {
+        let (out, _, _) = Output::buffers(&Env::default(), Manner::default());
+        assert!(consent(&out, "Stop the stack?", true, "--yes").is_ok());
+        let refused = consent(&out, "Stop the stack?", false, "--yes").err();
+        assert!(refused.is_some_and(|f| f.kind == Kind::Refused && f.hints[0].contains("`--yes`")));
+        let refused = typed_consent(&out, "Remove?", "sum", Some("som"), "--destroy").err();
+        assert!(refused.is_some_and(|f| f.hints == ["pass `--destroy sum`"]));
+    }
+}
