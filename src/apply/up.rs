@@ -73,7 +73,7 @@ pub async fn up(
     result.map(|()| Deployed { release: Some(prepared.plan.release), steps: prepared.plan.steps.len() })
 }
 
-async fn take_lock(
+pub async fn take_lock(
     engine: &Engine,
     wanted: &Wanted,
     now: fn() -> u64,

@@ -6,6 +6,7 @@ pub mod exit;
 pub mod help;
 pub mod load;
 pub mod run;
+pub mod session;
 pub mod settings;
 
 pub use run::run;

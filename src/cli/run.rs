@@ -52,11 +52,11 @@ fn dispatch(command: &Command, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> 
         Command::Check => commands::check::run(ctx),
         Command::Render(args) => commands::render::run(args, ctx),
         Command::Plan(args) => wait(commands::plan::run(args, ctx)),
-        Command::Up(args) => wait(commands::up::run(args, ctx)),
+        Command::Up(args) => wait_undoing(commands::up::run(args, ctx)),
         Command::Verify(args) => wait(commands::verify::run(args, ctx)),
         Command::Status => wait(commands::status::run(ctx)),
         Command::Logs(args) => wait(commands::logs::run(args, ctx)),
-        Command::Down(args) => wait(commands::down::run(args, ctx)),
+        Command::Down(args) => wait_undoing(commands::down::run(args, ctx)),
         Command::Schema => commands::schema::run(ctx),
         Command::Completions(args) => commands::completions::run(args, ctx),
         Command::Man(args) => commands::man::run(args, ctx),
@@ -66,6 +66,13 @@ fn dispatch(command: &Command, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> 
 /// Runs a command that waits for others, on one thread, until it ends or the user stops it. Dropping the command is
 /// what stops it: whatever must be undone hangs on what it holds.
 fn wait(command: impl Future<Output = anyhow::Result<ExitStatus>>) -> anyhow::Result<ExitStatus> {
+    wait_until(command, interrupted())
+}
+
+fn wait_until(
+    command: impl Future<Output = anyhow::Result<ExitStatus>>,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<ExitStatus> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -73,9 +80,18 @@ fn wait(command: impl Future<Output = anyhow::Result<ExitStatus>>) -> anyhow::Re
     runtime.block_on(async {
         tokio::select! {
             biased;
-            () = interrupted() => Err(Failure::new(Kind::Interrupted, "interrupted").into()),
+            () = stop => Err(Failure::new(Kind::Interrupted, "interrupted").into()),
             result = command => result,
         }
+    })
+}
+
+/// Runs a command that listens for an interruption itself while it changes something, to undo what it began; a second
+/// interruption ends it at once.
+fn wait_undoing(command: impl Future<Output = anyhow::Result<ExitStatus>>) -> anyhow::Result<ExitStatus> {
+    wait_until(command, async {
+        interrupted().await;
+        interrupted().await;
     })
 }
 

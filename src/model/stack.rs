@@ -65,17 +65,19 @@ impl Stack {
         format!("{}-{service}-{number}", self.project)
     }
 
-    /// Services in an order in which each comes after all it depends on; ties by name.
+    /// Services in an order in which each comes after all it depends on. Ties: those with a `pre_deploy` job first,
+    /// since others may run the same program on what it prepares; then by name.
     pub fn start_order(&self) -> Vec<&Service> {
         let mut done: Vec<&Service> = Vec::new();
         while done.len() < self.services.len() {
-            let next = self.services.values().find(|service| {
+            let free = |service: &&Service| {
                 !done.iter().any(|d| d.name == service.name)
                     && service
                         .depends_on
                         .iter()
                         .all(|need| !self.services.contains_key(need) || done.iter().any(|d| d.name == *need))
-            });
+            };
+            let next = self.services.values().filter(free).min_by_key(|s| s.pre_deploy.is_none());
             match next {
                 Some(service) => done.push(service),
                 // A cycle is refused when the file is read; without this a hand-made Stack would loop for ever.

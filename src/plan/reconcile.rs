@@ -35,6 +35,7 @@ pub fn reconcile(inputs: &Inputs<'_>, placement: &Placement, files: &Files, new_
         steps: Vec::new(),
         images: BTreeMap::new(),
         networks: BTreeMap::new(),
+        jobs: BTreeMap::new(),
         secrets: None,
         ready: BTreeMap::new(),
         gates: Vec::new(),
@@ -73,6 +74,8 @@ struct Draft<'a> {
     images: BTreeMap<String, usize>,
     /// Step that makes a network, by name.
     networks: BTreeMap<String, usize>,
+    /// Step of a `pre_deploy` job, by the image it runs.
+    jobs: BTreeMap<String, usize>,
     /// Step that stores new secrets.
     secrets: Option<usize>,
     /// Steps after which a service is ready; empty if it is already.

@@ -1,14 +1,59 @@
 //! `down`
 
+use std::collections::BTreeMap;
+
+use crate::apply::steps::Effects;
+use crate::apply::up::{carry_out, take_lock};
 use crate::cli::args::DownArgs;
 use crate::cli::exit::ExitStatus;
 use crate::cli::load;
-use crate::cli::run::Context;
+use crate::cli::run::{Context, interrupted};
+use crate::cli::session;
+use crate::plan::down::down;
+use crate::ui;
 use crate::ui::error::Failure;
+use crate::ui::progress::Progress;
 
-/// Runs it.
-#[expect(clippy::unused_async, reason = "it talks to the engine")]
-pub async fn run(_args: &DownArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
-    load::stack(ctx)?;
-    Err(Failure::failed("`down` is not there yet").into())
+/// Takes the stack away; its data only with `--volumes` and the consent that needs.
+pub async fn run(args: &DownArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
+    let source = load::stack(ctx)?;
+    let engine = session::connect(ctx, &source).await?;
+    let wanted = session::wanted(ctx, &source);
+    let project = &wanted.stack.project;
+    let observe = async || engine.observe(project, &[]).await.map_err(|e| session::failure(e.into()));
+    let observed = observe().await?;
+    let plan = down(project, &observed, args.volumes);
+    if plan.is_empty() {
+        ctx.out.say(format!("{project} is not there: 0 steps"));
+        return Ok(ExitStatus::Done);
+    }
+    if args.volumes {
+        let question = format!("this removes all data of {project}.");
+        let given = if args.yes { Some(project.as_str()) } else { args.confirm.as_deref() };
+        ui::prompt::typed_consent(ctx.out, &question, project.as_str(), given, "--confirm")?;
+    } else {
+        ui::prompt::consent(ctx.out, &format!("this takes {project} down. Go on?"), args.yes, "--yes")?;
+    }
+    engine.ensure_holder().await.map_err(|e| session::failure(e.into()))?;
+    let mut progress = Progress::new(ctx.out);
+    let lock = take_lock(&engine, &wanted, session::now, &mut progress).await.map_err(session::failure)?;
+    let observed = observe().await?;
+    let plan = down(project, &observed, args.volumes);
+    let effects = Effects {
+        engine: &engine,
+        project,
+        domain: String::new(),
+        contexts: &BTreeMap::new(),
+        folder: wanted.folder.clone(),
+        mirror: None,
+        lock: Some(&lock),
+    };
+    let result = carry_out(&effects, &plan, interrupted(), &mut progress).await;
+    drop(progress);
+    lock.release().await.map_err(|e| Failure::failed(e.to_string()))?;
+    result.map_err(session::failure)?;
+    for note in &plan.notes {
+        ctx.out.say(note);
+    }
+    Ok(ExitStatus::Done)
 }

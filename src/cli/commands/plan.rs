@@ -1,14 +1,19 @@
 //! `plan`
 
+use crate::apply;
 use crate::cli::args::PlanArgs;
 use crate::cli::exit::ExitStatus;
 use crate::cli::load;
 use crate::cli::run::Context;
-use crate::ui::error::Failure;
+use crate::cli::session;
+use crate::ui;
 
-/// Runs it.
-#[expect(clippy::unused_async, reason = "it talks to the engine")]
-pub async fn run(_args: &PlanArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
-    load::stack(ctx)?;
-    Err(Failure::failed("`plan` is not there yet").into())
+/// Shows what `up` would do, and why. Changes nothing.
+pub async fn run(args: &PlanArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
+    let source = load::stack(ctx)?;
+    let engine = session::connect(ctx, &source).await?;
+    let wanted = session::wanted(ctx, &source);
+    let prepared = apply::prepare(&engine, &wanted).await.map_err(session::failure)?;
+    ui::plan::show(&prepared.plan, ctx.out)?;
+    Ok(if args.exit_code && !prepared.plan.is_empty() { ExitStatus::Changes } else { ExitStatus::Done })
 }

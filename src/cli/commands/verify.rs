@@ -1,14 +1,99 @@
 //! `verify`
 
-use crate::cli::args::VerifyArgs;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use crate::apply::prepare::certificate;
+use crate::apply::{self, Wanted};
+use crate::cli::args::{Format, VerifyArgs};
 use crate::cli::exit::ExitStatus;
 use crate::cli::load;
 use crate::cli::run::Context;
-use crate::ui::error::Failure;
+use crate::cli::session;
+use crate::engine::Engine;
+use crate::model::finding::{Finding, Verdict};
+use crate::model::proxy::Proxy;
+use crate::probe::{self, Options, Target};
+use crate::ui;
 
-/// Runs it.
-#[expect(clippy::unused_async, reason = "it talks to the engine")]
-pub async fn run(_args: &VerifyArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
-    load::stack(ctx)?;
-    Err(Failure::failed("`verify` is not there yet").into())
+/// How much of a report is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// All findings, in a format.
+    All(Format),
+    /// Those that are not as they should be, and a count.
+    Problems,
+}
+
+/// Runs the checklist.
+pub async fn run(args: &VerifyArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
+    let source = load::stack(ctx)?;
+    let engine = session::connect(ctx, &source).await?;
+    let wanted = session::wanted(ctx, &source);
+    let options = Options {
+        quick: args.quick,
+        gate: false,
+        deadline: args.deadline.0,
+        only: args.only.clone(),
+        skip: args.skip.clone(),
+        ..Options::default()
+    };
+    let format = args.format.unwrap_or(if ctx.out.is_json() { Format::Json } else { Format::Human });
+    report(&engine, &wanted, &options, Shown::All(format), ctx).await
+}
+
+/// Asks, shows, judges.
+pub async fn report(
+    engine: &Engine,
+    wanted: &Wanted,
+    options: &Options,
+    shown: Shown,
+    ctx: &Context<'_>,
+) -> anyhow::Result<ExitStatus> {
+    let prepared = apply::prepare(engine, wanted).await.map_err(session::failure)?;
+    let stack = &wanted.stack;
+    let target = target(stack.proxy.as_ref());
+    let chain = stack.proxy.as_ref().and_then(|p| certificate(p, &prepared.values)).map(|(chain, _)| chain);
+    let mut findings: Vec<Finding> = Vec::new();
+    let watch = ui::findings::Watch::new(ctx.out);
+    probe::verify(stack, Some(&prepared.observed), &target, chain.as_deref(), options, &mut |finding| {
+        watch.found(&finding);
+        findings.push(finding);
+    })
+    .await;
+    drop(watch);
+    let file = ctx.settings.file.display().to_string();
+    let report = ui::findings::Report { file: &file, project: stack.project.as_str(), findings: &findings };
+    match shown {
+        Shown::All(Format::Human) => report.human(ctx.out)?,
+        Shown::All(Format::Json) => ctx.out.json(&report.json())?,
+        Shown::All(Format::Junit) => ctx.out.data(ui::junit::render(&report))?,
+        Shown::Problems => report.problems(ctx.out),
+    }
+    Ok(judge(&findings))
+}
+
+/// Where the front door is, seen from the engine's host: its published ports on loopback.
+fn target(proxy: Option<&Proxy>) -> Target {
+    let at = |proxy: &Proxy, port| {
+        let address = if proxy.address.is_unspecified() { Ipv4Addr::LOCALHOST } else { proxy.address };
+        SocketAddr::from((address, port))
+    };
+    Target {
+        http: proxy.map(|p| at(p, p.http_port)),
+        https: proxy.filter(|p| p.https()).map(|p| at(p, p.https_port)),
+        vantage: "host",
+        http_port: proxy.map_or(80, |p| p.http_port),
+        https_port: proxy.map_or(443, |p| p.https_port),
+    }
+}
+
+fn judge(findings: &[Finding]) -> ExitStatus {
+    let of = |verdict| findings.iter().any(|f| f.verdict == verdict);
+    if of(Verdict::Fail) {
+        ExitStatus::CheckFailed
+    } else if of(Verdict::Inconclusive) {
+        ExitStatus::Unsure
+    } else {
+        ExitStatus::Done
+    }
 }

@@ -11,11 +11,13 @@ use std::collections::BTreeMap;
 
 use crate::base::name::{ProjectName, ServiceName};
 use crate::base::problem::{Problem, Problems, line_column};
+use crate::config::decode::At;
 use crate::model::secrets::SecretSpec;
-use crate::model::service::Service;
+use crate::model::service::{Build, Image, Service};
 use crate::model::stack::{Pool, Stack};
 
 use super::keys::File;
+use super::keys::service::ServiceKeys;
 
 pub(super) use like::apply_like;
 
@@ -80,6 +82,7 @@ pub(super) fn lower(file: &File, input: &Input<'_>, problems: &mut Problems) -> 
             resolver.environment(service, keys);
         }
     }
+    share_builds(&mut services, entries);
     let proxy = proxy::lower(file, &services, &mut declared, input, problems);
     shape_of_stack::check(file, &services, proxy.as_ref(), &used, problems);
 
@@ -92,6 +95,20 @@ pub(super) fn lower(file: &File, input: &Input<'_>, problems: &mut Problems) -> 
         proxy,
         pool: file.pool.as_ref().map_or_else(Pool::default, |p| p.value.0),
     })
+}
+
+/// Services that are built the same way run the same image: it is named after the one that does not say `like`.
+fn share_builds(services: &mut BTreeMap<ServiceName, Service>, entries: &[(At<ServiceName>, At<ServiceKeys>)]) {
+    let mut owners: Vec<Build> = Vec::new();
+    let owns = |like: bool| entries.iter().filter(move |(_, keys)| keys.value.like.is_some() == like);
+    for (name, _) in owns(false).chain(owns(true)) {
+        let Some(Image::Build(build)) = services.get_mut(&name.value).map(|s| &mut s.image) else { continue };
+        let same = |owner: &&Build| Build { name: build.name.clone(), ..(**owner).clone() } == *build;
+        match owners.iter().find(same) {
+            Some(owner) => build.name.clone_from(&owner.name),
+            None => owners.push(build.clone()),
+        }
+    }
 }
 
 fn project_name(name: &ProjectName, stage: Option<&str>, problems: &mut Problems) -> Option<ProjectName> {

@@ -24,9 +24,11 @@ impl Draft<'_> {
             let mut first = self.first_files_of_service(placed);
             needs.append(&mut first);
             if let Some(job) = self.pre_deploy(placed, &needs, &before_start) {
-                before_start.push(job);
+                self.jobs.insert(placed.spec.image.clone(), job);
                 self.gates.push(job);
             }
+            // A worker of the same image works on what the job prepares.
+            before_start.extend(self.jobs.get(&placed.spec.image));
         }
         for replica in &placed.replicas {
             match &replica.existing {

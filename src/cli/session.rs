@@ -1,0 +1,85 @@
+//! What commands that talk to an engine share: who runs them, which engine, which stack.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::apply::{ApplyError, Wanted};
+use crate::base::env::Env;
+use crate::engine::Engine;
+use crate::ui::error::{Failure, Kind};
+use crate::ui::text::clean;
+
+use super::load::Source;
+use super::run::Context;
+
+/// Variable that names a registry which stands in for Docker Hub.
+const MIRROR: &str = "STACKCTL_REGISTRY_MIRROR";
+
+/// Connects to the engine of a stack.
+pub async fn connect(ctx: &Context<'_>, source: &Source) -> anyhow::Result<Engine> {
+    let engine = ctx.settings.engine(Some(&source.stack), ctx.env);
+    Ok(Engine::connect(engine.address.as_deref(), ctx.env).await.map_err(|error| {
+        let mut failure = Failure::failed(error.to_string());
+        failure.hints.extend(error.hint());
+        failure
+    })?)
+}
+
+/// What `up` and its like work from.
+pub fn wanted(ctx: &Context<'_>, source: &Source) -> Wanted {
+    Wanted {
+        stack: source.stack.clone(),
+        variables: source.variables.clone(),
+        folder: source.folder.clone(),
+        file: ctx.settings.path.clone(),
+        mirror: ctx.env.var(MIRROR).map(str::to_owned),
+        by: who(ctx.env),
+    }
+}
+
+/// User and host: for the lock and the release's record.
+fn who(env: &Env) -> String {
+    let user = env.var("USER").or(env.var("LOGNAME")).unwrap_or("somebody");
+    let host = env.var("HOSTNAME").map(str::to_owned).or_else(|| std::fs::read_to_string("/etc/hostname").ok());
+    let host = host.map(|h| h.trim().to_owned()).filter(|h| !h.is_empty());
+    clean(&host.map_or_else(|| user.to_owned(), |host| format!("{user}@{host}")))
+}
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+/// An error of a deploy as a failure of the command: kind, log lines, next step.
+pub fn failure(error: ApplyError) -> Failure {
+    let kind = match &error {
+        ApplyError::Locked { .. } => Kind::Locked,
+        ApplyError::WrongStage { .. } | ApplyError::NeedsConsent => Kind::Refused,
+        ApplyError::Secrets(_) => Kind::Usage,
+        ApplyError::Interrupted => Kind::Interrupted,
+        _ => Kind::Failed,
+    };
+    let hint = error.hint();
+    let mut message = match &error {
+        ApplyError::Locked { by, seconds } => {
+            format!("another run is at work on this stack: {by}, for {seconds} s")
+        }
+        other => other.to_string(),
+    };
+    let mut failure = Failure::new(kind, String::new());
+    if let ApplyError::Step(step) = &error {
+        if let Some(container) = step.container.as_ref().filter(|_| !step.log.is_empty()) {
+            message.push_str(&format!("\nlast lines of {container}:"));
+            for line in &step.log {
+                message.push_str("\n  | ");
+                message.push_str(&clean(line));
+            }
+        }
+        if !step.aftermath.is_empty() {
+            message.push('\n');
+            message.push_str(&step.aftermath);
+        }
+    }
+    failure.message = message;
+    failure.hints.extend(hint);
+    failure
+}
