@@ -57,6 +57,9 @@ pub fn reconcile(inputs: &Inputs<'_>, placement: &Placement, files: &Files, new_
         draft.service(placed, &broken);
     }
     draft.front_door(&broken);
+    for placed in &placement.services {
+        draft.reload_service(placed);
+    }
     draft.retire();
     draft.tidy();
     let notes = proxy::notes(inputs, &draft.steps);

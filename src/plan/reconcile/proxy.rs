@@ -154,17 +154,11 @@ impl Draft<'_> {
         self.first_files(placed, after).into_iter().collect()
     }
 
-    /// A service that reloads (Prometheus): after it was created, a mark; while it runs, a reload if needed.
-    pub(super) fn reload_service(&mut self, placed: &Placed, ready: &[usize], created: bool) {
-        if !placed.reloads {
-            return;
-        }
-        if created {
-            self.mark(placed, ready.to_vec());
-        } else if let Some((name, _)) =
-            placed.replicas.first().and_then(|r| r.existing.clone()).filter(|_| !self.applied(placed))
-        {
-            self.reload(placed, &name, ready.to_vec());
+    /// A service that runs and reads its files again (Prometheus), once what the files name is there.
+    pub(super) fn reload_service(&mut self, placed: &Placed) {
+        let Some((name, _)) = placed.replicas.first().and_then(|r| r.existing.clone()) else { return };
+        if placed.reloads && !self.applied(placed) {
+            self.reload(placed, &name, self.gates.clone());
         }
     }
 }

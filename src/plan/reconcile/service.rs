@@ -45,7 +45,9 @@ impl Draft<'_> {
             }
         }
         self.gates.extend(&ready);
-        self.reload_service(placed, &ready, missing);
+        if missing {
+            self.mark(placed, ready.clone());
+        }
         self.ready.insert(placed.service.clone(), ready);
     }
 
