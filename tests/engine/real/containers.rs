@@ -194,6 +194,7 @@ async fn what_goes_wrong_at_the_start_has_a_kind() {
     spec.name = format!("{}-image-1", t.project);
     assert_eq!(t.engine.create(&spec).await.unwrap_err().kind, ErrorKind::ImageNotFound);
     spec.image = SHELL.into();
+    spec.ports.clear();
     // Engines differ in when they notice: 20.10 at the start, others at the connect, which leaves no container behind.
     spec.networks.push(Attachment { network: "no-such-network".into(), address: None, aliases: Vec::new() });
     let result = match t.engine.create(&spec).await {
