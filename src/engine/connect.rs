@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bollard::errors::Error;
 use bollard::models::SystemVersion;
 use bollard::{API_DEFAULT_VERSION, Docker};
+use futures_util::future::BoxFuture;
 
 use crate::base::env::Env;
 use crate::model::observed::EngineFacts;
@@ -73,38 +75,41 @@ impl Engine {
     }
 
     /// One call within the time limit.
-    pub(super) async fn call<T>(
+    pub(super) fn call<'a, T: 'a>(
         &self,
-        doing: &str,
-        call: impl Future<Output = Result<T, bollard::errors::Error>>,
-    ) -> Result<T, EngineError> {
-        limit(self.timeout, doing, call).await
+        doing: &'a str,
+        call: impl Future<Output = Result<T, Error>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, EngineError>> {
+        limit(self.timeout, doing, call)
     }
 
-    /// One call within a time limit of its own.
-    pub(super) async fn call_within<T>(
+    /// One call that may take so much longer.
+    pub(super) fn call_within<'a, T: 'a>(
         &self,
         extra: Duration,
-        doing: &str,
-        call: impl Future<Output = Result<T, bollard::errors::Error>>,
-    ) -> Result<T, EngineError> {
-        limit(self.timeout.saturating_add(extra), doing, call).await
+        doing: &'a str,
+        call: impl Future<Output = Result<T, Error>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, EngineError>> {
+        limit(self.timeout.saturating_add(extra), doing, call)
     }
 }
 
-async fn limit<T>(
+/// Boxed: the client library's futures are large, and there are several in most of ours.
+fn limit<'a, T: 'a>(
     time: Duration,
-    doing: &str,
-    call: impl Future<Output = Result<T, bollard::errors::Error>>,
-) -> Result<T, EngineError> {
-    match tokio::time::timeout(time, call).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(EngineError::from_bollard(doing, &error)),
-        Err(_) => {
-            let message = format!("the engine did not answer within {} s", time.as_secs_f32());
-            Err(EngineError::new(ErrorKind::Timeout, doing, message))
+    doing: &'a str,
+    call: impl Future<Output = Result<T, Error>> + Send + 'a,
+) -> BoxFuture<'a, Result<T, EngineError>> {
+    Box::pin(async move {
+        match tokio::time::timeout(time, call).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(EngineError::from_bollard(doing, &error)),
+            Err(_) => {
+                let message = format!("the engine did not answer within {} s", time.as_secs_f32());
+                Err(EngineError::new(ErrorKind::Timeout, doing, message))
+            }
         }
-    }
+    })
 }
 
 /// The address, and where it comes from if that is not obvious.

@@ -71,8 +71,8 @@ impl EngineError {
             Error::JsonDataError { message, .. } => (ErrorKind::Other, format!("the answer makes no sense: {message}")),
             Error::JsonSerdeError { err } => (ErrorKind::Other, format!("the answer makes no sense: {err}")),
             other => {
-                let message = chain(other);
-                (transport(&message), message)
+                let chain = chain(other);
+                (transport(&chain.join(": ")), chain.last().cloned().unwrap_or_default())
             }
         };
         Self::new(kind, doing, message)
@@ -177,19 +177,15 @@ fn transport(message: &str) -> ErrorKind {
     }
 }
 
-/// The whole chain in one line: the client library's outermost words alone say nothing.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+/// The error and its causes: the client library's outermost words alone say nothing, the innermost say what happened.
+fn chain(error: &dyn std::error::Error) -> Vec<String> {
+    let mut texts = vec![error.to_string()];
     let mut source = error.source();
     while let Some(inner) = source {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text.push_str(": ");
-            text.push_str(&inner_text);
-        }
+        texts.push(inner.to_string());
         source = inner.source();
     }
-    text
+    texts
 }
 
 fn tidy(message: &str, status: u16) -> String {

@@ -1,14 +1,16 @@
 //! What happens to the project's containers, as it happens.
 
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::EventMessage;
 use bollard::query_parameters::EventsOptions;
 use futures_util::stream::{self, BoxStream};
-use futures_util::{FutureExt, Stream, StreamExt};
+use futures_util::{Stream, StreamExt};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::JoinHandle;
 
 use crate::base::name::ProjectName;
 use crate::model::container::label;
@@ -65,18 +67,47 @@ struct Subscription {
     refused: u32,
 }
 
+/// Reads on while nobody asks: the engine drops listeners that do not keep up.
+struct Reader {
+    items: UnboundedReceiver<Result<Event, EngineError>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 impl Engine {
     /// Subscribes. What happens after this returns is not missed: subscribe, then list, then act.
     pub async fn subscribe(&self, project: &ProjectName) -> Result<Events, EngineError> {
-        let mut raw = open(&self.docker, project, 0);
-        // The client asks when it is first polled, and the engine subscribes us before it answers the next call.
-        let early = raw.next().now_or_never().flatten();
-        self.call("subscribe to events", self.docker.ping()).await?;
-        let raw = stream::iter(early).chain(raw).boxed();
-        let start =
-            Subscription { docker: self.docker.clone(), project: project.clone(), raw: Some(raw), last: 0, refused: 0 };
-        Ok(stream::unfold(Some(start), next).filter_map(|item| std::future::ready(item.transpose())).boxed())
+        // With the engine's clock in hand it can be told from when on, which leaves no gap. Elsewhere the engine has
+        // had our request long before it answers a call made after it.
+        let last = if self.facts().local { now() } else { 0 };
+        let start = Subscription { docker: self.docker.clone(), project: project.clone(), raw: None, last, refused: 0 };
+        let (send, items) = unbounded_channel();
+        let task = tokio::spawn(async move {
+            let mut steps = stream::unfold(Some(start), next).boxed();
+            while let Some(step) = steps.next().await {
+                if step.transpose().is_some_and(|item| send.send(item).is_err()) {
+                    return;
+                }
+            }
+        });
+        let reader = Reader { items, task };
+        for _ in 0..2 {
+            self.call("subscribe to events", self.docker.ping()).await?;
+        }
+        let items = stream::unfold(reader, |mut reader| async move { Some((reader.items.recv().await?, reader)) });
+        Ok(items.boxed())
     }
+}
+
+/// Nanoseconds since 1970.
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
 }
 
 fn open(docker: &Docker, project: &ProjectName, since: i64) -> Raw {

@@ -72,7 +72,7 @@ fn elf(machine: u16, code: &[u8]) -> Vec<u8> {
     const BASE: u64 = 0x40_0000;
     const HEADERS: u64 = 64 + 56;
     let size = HEADERS + code.len() as u64;
-    let mut out = Vec::with_capacity(HEADERS as usize + code.len());
+    let mut out = Vec::new();
     out.extend(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0"); // 64 bits, little-endian, version 1, System V
     out.extend(2u16.to_le_bytes()); // executable
     out.extend(machine.to_le_bytes());

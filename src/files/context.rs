@@ -158,24 +158,24 @@ fn is_special(metadata: &Metadata) -> bool {
 
 /// Hashes contents as they are read; lengths go in, so that nothing runs together.
 fn hash_of(dir: &Path, entries: &[Entry]) -> Result<(String, u64), FilesError> {
-    let mut context = digest::Context::new(&digest::SHA256);
+    let mut all = digest::Context::new(&digest::SHA256);
     let mut buffer = vec![0; 128 << 10];
     let mut total = 0;
     for entry in entries {
-        let part = |context: &mut digest::Context, bytes: &[u8]| {
-            context.update(&(bytes.len() as u64).to_be_bytes());
-            context.update(bytes);
+        let part = |to: &mut digest::Context, bytes: &[u8]| {
+            to.update(&(bytes.len() as u64).to_be_bytes());
+            to.update(bytes);
         };
-        part(&mut context, entry.path.as_os_str().as_encoded_bytes());
-        context.update(&entry.mode.to_be_bytes());
+        part(&mut all, entry.path.as_os_str().as_encoded_bytes());
+        all.update(&entry.mode.to_be_bytes());
         match &entry.kind {
-            Kind::Folder => context.update(b"d"),
+            Kind::Folder => all.update(b"d"),
             Kind::Link(target) => {
-                context.update(b"l");
-                part(&mut context, target.as_os_str().as_encoded_bytes());
+                all.update(b"l");
+                part(&mut all, target.as_os_str().as_encoded_bytes());
             }
             Kind::File => {
-                context.update(b"f");
+                all.update(b"f");
                 let path = dir.join(&entry.path);
                 let mut file = File::open(&path).map_err(|error| FilesError::io(&path, error))?;
                 let mut content = digest::Context::new(&digest::SHA256);
@@ -190,11 +190,11 @@ fn hash_of(dir: &Path, entries: &[Entry]) -> Result<(String, u64), FilesError> {
                         return Err(FilesError::TooBig { path: dir.to_owned(), size: total, limit: LIMIT });
                     }
                 }
-                context.update(content.finish().as_ref());
+                all.update(content.finish().as_ref());
             }
         }
     }
-    Ok((hash::hex(context.finish().as_ref()), total))
+    Ok((hash::hex(all.finish().as_ref()), total))
 }
 
 /// A path below the folder, without `.` parts.

@@ -1,0 +1,5 @@
+//! Against the engine of this machine.
+
+mod containers;
+mod locks;
+mod stores;

@@ -1,0 +1,109 @@
+//! What is kept on the engine: state, files, and the program that carries them.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use bollard::Docker;
+use stackctl::base::name::SecretName;
+use stackctl::base::secret::Secret;
+use stackctl::engine::state::{carrier_name, file, release_file, secret_file, volume_name};
+use stackctl::model::artifact::Artifact;
+use stackctl::model::container::{VolumeSpec, label};
+use stackctl::model::state::Release;
+
+use crate::support::real;
+
+#[tokio::test]
+async fn the_holder_runs_and_ends_with_its_input() {
+    let Some(t) = real("holder").await else { return };
+    t.engine.ensure_holder().await.unwrap();
+    let mut spec = t.spec("h", "");
+    spec.image = "stackctl/holder:1".into();
+    (spec.entrypoint, spec.command) = (Some(vec!["/holder".into()]), None);
+    let id = t.engine.create(&spec).await.unwrap();
+    t.engine.start(&id).await.unwrap();
+    assert_eq!(t.engine.wait_exit(&id).await.unwrap(), 0, "no input: it ends at once, and well");
+}
+
+#[tokio::test]
+async fn state_is_kept_and_secrets_are_for_their_owner() {
+    let Some(t) = real("state").await else { return };
+    assert!(t.engine.read_state(&t.project).await.unwrap().is_none());
+    let mut labels = t.labels();
+    labels.insert(label::COMPOSE_PROJECT.into(), t.project.to_string());
+    let begin = Instant::now();
+    let made = t.engine.create_state(&t.project, "staging", labels.clone()).await.unwrap();
+    println!("state made in {:?}", begin.elapsed());
+    assert_eq!((made.key.len(), made.stage.as_str()), (32, "staging"));
+
+    let name = SecretName::parse("pg_password").unwrap();
+    let release = Release { number: 1, by: "ada@laptop".into(), result: "done".into(), ..Release::default() };
+    let files = [
+        secret_file(&name, &Secret::new("p/w\n")),
+        release_file(&release),
+        Artifact::plain(format!("{}/proxy", file::APPLIED), "abc"),
+    ];
+    t.engine.write_state(&t.project, &files).await.unwrap();
+    let again = t.engine.create_state(&t.project, "other", labels).await.unwrap();
+    assert_eq!((again.key, again.stage), (made.key.clone(), made.stage), "what exists stays");
+    assert_eq!(again.secrets[&name].expose(), "p/w\n");
+    assert_eq!(again.applied["proxy"], "abc");
+    assert_eq!(again.releases, [release]);
+
+    let raw = t.engine.read_files(&volume_name(&t.project), "").await.unwrap();
+    for (path, entry) in &raw {
+        let wanted = if path.starts_with("applied/") { 0o444 } else { 0o600 };
+        assert_eq!((entry.mode, entry.uid), (wanted, 0), "{path}");
+    }
+
+    let docker = Docker::connect_with_unix_defaults().unwrap();
+    let carrier = docker.inspect_container(&carrier_name(&t.project), None).await.unwrap();
+    assert_eq!(carrier.state.and_then(|s| s.running), Some(true));
+    let labels = carrier.config.unwrap().labels.unwrap();
+    assert!(!labels.keys().any(|l| l.starts_with("com.docker.compose")), "{labels:?}");
+
+    t.engine.remove_state_files(&t.project, &["secrets/pg_password".into()]).await.unwrap();
+    let begin = Instant::now();
+    t.engine.stop(&carrier_name(&t.project), stackctl::base::units::Span::seconds(10)).await.unwrap();
+    assert!(begin.elapsed().as_secs() < 3, "its stop signal is one it obeys");
+    let state = t.engine.read_state(&t.project).await.unwrap().expect("readable while the carrier is stopped");
+    assert!(state.secrets.is_empty(), "forgotten");
+    t.engine.remove(&carrier_name(&t.project), true).await.unwrap();
+    let state = t.engine.read_state(&t.project).await.unwrap().expect("readable without the carrier");
+    assert_eq!(state.key, made.key);
+    let back = t.engine.create_state(&t.project, "", BTreeMap::new()).await.unwrap();
+    assert_eq!(back.key, made.key, "a new carrier finds the old key");
+}
+
+#[tokio::test]
+async fn files_arrive_with_owner_mode_and_links() {
+    let Some(t) = real("files").await else { return };
+    let volume = format!("{}_app_files", t.project);
+    t.engine.create_volume(&VolumeSpec { name: volume.clone(), labels: t.labels() }).await.unwrap();
+    let release = |hash: &str, text: &str| {
+        [
+            Artifact::plain(format!("releases/{hash}/app.conf"), text),
+            Artifact::secret(format!("releases/{hash}/secrets/pw"), Secret::new(text), Some(999)),
+        ]
+    };
+    let link = |hash: &str| [("current".to_owned(), format!("releases/{hash}"))];
+    let begin = Instant::now();
+    t.engine.write_files(&volume, &release("a", "one"), &link("a")).await.unwrap();
+    println!("files written in {:?}", begin.elapsed());
+    t.engine.write_files(&volume, &release("b", "two"), &link("b")).await.unwrap();
+    let seen = t.engine.read_files(&volume, "").await.unwrap();
+    assert_eq!(seen["current"].link.as_deref(), Some("releases/b"));
+    assert_eq!(seen["releases/a/app.conf"].content, b"one", "the old release stays");
+    let secret = &seen["releases/b/secrets/pw"];
+    assert_eq!((secret.mode, secret.uid, secret.content.as_slice()), (0o400, 999, b"two".as_slice()));
+    t.engine.write_files(&volume, &[], &link("a")).await.unwrap();
+    let back = t.engine.read_files(&volume, "").await.unwrap();
+    assert_eq!(back["current"].link.as_deref(), Some("releases/a"), "a roll-back is a flip");
+    assert!(t.engine.read_files(&volume, "releases/none").await.is_err());
+
+    let docker = Docker::connect_with_unix_defaults().unwrap();
+    let left = docker.inspect_container(&format!("{volume}-stackctl-files"), None).await;
+    assert!(left.is_err(), "the carrier is gone");
+    t.engine.remove_volume(&volume).await.unwrap();
+    t.engine.remove_volume(&volume).await.unwrap();
+}
