@@ -62,9 +62,7 @@ pub fn yaml(value: &str, out: &mut dyn Write) -> io::Result<()> {
             '\n' => out.write_all(b"\\n")?,
             '\r' => out.write_all(b"\\r")?,
             '\t' => out.write_all(b"\\t")?,
-            c if c.is_control()
-                || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}') =>
-            {
+            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}') => {
                 write!(out, "\\u{:04x}", u32::from(c))?;
             }
             _ => write!(out, "{c}")?,
@@ -79,6 +77,41 @@ pub fn yaml(value: &str, out: &mut dyn Write) -> io::Result<()> {
 /// Only those of `out`.
 pub fn compose(value: &str, out: &mut dyn Write) -> io::Result<()> {
     yaml(&value.replace('$', "$$"), out)
+}
+
+/// A part of a Compose value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// As it is.
+    Text(String),
+    /// A variable of whoever runs Compose, which refuses to start without it.
+    Required(String),
+    /// A variable that may be missing.
+    Optional(String),
+}
+
+/// One YAML scalar of a Compose file with variables in it.
+pub fn compose_parts(parts: &[Part]) -> String {
+    let text = parts.iter().fold(String::new(), |mut text, part| {
+        match part {
+            Part::Text(plain) => text.push_str(&plain.replace('$', "$$")),
+            Part::Required(name) => {
+                text.push_str("${");
+                text.push_str(name);
+                text.push_str(":?is a secret: set it in .env}");
+            }
+            Part::Optional(name) => {
+                text.push_str("${");
+                text.push_str(name);
+                text.push_str(":-}");
+            }
+        }
+        text
+    });
+    let mut out = Vec::new();
+    // Writing to memory does not fail.
+    let _ = yaml(&text, &mut out);
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// One YAML scalar of a Prometheus file.
