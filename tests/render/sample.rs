@@ -157,7 +157,6 @@ pub(crate) fn full() -> Stack {
     let mut pages = route("/pages/", "app");
     pages.limit = Some(inherited);
     let later = route("/later/", "later");
-    let proxy =
-        proxy(&["sum.example.com", "www.sum.example.com"], vec![stream, later, pages, login, calls, root]);
+    let proxy = proxy(&["sum.example.com", "www.sum.example.com"], vec![stream, later, pages, login, calls, root]);
     stack(vec![app, api, service("later", Some(7000)), service("postgres", Some(5432))], Some(proxy))
 }

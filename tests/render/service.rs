@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 
 /// Starts it; the port. It echoes what it was asked, sends headers that the front door must not let through, answers
-/// `/status/N` with N, and upgrades WebSockets to an echo of bytes.
+/// `/status/N` with N, and upgrades `WebSockets` to an echo of bytes.
 pub(crate) fn start(name: &'static str) -> u16 {
     let listener = TcpListener::bind("0.0.0.0:0").expect("a port");
     let port = listener.local_addr().unwrap().port();
@@ -26,9 +26,11 @@ fn serve(name: &str, mut stream: TcpStream) -> Option<()> {
                 return None;
             }
         }
-        let length = head.to_lowercase().split("content-length: ").nth(1).map_or(0, |rest| {
-            rest.lines().next().unwrap_or("0").trim().parse::<u64>().unwrap_or(0)
-        });
+        let length = head
+            .to_lowercase()
+            .split("content-length: ")
+            .nth(1)
+            .map_or(0, |rest| rest.lines().next().unwrap_or("0").trim().parse::<u64>().unwrap_or(0));
         std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink()).ok()?;
         if head.to_lowercase().contains("\r\nupgrade: websocket") {
             let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhello";
