@@ -14,7 +14,8 @@ use crate::readers::{docker_compose, text, yaml};
 use crate::{client, door, golden, sample};
 
 /// Everything that means something to one of the formats.
-pub(crate) const HOSTILE: [&str; 12] = [
+pub(crate) const HOSTILE: [&str; 13] = [
+    "\"; } server { listen 99; } # ' \\",
     "\" ' \\ ; { } % # {{ name }} {% raw %} ${HOME} $$ $uri",
     "line\nbreak: [x]",
     "carriage\r\nreturn",
