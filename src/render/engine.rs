@@ -48,10 +48,10 @@ pub(super) fn fill(template: &Builtin, values: &impl Serialize) -> Result<String
 fn refused(error: &tera::Error) -> Option<RenderError> {
     let mut source = error.source();
     while let Some(cause) = source {
-        if let Some(refused) = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            if let Some(Refused { format, value, why }) = refused.downcast_ref() {
-                return Some(RenderError::Value { format, value: value.clone(), why });
-            }
+        if let Some(refused) = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref)
+            && let Some(Refused { format, value, why }) = refused.downcast_ref()
+        {
+            return Some(RenderError::Value { format, value: value.clone(), why });
         }
         source = cause.source();
     }

@@ -79,6 +79,41 @@ pub fn compose(value: &str, out: &mut dyn Write) -> io::Result<()> {
     yaml(&value.replace('$', "$$"), out)
 }
 
+/// A part of a Compose value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// As it is.
+    Text(String),
+    /// A variable of whoever runs Compose, which refuses to start without it.
+    Required(String),
+    /// A variable that may be missing.
+    Optional(String),
+}
+
+/// One YAML scalar of a Compose file with variables in it.
+pub fn compose_parts(parts: &[Part]) -> String {
+    let text = parts.iter().fold(String::new(), |mut text, part| {
+        match part {
+            Part::Text(plain) => text.push_str(&plain.replace('$', "$$")),
+            Part::Required(name) => {
+                text.push_str("${");
+                text.push_str(name);
+                text.push_str(":?is a secret: set it in .env}");
+            }
+            Part::Optional(name) => {
+                text.push_str("${");
+                text.push_str(name);
+                text.push_str(":-}");
+            }
+        }
+        text
+    });
+    let mut out = Vec::new();
+    // Writing to memory does not fail.
+    let _ = yaml(&text, &mut out);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 /// One YAML scalar of a Prometheus file.
 ///
 /// # Errors

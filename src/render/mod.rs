@@ -12,7 +12,7 @@ pub mod nginx;
 pub mod prometheus;
 pub mod systemd;
 
-pub use compose::{ComposeInput, compose};
+pub use compose::compose;
 pub use nginx::{NginxFacts, ProxyInput, Upstream, nginx};
 pub use prometheus::{ScrapeTarget, prometheus};
 pub use systemd::systemd;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use stackctl::model::service::Ask;
 use stackctl::model::stack::{Pool, Stack};
 use stackctl::render::{NginxFacts, ProxyInput, Upstream, nginx};
 
+use crate::client::{ask, get};
 use crate::docker::{self, Container, image};
 use crate::sample::{self, upstreams};
 use crate::service;
@@ -22,7 +22,12 @@ use crate::service;
 const CONF: &str = "/run/stackctl/current/nginx.conf";
 const OLD_AND_NEW: [&str; 3] = ["1.22", "1.26", "1.30"];
 
-fn render(stack: &Stack, tag: &str, ups: &BTreeMap<ServiceName, Vec<Upstream>>, release: &str) -> Vec<Artifact> {
+pub(crate) fn render(
+    stack: &Stack,
+    tag: &str,
+    ups: &BTreeMap<ServiceName, Vec<Upstream>>,
+    release: &str,
+) -> Vec<Artifact> {
     let proxy = stack.proxy.as_ref().unwrap();
     let names: Vec<String> = proxy.domains.iter().map(ToString::to_string).collect();
     let made = rcgen::generate_simple_self_signed(names).unwrap();
@@ -52,7 +57,7 @@ fn judge(tag: &str, files: &[Artifact]) -> (i32, String) {
     container.finish()
 }
 
-fn accepted(tag: &str, what: &str, files: &[Artifact]) {
+pub(crate) fn accepted(tag: &str, what: &str, files: &[Artifact]) {
     let (code, output) = judge(tag, files);
     assert!(code == 0 && !output.contains("[warn]"), "{what} on {tag}: {output}");
 }
@@ -104,43 +109,6 @@ fn nginx_rejects_what_is_broken() {
     }
 }
 
-/// An answer: status, headers in lower case, body.
-struct Answer {
-    status: u16,
-    headers: Vec<(String, String)>,
-    body: String,
-}
-
-impl Answer {
-    fn all(&self, name: &str) -> Vec<&str> {
-        self.headers.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect()
-    }
-}
-
-/// Asks `url` of the container, whatever its host name says; `Err` with curl's code if there is no answer.
-fn ask(container: &Container, url: &str, arguments: &[&str]) -> Result<Answer, i32> {
-    let to = format!("::{}:", container.address());
-    let output = Command::new("curl")
-        .args(["-sk", "-i", "--max-time", "5", "--connect-to", &to])
-        .args(arguments)
-        .arg(url)
-        .output()
-        .expect("curl runs");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let Some((head, body)) = text.split_once("\r\n\r\n") else { return Err(output.status.code().unwrap_or(-1)) };
-    let mut lines = head.lines();
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|s| s.parse().ok()).unwrap_or(0);
-    let headers = lines
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
-        .collect();
-    Ok(Answer { status, headers, body: body.to_owned() })
-}
-
-fn get(container: &Container, url: &str) -> Answer {
-    ask(container, url, &[]).unwrap_or_else(|code| panic!("{url}: curl {code}\n{}", container.logs()))
-}
-
 /// A stack whose services are on this host: `app` alive, `gone` refuses connections, `later` has no replica.
 fn live() -> (Stack, BTreeMap<ServiceName, Vec<Upstream>>, u16) {
     let gateway = docker::gateway();
@@ -149,7 +117,7 @@ fn live() -> (Stack, BTreeMap<ServiceName, Vec<Upstream>>, u16) {
     app.health = Some(sample::health(Ask::Http("/health?deep=1".to_owned())));
     app.metrics = Some("/metrics".to_owned());
     let mut root = sample::route("/", "app");
-    root.limit = Some(sample::limit(14, "1/s", 100, None));
+    root.limit = Some(sample::limit(14, "1/s", 30, None));
     let mut login = sample::route("/login", "app");
     login.limit = Some(sample::limit(15, "5/m", 2, None));
     let mut slow = sample::route("/slow", "app");
@@ -170,7 +138,7 @@ fn live() -> (Stack, BTreeMap<ServiceName, Vec<Upstream>>, u16) {
     (stack, upstreams(&[("app", &[app.as_str()]), ("gone", &[gone.as_str()]), ("later", &[])]), candidate)
 }
 
-fn open(tag: &str) -> (Container, Stack, BTreeMap<ServiceName, Vec<Upstream>>, u16) {
+pub(crate) fn open(tag: &str) -> (Container, Stack, BTreeMap<ServiceName, Vec<Upstream>>, u16) {
     let (stack, ups, candidate) = live();
     let container = container(tag, &["-g", "daemon off;"]);
     container.put("a", &render(&stack, tag, &ups, "7"));
@@ -267,10 +235,16 @@ fn limits_hold_where_declared_and_nowhere_else() {
     let start = std::time::Instant::now();
     assert_eq!(ask_many("/slow", 3), [200; 3]);
     assert!(start.elapsed() > Duration::from_millis(900), "delayed to the rate: {:?}", start.elapsed());
-    let root = ask_many("/", 130);
+    let root = ask_many("/", 50);
     assert!(root.contains(&429), "the inherited limit holds");
+    assert_eq!(
+        ask_many("/small", 1),
+        [429],
+        "`/small` is not below `/small/`: the route `/` answers, without a redirect"
+    );
     assert_eq!(ask_many("/health", 3), [200; 3], "health is exempt");
     let headers = ["-H", "X-Forwarded-For: 9.9.9.9"];
+    while get(&door, "https://sum.example.com/login").status == 200 {}
     assert_eq!(ask(&door, "https://sum.example.com/login", &headers).unwrap().status, 429, "no way around");
 }
 

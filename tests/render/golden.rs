@@ -1,16 +1,22 @@
 //! Rendered text as it was last looked at. `UPDATE_GOLDEN=1` writes it anew.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::sync::OnceLock;
 
+use stackctl::base::name::ServiceName;
 use stackctl::base::secret::Secret;
 use stackctl::model::artifact::{Artifact, Content};
+use stackctl::model::proxy::Tls;
 use stackctl::model::stack::Stack;
-use stackctl::render::{NginxFacts, ProxyInput, nginx};
+use stackctl::render::{NginxFacts, ProxyInput, RenderError, Upstream, nginx};
 
 use crate::sample::{self, upstreams};
 
-fn check(folder: &str, files: &[Artifact]) {
+static CERTIFICATE: OnceLock<(String, String)> = OnceLock::new();
+
+pub(crate) fn check(folder: &str, files: &[Artifact]) {
     let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/render/golden").join(folder);
     for file in files {
         let Content::Plain(text) = &file.content else { continue };
@@ -24,32 +30,101 @@ fn check(folder: &str, files: &[Artifact]) {
     }
 }
 
-fn front_door(stack: &Stack, tag: &str) -> Vec<Artifact> {
-    let key = Secret::new("KEY\n");
+/// The front door of a stack with replicas here and there.
+pub(crate) fn front_door(stack: &Stack, tag: &str) -> Result<Vec<Artifact>, RenderError> {
+    let app: &[&str] = &["10.83.0.2:8000", "10.83.0.3:8000"];
+    render(stack, tag, &upstreams(&[("app", app), ("api", &["10.83.0.4:9000"]), ("later", &[])]))
+}
+
+/// The same with one replica at `target`.
+pub(crate) fn front_door_to(stack: &Stack, target: &str) -> Result<Vec<Artifact>, RenderError> {
+    render(stack, "nginx:1.30", &upstreams(&[("app", &[target])]))
+}
+
+fn render(
+    stack: &Stack,
+    tag: &str,
+    upstreams: &BTreeMap<ServiceName, Vec<Upstream>>,
+) -> Result<Vec<Artifact>, RenderError> {
+    // A certificate that any Nginx accepts; it is in no golden file.
+    let made = CERTIFICATE.get_or_init(|| {
+        let made = rcgen::generate_simple_self_signed(vec!["sum.example.com".to_owned()]).unwrap();
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    });
+    let key = Secret::new(&made.1);
     let input = ProxyInput {
         stack,
         proxy: stack.proxy.as_ref().unwrap(),
-        upstreams: &upstreams(&[
-            ("app", &["10.83.0.2:8000", "10.83.0.3:8000"]),
-            ("api", &["10.83.0.4:9000"]),
-            ("later", &[]),
-        ]),
-        certificate: Some(("CHAIN\n", &key)),
+        upstreams,
+        certificate: Some((&made.0, &key)),
         facts: NginxFacts::from_tag(tag),
         trusted_probe: vec![Ipv4Addr::new(10, 83, 0, 1)],
         release: Some("7"),
     };
-    let files = nginx(&input).unwrap();
-    assert_eq!(files, nginx(&input).unwrap(), "the same input gives the same bytes");
+    let files = nginx(&input);
+    assert_eq!(files, nginx(&input), "the same input gives the same bytes");
+    files
+}
+
+fn without_certificates(mut files: Vec<Artifact>) -> Vec<Artifact> {
+    files.retain(|file| !file.path.starts_with("certs/"));
     files
 }
 
 #[test]
 fn nginx_new() {
-    check("nginx-1.30", &front_door(&sample::full(), "nginx:1.30"));
+    check("nginx-1.30", &without_certificates(front_door(&sample::full(), "nginx:1.30").unwrap()));
 }
 
 #[test]
 fn nginx_old() {
-    check("nginx-1.22", &front_door(&sample::full(), "nginx:1.22"));
+    check("nginx-1.22", &without_certificates(front_door(&sample::full(), "nginx:1.22").unwrap()));
+}
+
+#[test]
+fn nginx_plain_with_names() {
+    let mut stack = sample::full();
+    stack.proxy.as_mut().unwrap().tls = Tls::Off;
+    let names = upstreams(&[("app", &["app:8000"]), ("api", &["api:9000"])]);
+    check("nginx-plain", &render(&stack, "nginx:1.30", &names).unwrap());
+}
+
+#[test]
+fn the_key_is_for_nginx_alone() {
+    let files = front_door(&sample::full(), "nginx:1.30").unwrap();
+    let key = files.iter().find(|file| file.path == "certs/site.key").unwrap();
+    assert!(matches!(key.content, Content::Secret(_)));
+    assert_eq!((key.mode, key.uid), (0o400, 101));
+    assert!(!format!("{files:?}").contains("PRIVATE KEY"));
+}
+
+#[test]
+fn https_needs_a_certificate() {
+    let stack = sample::full();
+    let input = ProxyInput {
+        stack: &stack,
+        proxy: stack.proxy.as_ref().unwrap(),
+        upstreams: &BTreeMap::new(),
+        certificate: None,
+        facts: NginxFacts::from_tag("nginx"),
+        trusted_probe: Vec::new(),
+        release: None,
+    };
+    assert_eq!(nginx(&input), Err(RenderError::Certificate));
+}
+
+#[test]
+fn versions_are_read_from_tags() {
+    for (image, version) in [
+        ("nginx:1.30", (1, 30, 0)),
+        ("nginx:1.29.3-alpine", (1, 29, 3)),
+        ("docker.io/library/nginx:1.27.4@sha256:0123", (1, 27, 4)),
+        ("registry.example:5000/nginx", (1, 22, 0)),
+        ("nginx", (1, 22, 0)),
+        ("nginx:1", (1, 22, 0)),
+        ("nginx:stable-alpine", (1, 22, 0)),
+        ("nginx:1.99999999", (1, 22, 0)),
+    ] {
+        assert_eq!(NginxFacts::from_tag(image).version, version, "{image}");
+    }
 }

@@ -1,8 +1,11 @@
 //! Rendered files, judged by golden text and by the programs that read them.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "tests stop at the first surprise")]
 
+mod breakout;
+mod client;
 mod docker;
 mod door;
 mod golden;
+mod readers;
 mod sample;
 mod service;

@@ -29,7 +29,7 @@ const RESERVED: [&str; 13] = [
 /// What the headers template sees.
 #[derive(Debug, Serialize)]
 pub(super) struct Headers {
-    headers: Vec<Header>,
+    list: Vec<Header>,
     hsts: Option<String>,
     limits: bool,
 }
@@ -67,7 +67,7 @@ impl Headers {
             }
         }
         let hsts = hsts.filter(|_| proxy.https());
-        Ok(Self { headers, hsts, limits: false })
+        Ok(Self { list: headers, hsts, limits: false })
     }
 
     /// With `Retry-After` where a limit rejects.

@@ -57,10 +57,10 @@ pub(super) fn locations(input: &ProxyInput<'_>) -> Result<(Vec<Location>, Vec<Zo
     // Nginx answers `/api` by a redirect to `/api/` where only the latter is a location; the service below `/` may
     // have its own idea of `/api`, and a redirect of its own in the other direction.
     for route in &proxy.routes {
-        if let Some(bare) = route.path.strip_suffix('/').filter(|bare| !bare.is_empty()) {
-            if !proxy.routes.iter().any(|other| other.path == bare) {
-                exact.insert(bare.to_owned(), answer(input, &limits, bare, true, proxy.route_of(bare)));
-            }
+        if let Some(bare) = route.path.strip_suffix('/').filter(|bare| !bare.is_empty())
+            && !proxy.routes.iter().any(|other| other.path == bare)
+        {
+            exact.insert(bare.to_owned(), answer(input, &limits, bare, true, proxy.route_of(bare)));
         }
     }
     for (path, route) in health_paths(input) {
@@ -119,10 +119,12 @@ fn health_paths<'a>(input: &ProxyInput<'a>) -> BTreeMap<String, &'a Route> {
     for service in input.stack.services.values() {
         if let Some(Ask::Http(path)) = service.health.as_ref().map(|health| &health.ask) {
             let path = without_query(path);
-            if let Some(route) = input.proxy.route_of(path) {
-                if route.service == service.name && route.limit.is_some() && route.path != path {
-                    paths.insert(path.to_owned(), route);
-                }
+            if let Some(route) = input.proxy.route_of(path)
+                && route.service == service.name
+                && route.limit.is_some()
+                && route.path != path
+            {
+                paths.insert(path.to_owned(), route);
             }
         }
     }

@@ -101,6 +101,7 @@ pub struct Upstream {
 struct View<'a> {
     project: &'a str,
     version: String,
+    workers: String,
     shutdown: String,
     keepalive_min: Option<String>,
     resolver: bool,
@@ -192,6 +193,7 @@ fn view<'a>(
     View {
         project: input.stack.project.as_str(),
         version: format!("{major}.{minor}.{patch}"),
+        workers: proxy.cpus.map_or_else(|| "auto".to_owned(), |cpus| format!("{}", cpus.ceil().max(1.0))),
         shutdown: time(shutdown(input)),
         keepalive_min: facts.since(1, 27, 4).then(|| time(KEEPALIVE_MIN)),
         resolver: upstreams.iter().flat_map(|pool| &pool.servers).any(|server| server.resolve),

@@ -1,0 +1,302 @@
+//! Compose: the same stack for plain `docker compose up`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::base::name::ServiceName;
+use crate::base::units::Span;
+use crate::model::artifact::Artifact;
+use crate::model::proxy::Proxy;
+use crate::model::service::{Ask, Image, Service};
+use crate::model::stack::Stack;
+
+use super::RenderError;
+use super::engine::{self, COMPOSE};
+use super::nginx::UID;
+
+mod variables;
+
+use variables::Variables;
+
+/// Network of services that may open connections to the outside.
+const OUTSIDE: &str = "outside";
+
+#[derive(Serialize)]
+struct View<'a> {
+    project: &'a str,
+    variables: Vec<String>,
+    services: Vec<Entry<'a>>,
+    proxy: Option<Door<'a>>,
+    networks: Vec<String>,
+    outside: bool,
+    volumes: BTreeSet<&'a str>,
+    secrets: BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    name: String,
+    image: Option<&'a str>,
+    build: Option<BuildView<'a>>,
+    entrypoint: Option<&'a [String]>,
+    command: Option<&'a [String]>,
+    user: Option<&'a str>,
+    /// Names to whole YAML tokens.
+    environment: BTreeMap<&'a str, String>,
+    secrets: Vec<Granted>,
+    volumes: Vec<VolumeView<'a>>,
+    tmpfs: Vec<String>,
+    networks: Vec<String>,
+    depends_on: BTreeMap<String, &'static str>,
+    health: Option<HealthView>,
+    replicas: u32,
+    cpus: Option<f64>,
+    memory: Option<String>,
+    pids: u32,
+    read_only: bool,
+    cap_add: &'a BTreeSet<String>,
+    restart: &'static str,
+    stop_signal: Option<&'a str>,
+    stop_grace_period: String,
+}
+
+#[derive(Serialize)]
+struct BuildView<'a> {
+    context: String,
+    dockerfile: &'a str,
+    target: Option<&'a str>,
+    args: &'a BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+struct Granted {
+    source: String,
+    target: String,
+}
+
+#[derive(Serialize)]
+struct VolumeView<'a> {
+    source: &'a str,
+    target: &'a str,
+    read_only: bool,
+}
+
+#[derive(Serialize)]
+struct HealthView {
+    test: Vec<String>,
+    interval: String,
+    timeout: String,
+    retries: u32,
+    start_period: String,
+}
+
+#[derive(Serialize)]
+struct Door<'a> {
+    name: &'static str,
+    image: &'a str,
+    user: String,
+    ports: Vec<String>,
+    networks: Vec<String>,
+    depends_on: Vec<&'a str>,
+    memory: String,
+    cpus: Option<f64>,
+}
+
+/// Renders `compose.yaml`. The front door's files lie in `nginx/` beside it, secrets in `secrets/`; `root` leads from
+/// the file's folder to that of stack.toml, `.` if they are the same.
+///
+/// # Errors
+/// [`RenderError::Value`] where two secrets would share a variable, or a service and a job a name.
+pub fn compose(stack: &Stack, root: &str) -> Result<Vec<Artifact>, RenderError> {
+    let mut variables = Variables::new(stack);
+    let mut secrets: BTreeMap<String, String> = BTreeMap::new();
+    let mut services = Vec::new();
+    for service in stack.start_order() {
+        let granted = grants(service, &mut secrets);
+        let entry = entry(stack, service, root, granted, &mut variables)?;
+        if let Some(command) = &service.pre_deploy {
+            if stack.services.contains_key(before_name(service).as_str()) {
+                let why = "the job that runs before a service has that name";
+                return Err(RenderError::Value { format: "compose", value: before_name(service), why });
+            }
+            services.push(before(stack, service, root, command, &mut variables, &mut secrets)?);
+        }
+        services.push(entry);
+    }
+    let proxy = stack.proxy.as_ref().map(|proxy| door(stack, proxy));
+    let networks: Vec<String> = stack.services.keys().filter(|name| is_asked(stack, name)).map(network).collect();
+    let view = View {
+        project: stack.project.as_str(),
+        variables: variables.needed(),
+        outside: proxy.is_some() || stack.services.values().any(|service| service.egress),
+        services,
+        proxy,
+        networks,
+        volumes: stack.services.values().flat_map(|s| &s.volumes).map(|v| v.volume.as_str()).collect(),
+        secrets,
+    };
+    Ok(vec![Artifact::plain("compose.yaml", engine::fill(&COMPOSE, &view)?)])
+}
+
+fn entry<'a>(
+    stack: &Stack,
+    service: &'a Service,
+    root: &str,
+    secrets: Vec<Granted>,
+    variables: &mut Variables<'_>,
+) -> Result<Entry<'a>, RenderError> {
+    let (image, build) = match &service.image {
+        Image::Pull(reference) => (Some(reference.as_str()), None),
+        Image::Build(build) => {
+            let context = if root == "." { build.context.clone() } else { format!("{root}/{}", build.context) };
+            let target = build.target.as_deref();
+            (None, Some(BuildView { context, dockerfile: &build.dockerfile, target, args: &build.args }))
+        }
+    };
+    let mut environment = BTreeMap::new();
+    for (name, value) in &service.environment {
+        environment.insert(name.as_str(), variables.token(value)?);
+    }
+    let mut depends_on: BTreeMap<String, &'static str> = BTreeMap::new();
+    for need in &service.depends_on {
+        let healthy = stack.services.get(need).is_some_and(|needed| health(needed).is_some());
+        depends_on.insert(need.to_string(), if healthy { "service_healthy" } else { "service_started" });
+    }
+    if service.pre_deploy.is_some() {
+        depends_on.insert(before_name(service), "service_completed_successfully");
+    }
+    Ok(Entry {
+        name: service.name.to_string(),
+        image,
+        build,
+        entrypoint: service.entrypoint.as_deref(),
+        command: service.command.as_deref(),
+        user: service.user.as_deref(),
+        environment,
+        secrets,
+        volumes: service
+            .volumes
+            .iter()
+            .map(|v| VolumeView { source: &v.volume, target: &v.target, read_only: v.read_only })
+            .collect(),
+        tmpfs: tmpfs(service),
+        networks: networks_of(stack, service),
+        depends_on,
+        health: health(service),
+        replicas: service.replicas,
+        cpus: service.cpus,
+        memory: service.memory.map(|size| size.to_string()),
+        pids: service.pids,
+        read_only: service.read_only,
+        cap_add: &service.cap_add,
+        restart: service.restart.as_str(),
+        stop_signal: service.stop_signal.as_deref(),
+        stop_grace_period: time(service.stop_grace_period),
+    })
+}
+
+/// The job that runs before a service gets traffic.
+fn before<'a>(
+    stack: &Stack,
+    service: &'a Service,
+    root: &str,
+    command: &'a [String],
+    variables: &mut Variables<'_>,
+    secrets: &mut BTreeMap<String, String>,
+) -> Result<Entry<'a>, RenderError> {
+    let mut job = entry(stack, service, root, grants(service, secrets), variables)?;
+    job.name = before_name(service);
+    job.command = Some(command);
+    job.depends_on.remove(&job.name);
+    job.health = None;
+    job.replicas = 1;
+    job.restart = "no";
+    Ok(job)
+}
+
+fn before_name(service: &Service) -> String {
+    format!("{}-pre-deploy", service.name)
+}
+
+/// Secret files of a service; what Compose is to read them from is added to `all`.
+fn grants(service: &Service, all: &mut BTreeMap<String, String>) -> Vec<Granted> {
+    let mut granted = Vec::new();
+    for name in &service.secrets {
+        all.insert(name.to_string(), format!("./secrets/{name}"));
+        granted.push(Granted { source: name.to_string(), target: name.to_string() });
+    }
+    for (file, number) in service.files.keys().zip(1..) {
+        let source = format!("{}.file-{number}", service.name);
+        all.insert(source.clone(), format!("./secrets/{}/{file}", service.name));
+        granted.push(Granted { source, target: file.clone() });
+    }
+    granted
+}
+
+/// A network per service that others ask, with nobody else on it.
+fn network(service: &ServiceName) -> String {
+    format!("to-{service}")
+}
+
+fn is_asked(stack: &Stack, name: &ServiceName) -> bool {
+    stack.services.values().any(|other| other.depends_on.contains(name))
+        || stack.proxy.as_ref().is_some_and(|proxy| proxy.routes.iter().any(|route| route.service == *name))
+}
+
+fn networks_of(stack: &Stack, service: &Service) -> Vec<String> {
+    let own = is_asked(stack, &service.name).then(|| network(&service.name));
+    let needs = service.depends_on.iter().map(network);
+    own.into_iter().chain(needs).chain(service.egress.then(|| OUTSIDE.to_owned())).collect()
+}
+
+fn door<'a>(stack: &'a Stack, proxy: &'a Proxy) -> Door<'a> {
+    let routed: BTreeSet<&ServiceName> = proxy.routes.iter().map(|route| &route.service).collect();
+    let mut ports = vec![format!("{}:{}:80", proxy.address, proxy.http_port)];
+    if proxy.https() {
+        ports.push(format!("{}:{}:443", proxy.address, proxy.https_port));
+    }
+    Door {
+        name: if stack.services.contains_key("proxy") { "stackctl-proxy" } else { "proxy" },
+        image: &proxy.image,
+        user: format!("{UID}:{UID}"),
+        ports,
+        networks: routed.iter().map(|name| network(name)).chain([OUTSIDE.to_owned()]).collect(),
+        depends_on: routed.iter().map(|name| name.as_str()).collect(),
+        memory: proxy.memory.to_string(),
+        cpus: proxy.cpus,
+    }
+}
+
+/// In-memory folders; `/tmp` is always one.
+fn tmpfs(service: &Service) -> Vec<String> {
+    let mut folders = service.tmpfs.clone();
+    folders.entry("/tmp".to_owned()).or_default();
+    folders
+        .into_iter()
+        .map(|(target, options)| if options.is_empty() { target } else { format!("{target}:{options}") })
+        .collect()
+}
+
+/// A health check that needs nothing but the service's own image. HTTP and TCP are asked by stackctl from outside the
+/// container; Compose cannot.
+fn health(service: &Service) -> Option<HealthView> {
+    let health = service.health.as_ref()?;
+    let command: Vec<&str> = match &health.ask {
+        Ask::Http(_) | Ask::Tcp => return None,
+        Ask::Command(command) => command.iter().map(String::as_str).collect(),
+        Ask::Postgres { user, database } => vec!["pg_isready", "-q", "-U", user, "-d", database],
+        Ask::Redis => vec!["redis-cli", "ping"],
+    };
+    Some(HealthView {
+        test: ["CMD"].into_iter().chain(command).map(str::to_owned).collect(),
+        interval: time(health.interval),
+        timeout: time(health.timeout),
+        retries: health.retries,
+        start_period: time(health.start_period),
+    })
+}
+
+fn time(span: Span) -> String {
+    format!("{}ms", span.0.as_millis()).replace("000ms", "s")
+}

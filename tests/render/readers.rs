@@ -1,0 +1,211 @@
+//! Prometheus, Compose and systemd read what is rendered for them.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use stackctl::base::units::Span;
+use stackctl::model::artifact::{Artifact, Content};
+use stackctl::model::secrets::{Piece, Recipe, SecretSource, SecretSpec, Template};
+use stackctl::model::service::{Ask, Build, Image, VolumeMount};
+use stackctl::model::stack::Stack;
+use stackctl::render::{ScrapeTarget, compose, prometheus, systemd};
+
+use crate::docker::image;
+use crate::sample;
+
+/// Runs a program with text on its standard input; success, and all it wrote.
+pub(crate) fn feed(program: &str, arguments: &[&str], input: &str) -> (bool, String) {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{program} is needed: {error}"));
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+pub(crate) fn text(files: &[Artifact]) -> &str {
+    match &files[0].content {
+        Content::Plain(text) => text,
+        Content::Secret(_) => panic!("not plain"),
+    }
+}
+
+/// YAML as Python reads it.
+pub(crate) fn yaml(text: &str) -> serde_json::Value {
+    let program = "import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin.buffer), sys.stdout)";
+    let (good, output) = feed("python3", &["-c", program], text);
+    assert!(good, "{output}\n{text}");
+    serde_json::from_str(&output).unwrap()
+}
+
+/// What `promtool check config` says.
+fn promtool(text: &str) -> (bool, String) {
+    let image = image("prom/prometheus:v2.53.3");
+    let arguments = ["run", "--rm", "-i", "--entrypoint", "promtool", &image, "check", "config", "/dev/stdin"];
+    feed("docker", &arguments, text)
+}
+
+/// What `docker-compose config` says.
+pub(crate) fn docker_compose(text: &str) -> (bool, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let version = Command::new("docker-compose").args(["version", "--short"]).output().expect("docker-compose");
+    // Compose 1 does not know `name`, which Compose 2 takes the project's name from.
+    let old = version.stdout.starts_with(b"1.");
+    let text: String = text.lines().filter(|l| !(old && l.starts_with("name: "))).flat_map(|l| [l, "\n"]).collect();
+    std::fs::write(folder.path().join("compose.yaml"), text).unwrap();
+    let output = Command::new("docker-compose")
+        .args(["-p", "sum", "-f", "compose.yaml", "config"])
+        .current_dir(folder.path())
+        .env("DB_PASSWORD", "pass$word")
+        .env("DB_PASSWORD_URLENCODED", "pass%24word")
+        .output()
+        .expect("docker-compose");
+    (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+/// What `systemd-analyze verify` says.
+fn verify(text: &str) -> (bool, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sum.service");
+    // Here there is no engine to be required.
+    std::fs::write(&path, text.replace("Requires=docker.service\n", "")).unwrap();
+    let output = Command::new("systemd-analyze")
+        .args(["verify", "--recursive-errors=one"])
+        .arg(&path)
+        .output()
+        .expect("systemd-analyze");
+    (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+fn targets() -> Vec<ScrapeTarget> {
+    [(2, "10.83.0.3:8000"), (1, "10.83.0.2:8000")]
+        .map(|(replica, address)| ScrapeTarget { service: sample::name("app"), replica, address: address.to_owned() })
+        .into()
+}
+
+/// Every key a Compose file can get.
+pub(crate) fn rich() -> Stack {
+    let mut stack = sample::full();
+    let password = SecretSpec { line: 1, source: SecretSource::Generate(Recipe::Hex(32)), optional: false };
+    let url = Template(vec![
+        Piece::Text("postgresql://sum:".to_owned()),
+        Piece::Encoded(sample::secret("db-password")),
+        Piece::Text("@postgres/sum?a=$b".to_owned()),
+    ]);
+    let hook = SecretSpec { line: 1, source: SecretSource::Env("HOOK".to_owned()), optional: true };
+    let derived = SecretSpec { line: 1, source: SecretSource::Derived(url), optional: false };
+    stack.secrets.insert(sample::secret("db-password"), password);
+    stack.secrets.insert(sample::secret("url"), derived);
+    stack.secrets.insert(sample::secret("hook"), hook);
+    let app = stack.services.get_mut("app").unwrap();
+    app.image = Image::Build(Build {
+        context: ".".to_owned(),
+        dockerfile: "Dockerfile".to_owned(),
+        target: Some("final".to_owned()),
+        args: [("VERSION".to_owned(), "1".to_owned())].into(),
+    });
+    app.environment = [
+        ("URL".to_owned(), Template(vec![Piece::Secret(sample::secret("url"))])),
+        ("PASSWORD".to_owned(), Template(vec![Piece::Secret(sample::secret("db-password"))])),
+        ("HOOK".to_owned(), Template(vec![Piece::Secret(sample::secret("hook"))])),
+        ("PASSWORD_FILE".to_owned(), Template(vec![Piece::File(sample::secret("db-password"))])),
+    ]
+    .into();
+    app.secrets = [sample::secret("db-password")].into();
+    app.files = [("app.conf".to_owned(), Template::text("x"))].into();
+    app.command = Some(vec!["serve".to_owned(), "--port=8000".to_owned()]);
+    app.entrypoint = Some(vec!["/entry".to_owned()]);
+    app.pre_deploy = Some(vec!["migrate".to_owned()]);
+    app.user = Some("1000:1000".to_owned());
+    app.volumes = vec![VolumeMount {
+        volume: "uploads".to_owned(),
+        target: "/app/uploads".to_owned(),
+        read_only: true,
+        shared: true,
+    }];
+    app.tmpfs = [("/var/run/app".to_owned(), "size=1m".to_owned())].into();
+    app.cpus = Some(1.5);
+    app.memory = Some("512M".parse().unwrap());
+    app.read_only = true;
+    app.cap_add = ["NET_BIND_SERVICE".to_owned()].into();
+    app.stop_signal = Some("SIGQUIT".to_owned());
+    let postgres = stack.services.get_mut("postgres").unwrap();
+    postgres.health = Some(sample::health(Ask::Postgres { user: "sum".to_owned(), database: "sum".to_owned() }));
+    postgres.egress = false;
+    postgres.stop_grace_period = Span("1500ms".parse::<Span>().unwrap().0);
+    postgres.volumes = vec![VolumeMount {
+        volume: "pgdata".to_owned(),
+        target: "/var/lib/postgresql/data".to_owned(),
+        read_only: false,
+        shared: false,
+    }];
+    stack
+}
+
+#[test]
+fn prometheus_reads_its_configuration() {
+    let mut stack = sample::full();
+    stack.stage = Some("staging".to_owned());
+    stack.services.get_mut("api").unwrap().metrics = Some("/m?format=prometheus&x=1&x=2".to_owned());
+    let files = prometheus(&stack, &targets()).unwrap();
+    crate::golden::check("prometheus", &files);
+    let (good, output) = promtool(text(&files));
+    assert!(good, "{output}");
+    for (from, to) in [("scrape_interval", "scrape_intervall"), ("\"10.83.0.2:8000\"", "\"http://10.83.0.2/\"")] {
+        assert!(text(&files).contains(from), "{from}");
+        let (good, output) = promtool(&text(&files).replacen(from, to, 1));
+        assert!(!good, "{from} → {to} went through: {output}");
+    }
+}
+
+#[test]
+fn compose_reads_its_file() {
+    for (what, stack) in
+        [("compose", rich()), ("compose-small", sample::stack(vec![sample::service("app", None)], None))]
+    {
+        let files = compose(&stack, ".").unwrap();
+        crate::golden::check(what, &files);
+        let (good, output) = docker_compose(text(&files));
+        assert!(good, "{what}: {output}");
+        for (from, to) in [("cap_drop", "capdrop"), ("restart: ", "restart: [] #")] {
+            assert!(text(&files).contains(from), "{from}");
+            let (good, output) = docker_compose(&text(&files).replacen(from, to, 1));
+            assert!(!good, "{from} → {to} went through: {output}");
+        }
+    }
+    let (_, output) = docker_compose(text(&compose(&rich(), "..").unwrap()));
+    assert!(output.contains("URL: postgresql://sum:pass%24word@postgres/sum?a=$$b"), "{output}");
+    assert!(output.contains("PASSWORD: pass$$word"), "{output}");
+}
+
+#[test]
+fn compose_refuses_two_secrets_with_one_variable() {
+    let mut stack = rich();
+    let app = stack.services.get_mut("app").unwrap();
+    app.environment.insert("X".to_owned(), Template(vec![Piece::Secret(sample::secret("db.password"))]));
+    assert!(compose(&stack, ".").unwrap_err().to_string().contains("db.password"));
+}
+
+#[test]
+fn systemd_reads_its_unit() {
+    let mut stack = sample::full();
+    stack.stage = Some("staging".to_owned());
+    let files = systemd(&stack, "/bin/true", "/srv/sum/stack.toml").unwrap();
+    crate::golden::check("systemd", &files);
+    let (good, output) = verify(text(&files));
+    assert!(good, "{output}");
+    for (from, to) in [("ExecStart=/", "ExecStart="), ("Type=oneshot", "Type=once"), ("UMask", "Umsk")] {
+        assert!(text(&files).contains(from), "{from}");
+        let (good, output) = verify(&text(&files).replacen(from, to, 1));
+        assert!(!good, "{from} → {to} went through: {output}");
+    }
+    assert!(Path::new("/bin/true").exists());
+    for (binary, file) in [("stackctl", "/f"), ("/stackctl", "f"), ("/a$b", "/f"), ("/a", "/f\0")] {
+        assert!(systemd(&stack, binary, file).is_err(), "{binary} {file}");
+    }
+}
