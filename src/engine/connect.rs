@@ -154,7 +154,8 @@ fn facts(docker: &Docker, version: &SystemVersion) -> EngineFacts {
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let same_kernel = version.kernel_version.as_deref().is_some_and(|k| k == kernel.trim());
     let rootless = version.components.iter().flatten().any(|c| c.name == "rootlesskit");
-    let inside = Path::new("/.dockerenv").exists();
+    // In a container of its own we share the kernel, but not the network the engine's bridges are on.
+    let inside = Path::new("/.dockerenv").exists() && !Path::new("/sys/class/net/docker0").exists();
     EngineFacts {
         version: version.version.clone().unwrap_or_default(),
         api: docker.client_version().to_string(),
