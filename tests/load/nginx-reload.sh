@@ -10,11 +10,14 @@
 #   flag      both generations in the configuration, a file chooses: no reload; wait for the old
 #             connections to end, kill the old
 #   failover  both generations in one upstream, the old are killed: no reload, no switch
+#   resolve   the upstream is a name asked every second (Nginx from 1.27.3): no reload, the old are killed
+#   crash     one of two containers is killed and is gone for four seconds
 #   idle      nothing at all (what the client and Nginx lose between themselves)
 #
 # Environment: REPEAT (10 reloads, 5 releases), CONNECTIONS (48), THINK_MS (40), STREAMS (2), POST (bytes),
 # MODE (all), DELAY_MS of the backends (10), ON_TERM (die|drain), KEEPALIVE_MIN (10s where Nginx has it,
-# "off"), UPSTREAM_KEEPALIVE (0), REUSEPORT (1), REQUESTS_MAX (keepalive_requests), WORKERS (2), JSON (1).
+# "off"), UPSTREAM_KEEPALIVE (0), MAX_FAILS (1), FAIL_TIMEOUT (1s), REUSEPORT (1), REQUESTS_MAX (keepalive_requests), WORKERS (2), JSON (1),
+# UPLOAD (1: beside the load, an upload of six seconds across each release).
 # Images: IMAGE:VERSION with IMAGE=nginx. The client: LOAD=target/debug/examples/load.
 set -euo pipefail
 
@@ -40,7 +43,7 @@ case $scenario in reload | idle) repeat=${REPEAT:-10} ;; *) repeat=${REPEAT:-5} 
 
 servers() { # generation [parameter]
     local n
-    for n in 0 1; do echo "        server $net.$((10 * $1 + n)):8000${2:+ $2};"; done
+    for n in 0 1; do echo "        server $net.$((10 * $1 + n)):8000 ${2:-};"; done
 }
 
 # The configuration for a live generation (1 or 2).
@@ -49,26 +52,38 @@ render() {
     newer "$version" 1.26 || { http2=; listen+=" http2"; }
     [ -z "${REUSEPORT:-}" ] || listen+=" reuseport"
     # From 1.29.7 Nginx keeps connections to upstreams unless told not to; before, "keepalive 0" is an error.
+    # A connection that is not kept is for the backend to close: if Nginx closes first, its side waits in
+    # TIME_WAIT, and past some 14 000 of them to one address connect() itself takes all the time.
+    local connection='proxy_set_header Connection "";'
+    [ "${UPSTREAM_KEEPALIVE:-0}" != 0 ] || connection='proxy_set_header Connection close;'
+    local fails="max_fails=${MAX_FAILS:-1} fail_timeout=${FAIL_TIMEOUT:-1s}"
     local pool="keepalive ${UPSTREAM_KEEPALIVE:-0}; keepalive_timeout ${UPSTREAM_TIMEOUT:-5s};"
     [ "${UPSTREAM_KEEPALIVE:-0}" != 0 ] || newer "$version" 1.30 || pool=
+    local chosen=app
+    case $scenario in flag | crash) chosen='$app' ;; esac
     case $scenario in
-    flag) upstream="
+    flag | crash) upstream="
     upstream app-1 { zone app-1 64k;
-$(servers 1)
-$(servers 2 backup)
+$(servers 1 "$fails")
+$(servers 2 "$fails backup")
         $pool }
     upstream app-2 { zone app-2 64k;
-$(servers 2)
-$(servers 1 backup)
+$(servers 2 "$fails")
+$(servers 1 "$fails backup")
+        $pool }" ;;
+    resolve) upstream="
+    resolver 127.0.0.11 valid=1s;
+    upstream app { zone app 64k;
+        server app:8000 resolve;
         $pool }" ;;
     failover) upstream="
     upstream app { zone app 64k;
-$(servers 1 "max_fails=1 fail_timeout=${FAIL_TIMEOUT:-10s}")
-$(servers 2 "max_fails=1 fail_timeout=${FAIL_TIMEOUT:-10s}")
+$(servers 1 "$fails")
+$(servers 2 "$fails")
         $pool }" ;;
     *) upstream="
     upstream app { zone app 64k;
-$(servers "$live")
+$(servers "$live" "$fails")
         $pool }" ;;
     esac
     cat >"$work/nginx.conf.new" <<EOF
@@ -89,11 +104,11 @@ $upstream
         ssl_certificate /conf/cert.pem;
         ssl_certificate_key /conf/key.pem;
         ssl_session_cache shared:tls:4m;
-        $([ "$scenario" != flag ] || echo 'set $app app-1; if (-f /conf/app.2) { set $app app-2; }')
+        $([ "$chosen" = app ] || echo 'set $app app-1; if (-f /conf/app.2) { set $app app-2; }')
         location / {
-            proxy_pass http://$([ "$scenario" = flag ] && echo '$app' || echo app);
+            proxy_pass http://$chosen;
             proxy_http_version 1.1;
-            proxy_set_header Connection "";
+            $connection
             proxy_set_header Host \$host;
             proxy_connect_timeout ${CONNECT_TIMEOUT:-2s};
             proxy_next_upstream error timeout;
@@ -107,8 +122,9 @@ EOF
 backends() { # generation
     local n
     for n in 0 1; do
+        [ -z "$(docker ps -q --filter "name=$id-app-$1-$n")" ] || continue
         docker run -d --rm --label "loadtest=$id" --name "$id-app-$1-$n" --network "$id" \
-            --ip "$net.$((10 * $1 + n))" -v "$load:/load:ro" --entrypoint /load "$image" serve \
+            --network-alias app --ip "$net.$((10 * $1 + n))" -v "$load:/load:ro" --entrypoint /load "$image" serve \
             --listen 0.0.0.0:8000 --name "gen$1-$n" --delay-ms "${DELAY_MS:-10}" --on-term "${ON_TERM:-die}" >/dev/null
     done
     for n in 0 1; do
@@ -135,8 +151,7 @@ old_gone() {
 }
 # Connections from Nginx to a generation, from the kernel's table in Nginx's own network namespace.
 connections_to() {
-    local hex
-    hex=$(printf '0007E70A' | sed 's/^00//')
+    local hex=07E70A # $net, last byte first
     docker exec "$id-nginx" cat /proc/net/tcp |
         awk -v one="$(printf '%02X' $((10 * $1)))$hex:1F40" -v two="$(printf '%02X' $((10 * $1 + 1)))$hex:1F40" \
             '$4 != "06" && ($3 == one || $3 == two)' | wc -l
@@ -168,9 +183,15 @@ fi
     ${POST:+--post "$POST"} --count-header x-backend --until-file "$work/stop" ${JSON:+--json} >"$work/result" &
 client=$!
 sleep 2
-waited=0
+waited=0 uploads=()
 for ((i = 0; i < repeat; i++)); do
     next=$((3 - live))
+    if [ -n "${UPLOAD:-}" ]; then
+        head -c 120000 /dev/zero | curl -sSk -o /dev/null -w '%{http_code}\n' --limit-rate 20k -X POST \
+            --data-binary @- "https://$net.2/" >>"$work/uploads" 2>&1 &
+        uploads+=($!)
+        sleep 0.5
+    fi
     case $scenario in
     idle) sleep 1 ;;
     reload) reload; sleep 1.5 ;;
@@ -189,9 +210,22 @@ for ((i = 0; i < repeat; i++)); do
         if [ $next = 2 ]; then touch "$work/app.2"; else rm "$work/app.2"; fi
         began=$(date +%s%3N)
         sleep 0.2
-        until [ "$(connections_to $live)" = 0 ]; do sleep 0.1; done
+        until [ "$(connections_to $live)" = 0 ]; do sleep 0.5; done
         waited=$(($(date +%s%3N) - began))
         kill_backends $live
+        ;;
+    crash)
+        docker kill "$id-app-1-0" >/dev/null
+        sleep 4
+        backends 1
+        sleep 1
+        next=1
+        ;;
+    resolve)
+        backends $next
+        sleep 2
+        kill_backends $live
+        sleep 2
         ;;
     failover)
         kill_backends $live
@@ -207,7 +241,9 @@ done
 touch "$work/stop"
 code=0
 wait $client || code=$?
+[ -z "${UPLOAD:-}" ] || { wait "${uploads[@]}" || true; echo "# uploads: $(sort "$work/uploads" | uniq -c | xargs)"; }
 echo "# $scenario, nginx $version, round trip $rtt ms, keepalive_min_timeout $min, $repeat times; last wait $waited ms"
 cat "$work/result"
-docker exec "$id-nginx" sh -c 'cat /var/log/nginx/error.log 2>/dev/null' | sed 's/^.*\] //; s/[*][0-9]*//; s/, client:.*upstream:/ …/' | sort | uniq -c | sort -rn | head -5 || true
+docker logs "$id-nginx" 2>&1 | sed -n 's/^.*\[\(error\|crit\|alert\|emerg\)\] [^ ]* //p' |
+    sed 's/^\*[0-9]* //; s/, client:.*upstream: /; /; s/, host:.*//' | sort | uniq -c | sort -rn | head -5 || true
 exit $code
