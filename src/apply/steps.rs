@@ -12,7 +12,7 @@ use crate::model::service::Build;
 use crate::plan::{Action, Step};
 
 use super::error::Failure;
-use super::ready;
+use super::{drain, ready};
 
 /// How many of a container's last lines are shown when it fails.
 const LAST_LINES: usize = 15;
@@ -59,20 +59,12 @@ impl Effects<'_> {
             }
             Action::RunJob { container, service } => self.job(step, container, service, tell).await,
             Action::TestProxy { container, config } => self.test_proxy(step, container, config).await,
-            Action::Reload { container, hash, listener, .. } => {
-                let result = self.engine.kill(container, "HUP").await;
-                result.map_err(|e| engine_failure(step, &e))?;
-                match listener {
-                    Some(listener) => ready::serves_by(*listener, hash).await.map_err(|cause| Failure {
-                        step: step.action.to_string(),
-                        cause,
-                        ..Failure::default()
-                    }),
-                    None => Ok(()),
-                }
-            }
-            Action::Drain { time, .. } => {
-                tokio::time::sleep(time.0).await;
+            Action::Reload { container, hash, listener, .. } => self
+                .reload(container, hash, *listener)
+                .await
+                .map_err(|cause| Failure { step: step.action.to_string(), cause, ..Failure::default() }),
+            Action::Drain { door, addresses, time, .. } => {
+                drain::until_quiet(self.engine, door, addresses, time.0, tell).await;
                 Ok(())
             }
             Action::Start { container } => {
@@ -163,6 +155,21 @@ impl Effects<'_> {
         };
         let removed = engine.remove(&container.name, true).await;
         result.and(removed.map_err(|e| engine_failure(step, &e)))
+    }
+
+    async fn reload(
+        &self,
+        container: &str,
+        hash: &str,
+        listener: Option<std::net::SocketAddrV4>,
+    ) -> Result<(), String> {
+        let failed = |e: EngineError| e.to_string();
+        let Some(listener) = listener else { return self.engine.kill(container, "HUP").await.map_err(failed) };
+        let before = drain::workers(self.engine, container).await.map_err(failed)?;
+        self.engine.kill(container, "HUP").await.map_err(failed)?;
+        ready::serves_by(listener, hash).await?;
+        drain::until_gone(self.engine, container, &before).await;
+        Ok(())
     }
 
     async fn test_proxy(&self, step: &Step, container: &str, config: &str) -> Result<(), Failure> {

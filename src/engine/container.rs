@@ -8,7 +8,7 @@ use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::models::{ContainerState, NetworkConnectRequest};
 use bollard::query_parameters::{
     CreateContainerOptions, KillContainerOptions, LogsOptions, RemoveContainerOptions, RenameContainerOptions,
-    StopContainerOptions, WaitContainerOptions,
+    StopContainerOptions, TopOptions, WaitContainerOptions,
 };
 use futures_util::{StreamExt, TryStreamExt};
 
@@ -126,6 +126,15 @@ impl Engine {
             Some(Err(error)) => Err(EngineError::from_bollard(doing, &error)),
             None => Err(EngineError::new(ErrorKind::NotReachable, doing, "the engine went away")),
         }
+    }
+
+    /// Processes of a running container: process number as the host sees it, and command line.
+    pub async fn processes(&self, id: &str) -> Result<Vec<(u32, String)>, EngineError> {
+        let options = TopOptions { ps_args: "-o pid,args".to_owned() };
+        let top = self.docker.top_processes(id, Some(options));
+        let answer = self.call(&format!("list the processes of {}", short(id)), top).await?;
+        let rows = answer.processes.unwrap_or_default();
+        Ok(rows.into_iter().filter_map(|row| Some((row.first()?.parse().ok()?, row.get(1)?.clone()))).collect())
     }
 
     /// Runs a command in a running container: its exit code, and the first 64 KiB of what it printed.

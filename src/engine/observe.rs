@@ -13,6 +13,10 @@ use crate::model::observed::{Observed, ObservedContainer, ObservedImage, Observe
 
 use super::connect::Engine;
 use super::error::{EngineError, ErrorKind};
+use super::volume::Entry;
+
+/// Where the front door finds its flags.
+const LIVE: &str = "/run/stackctl/live";
 
 impl Engine {
     /// Everything a plan needs to know: the project's containers and volumes, all networks, those of `images` that
@@ -26,12 +30,13 @@ impl Engine {
         }));
         let volumes = self.docker.list_volumes(Some(ListVolumesOptions { filters: Some(ours) }));
         let networks = self.docker.list_networks(None::<ListNetworksOptions>);
-        let (containers, volumes, networks, images, state) = tokio::try_join!(
+        let (containers, volumes, networks, images, state, live) = tokio::try_join!(
             self.call("list containers", containers),
             self.call("list volumes", volumes),
             self.call("list networks", networks),
             try_join_all(images.iter().map(|reference| self.find_image(reference))),
             self.read_state(project),
+            self.live_of_door(project),
         )?;
         let mut observed = Observed {
             engine: self.facts().clone(),
@@ -39,13 +44,45 @@ impl Engine {
             networks: networks.into_iter().map(network).collect(),
             volumes: volumes.volumes.unwrap_or_default().into_iter().map(volume).collect(),
             images: images.into_iter().flatten().collect(),
+            live: BTreeMap::new(),
             state,
+        };
+        observed.live = match live {
+            Some(live) => live,
+            // The front door's container is gone, or still has the name of a release under way.
+            None => self.live_of_volume(project, &observed).await?,
         };
         // The engine's own order changes from call to call; plans must not.
         observed.containers.sort_by(|a, b| a.name.cmp(&b.name));
         observed.networks.sort_by(|a, b| a.name.cmp(&b.name).then(a.id.cmp(&b.id)));
         observed.volumes.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(observed)
+    }
+
+    /// Which bank each service's traffic goes to, as the front door itself sees it; `None` without a front door.
+    async fn live_of_door(&self, project: &ProjectName) -> Result<Option<BTreeMap<String, u8>>, EngineError> {
+        let door = format!("{project}-proxy-1");
+        match self.get_archive(&door, LIVE, "read which generation is live").await {
+            Ok(files) => Ok(Some(live(files))),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn live_of_volume(
+        &self,
+        project: &ProjectName,
+        observed: &Observed,
+    ) -> Result<BTreeMap<String, u8>, EngineError> {
+        let volume = format!("{project}_proxy-files");
+        if !observed.volumes.iter().any(|v| v.name == volume) {
+            return Ok(BTreeMap::new());
+        }
+        match self.read_files(&volume, "live").await {
+            Ok(files) => Ok(live(files)),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(BTreeMap::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// One image by reference or ID; `None` if the engine does not have it.
@@ -61,6 +98,17 @@ impl Engine {
             Err(error) => Err(error),
         }
     }
+}
+
+/// The flags: `SERVICE.b` leads to `on` where bank 1 is live.
+fn live(files: BTreeMap<String, Entry>) -> BTreeMap<String, u8> {
+    files
+        .into_iter()
+        .filter_map(|(name, entry)| {
+            let service = name.strip_suffix(".b")?.to_owned();
+            Some((service, u8::from(entry.link.as_deref() == Some("on"))))
+        })
+        .collect()
 }
 
 /// Only what carries the project's label.

@@ -21,6 +21,8 @@ pub struct Observed {
     pub volumes: Vec<ObservedVolume>,
     /// Images that were asked for and are there, by the reference asked for.
     pub images: BTreeMap<String, ObservedImage>,
+    /// Which bank of addresses the front door sends each service's traffic to: 0, or 1 where it was switched there.
+    pub live: BTreeMap<String, u8>,
     /// What earlier runs kept on the engine; `None` if there is no state volume.
     pub state: Option<State>,
 }

@@ -1,39 +1,80 @@
-//! Fixed addresses. Two banks, so that a new generation never takes an address that Nginx still knows as another
-//! replica's: it takes the bank its predecessor is not in.
+//! Fixed addresses. Each replica has a slot on each of its networks, and with it one address in each of two banks: one
+//! for the generation that serves, one for the next. The front door knows both, so a release changes nothing in its
+//! configuration.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use crate::model::container::{NetworkSpec, label};
-use crate::model::observed::Observed;
+use crate::model::observed::{Observed, ObservedContainer};
 
 use super::PlanError;
 
-/// Hands out addresses.
+/// Slots of a network: `.2` to `.95`, and 94 further up the other bank.
+const SLOTS: u8 = 94;
+
+/// Hands out slots. A replica that has one keeps it.
 pub(super) struct Allocator {
-    taken: BTreeSet<Ipv4Addr>,
+    /// By network and slot: who has it (service and number).
+    owners: BTreeMap<(String, u8), (String, u32)>,
 }
 
 impl Allocator {
-    /// Knows every address that a container of the project has, running or not.
+    /// Knows every slot that a container of the project has, running or not.
     pub(super) fn new(observed: &Observed) -> Self {
-        let fixed = observed.containers.iter().flat_map(|c| c.addresses().into_values());
-        let present = observed.containers.iter().flat_map(|c| c.networks.values().flatten().copied());
-        Self { taken: fixed.chain(present).collect() }
+        let mut owners = BTreeMap::new();
+        for container in &observed.containers {
+            let who = (container.service().to_owned(), container.number());
+            for (network, address) in places(container) {
+                if let Some(slot) = slot(address) {
+                    owners.entry((network, slot)).or_insert_with(|| who.clone());
+                }
+            }
+        }
+        Self { owners }
     }
 
-    /// The lowest free address of a bank, or of the other one where the bank is full.
-    pub(super) fn take(&mut self, network: &NetworkSpec, bank: u8, container: &str) -> Result<Ipv4Addr, PlanError> {
-        let address = network.subnet.bank(bank).chain(network.subnet.bank(1 - bank)).find(|a| !self.taken.contains(a));
-        let address = address
-            .ok_or_else(|| PlanError::NetworkFull { network: network.name.clone(), container: container.to_owned() })?;
-        self.taken.insert(address);
-        Ok(address)
+    /// A replica's address in each bank.
+    pub(super) fn take(
+        &mut self,
+        network: &NetworkSpec,
+        service: &str,
+        number: u32,
+    ) -> Result<[Ipv4Addr; 2], PlanError> {
+        let who = (service.to_owned(), number);
+        let owner = |slot: u8| self.owners.get(&(network.name.clone(), slot));
+        let own = (0..SLOTS).find(|s| owner(*s) == Some(&who));
+        let slot = own.or_else(|| (0..SLOTS).find(|s| owner(*s).is_none())).ok_or_else(|| PlanError::NetworkFull {
+            network: network.name.clone(),
+            container: format!("{service}-{number}"),
+        })?;
+        self.owners.insert((network.name.clone(), slot), who);
+        Ok([network.subnet.host(2 + slot), network.subnet.host(2 + SLOTS + slot)])
     }
 }
 
-/// The bank a service's next generation takes.
-pub(super) fn next_bank(observed: &Observed, service: &str) -> u8 {
-    let used = |bank: &str| observed.containers.iter().any(|c| c.service() == service && c.label(label::BANK) == bank);
-    u8::from(used("0") && !used("1"))
+fn places(container: &ObservedContainer) -> Vec<(String, Ipv4Addr)> {
+    let present = container.networks.iter().filter_map(|(network, address)| Some((network.clone(), (*address)?)));
+    container.addresses().into_iter().chain(present).collect()
+}
+
+fn slot(address: Ipv4Addr) -> Option<u8> {
+    let last = address.octets()[3].checked_sub(2)?;
+    (last < 2 * SLOTS).then_some(last % SLOTS)
+}
+
+/// The bank a container is in.
+pub(super) fn bank(container: &ObservedContainer) -> u8 {
+    u8::from(container.label(label::BANK) == "1")
+}
+
+/// The bank a service's containers shall be in: where those that are right are, else the one that is not live.
+pub(super) fn target_bank(live: u8, there: &[&ObservedContainer], right: impl Fn(&ObservedContainer) -> bool) -> u8 {
+    let banks: BTreeSet<u8> = there.iter().filter(|c| right(c)).map(|c| bank(c)).collect();
+    match (banks.contains(&live), banks.first()) {
+        (true, _) => live,
+        (false, Some(other)) => *other,
+        (false, None) if there.iter().any(|c| bank(c) == live) => 1 - live,
+        (false, None) => live,
+    }
 }

@@ -41,6 +41,10 @@ pub struct Placed {
     pub start_first: bool,
     /// Time old ones stay after traffic has left them.
     pub drain: Span,
+    /// The bank its containers shall be in.
+    pub bank: u8,
+    /// The bank that serves now.
+    pub live: u8,
     /// Containers to have.
     pub replicas: Vec<Replica>,
     /// Names of containers to take away once the others serve.
@@ -58,26 +62,38 @@ pub struct Replica {
     pub name: String,
     /// The container that is there already with the right configuration: its present name, and whether it runs.
     pub existing: Option<(String, bool)>,
-    /// Fixed address on each network.
-    pub addresses: BTreeMap<String, Ipv4Addr>,
-    /// Bank of its addresses.
+    /// Fixed address on each network, in bank 0 and bank 1.
+    pub places: BTreeMap<String, [Ipv4Addr; 2]>,
+    /// The bank it is in.
     pub bank: u8,
     /// Name to create it under, if it has to be created.
     pub create_as: String,
+}
+
+impl Replica {
+    /// Its address on a network.
+    pub fn address(&self, network: &str) -> Option<Ipv4Addr> {
+        self.places.get(network).map(|banks| banks[usize::from(self.bank)])
+    }
 }
 
 impl Placed {
     /// Where a replica answers: its first network (the default one, if it is there) and a port.
     pub fn socket(&self, replica: &Replica, port: u16) -> Option<SocketAddrV4> {
         let first = self.spec.networks.first()?;
-        replica.addresses.get(&first.network).map(|a| SocketAddrV4::new(*a, port))
+        replica.address(&first.network).map(|a| SocketAddrV4::new(a, port))
     }
 
-    /// Where the front door reaches a replica: on a network both are on.
-    pub fn socket_for(&self, visitor: &Placed, replica: &Replica, port: u16) -> Option<SocketAddrV4> {
+    /// Where a visitor reaches a replica, on a network both are on: in bank 0 and in bank 1.
+    pub fn sockets_for(&self, visitor: &Placed, replica: &Replica, port: u16) -> Option<[SocketAddrV4; 2]> {
         let shared =
             self.spec.networks.iter().find(|n| visitor.spec.networks.iter().any(|v| v.network == n.network))?;
-        replica.addresses.get(&shared.network).map(|a| SocketAddrV4::new(*a, port))
+        replica.places.get(&shared.network).map(|banks| banks.map(|a| SocketAddrV4::new(a, port)))
+    }
+
+    /// Where a visitor reaches a replica, on a network both are on.
+    pub fn socket_for(&self, visitor: &Placed, replica: &Replica, port: u16) -> Option<SocketAddrV4> {
+        self.sockets_for(visitor, replica, port).map(|banks| banks[usize::from(replica.bank)])
     }
 }
 
@@ -151,17 +167,18 @@ fn placed(
         .iter()
         .filter(|c| c.service() == shape.service.as_str() && c.label(label::ROLE) == "service")
         .collect();
-    let bank = address::next_bank(inputs.observed, shape.service.as_str());
     let right = |c: &ObservedContainer| {
         c.label(label::CONFIG) == hash && whole(c, &shape.spec) && image_is(c, &shape.spec, inputs)
     };
+    let live = live_bank(shape.service.as_str(), &there, inputs);
+    let bank = address::target_bank(live, &there, |c| right(c) && (c.running() || !c.name.contains('.')));
 
     let mut replicas = Vec::new();
     let mut kept: Vec<&str> = Vec::new();
     for number in 1..=shape.replicas {
         let name = inputs.stack.container_name(shape.service.as_str(), number);
         let mut candidates: Vec<&&ObservedContainer> =
-            there.iter().filter(|c| c.number() == number && right(c)).collect();
+            there.iter().filter(|c| c.number() == number && address::bank(c) == bank && right(c)).collect();
         // The one that already has its name is the one that serves.
         candidates.sort_by_key(|c| (c.name != name, !c.running(), c.id.clone()));
         // One that never got its name must at least run: else nobody knows how far its making got.
@@ -171,25 +188,26 @@ fn placed(
         } else {
             name.clone()
         };
-        let (existing, addresses, bank) = if let Some(c) = existing {
-            kept.push(&c.name);
-            let bank = u8::from(c.label(label::BANK) == "1");
-            (Some((c.name.clone(), c.running())), c.addresses(), bank)
-        } else {
-            let mut addresses = BTreeMap::new();
-            for attachment in &shape.spec.networks {
-                if let Some(network) = networks.iter().find(|n| n.name == attachment.network) {
-                    addresses.insert(network.name.clone(), allocator.take(network, bank, &name)?);
-                }
+        let mut places = BTreeMap::new();
+        for attachment in &shape.spec.networks {
+            if let Some(network) = networks.iter().find(|n| n.name == attachment.network) {
+                places.insert(network.name.clone(), allocator.take(network, shape.service.as_str(), number)?);
             }
-            (None, addresses, bank)
-        };
-        replicas.push(Replica { number, name, existing, addresses, bank, create_as });
+        }
+        let existing = existing.map(|c| {
+            kept.push(&c.name);
+            (c.name.clone(), c.running())
+        });
+        replicas.push(Replica { number, name, existing, places, bank, create_as });
     }
 
     let others = || there.iter().filter(|c| !kept.contains(&c.name.as_str()));
+    // What is wrong in the bank that is wanted holds addresses that are needed now.
     let in_the_way = |c: &ObservedContainer| {
-        replicas.iter().any(|r| r.existing.is_none() && r.create_as == c.name) || (!c.running() && c.name.contains('.'))
+        let wanted = replicas.iter().any(|r| r.existing.is_none() && r.number == c.number());
+        (wanted && address::bank(c) == bank)
+            || replicas.iter().any(|r| r.existing.is_none() && r.create_as == c.name)
+            || (!c.running() && c.name.contains('.'))
     };
     Ok(Placed {
         broken: others().filter(|c| in_the_way(c)).map(|c| c.name.clone()).collect(),
@@ -201,8 +219,20 @@ fn placed(
         reloads: shape.reloads,
         start_first: shape.start_first,
         drain: shape.drain,
+        bank,
+        live,
         replicas,
     })
+}
+
+/// The bank that serves: as the front door's flag says; without one, where the containers are that have their names.
+fn live_bank(service: &str, there: &[&ObservedContainer], inputs: &Inputs<'_>) -> u8 {
+    let routed = inputs.stack.proxy.as_ref().is_some_and(|p| p.routes.iter().any(|r| r.service.as_str() == service));
+    if routed {
+        return inputs.observed.live.get(service).copied().unwrap_or(0);
+    }
+    let named = there.iter().find(|c| c.name == inputs.stack.container_name(service, c.number()));
+    named.or(there.first()).map_or(0, |c| address::bank(c))
 }
 
 /// All its networks are connected: a run that was killed between creating and connecting leaves one that is not.

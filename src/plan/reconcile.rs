@@ -207,13 +207,14 @@ impl Draft<'_> {
     /// about to start. Returns nothing for services that do not reload.
     fn first_files(&mut self, placed: &Placed, after: Vec<usize>) -> Option<usize> {
         let (hash, files) = self.files.get(&placed.service).filter(|_| placed.reloads)?;
-        let links = BTreeMap::from([("current".to_owned(), format!("releases/{hash}"))]);
-        let action = Action::WriteFiles {
-            volume: self.reloaded(placed),
-            service: placed.service.clone(),
-            files: below_release(hash, files),
-            links,
-        };
+        let mut links = BTreeMap::from([("current".to_owned(), format!("releases/{hash}"))]);
+        let mut all = below_release(hash, files);
+        if placed.service.as_str() == PROXY {
+            all.push(Artifact::plain("live/on", ""));
+            links.extend(self.live_links(|_| true));
+        }
+        let action =
+            Action::WriteFiles { volume: self.reloaded(placed), service: placed.service.clone(), files: all, links };
         let write = self.add(action, "configuration it starts with", after);
         Some(write)
     }

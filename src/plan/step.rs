@@ -135,7 +135,7 @@ pub enum Action {
         /// Path of the configuration inside.
         config: String,
     },
-    /// Points a link of a files volume somewhere else.
+    /// Points links of a files volume somewhere else: another configuration, or another generation that is live.
     Switch {
         /// The volume.
         volume: String,
@@ -155,12 +155,16 @@ pub enum Action {
         /// Private listener that tells which files it serves by, where there is one.
         listener: Option<std::net::SocketAddrV4>,
     },
-    /// Waits for requests under way to end.
+    /// Waits until the front door has no connection to these addresses any more.
     Drain {
-        /// How long.
-        time: Span,
         /// Whose.
         service: ServiceName,
+        /// Container of the front door.
+        door: String,
+        /// Addresses that got traffic before.
+        addresses: Vec<std::net::SocketAddrV4>,
+        /// How long at most.
+        time: Span,
     },
     /// Asks a container to stop and waits until it has.
     Stop {
@@ -263,9 +267,14 @@ impl fmt::Display for Action {
             Self::Gate { container, path, .. } => write!(f, "ask {container} for {path} through the front door"),
             Self::RunJob { container, .. } => write!(f, "run {}", container.name),
             Self::TestProxy { .. } => f.write_str("test the new configuration of the front door"),
+            Self::Switch { links, .. } if links.keys().all(|l| l.starts_with("live/")) => {
+                let services: Vec<&str> =
+                    links.keys().filter_map(|l| l.strip_prefix("live/")?.strip_suffix(".b")).collect();
+                write!(f, "switch traffic to the new {}", services.join(", "))
+            }
             Self::Switch { service, .. } => write!(f, "switch files of {service}"),
             Self::Reload { container, .. } => write!(f, "reload {container}"),
-            Self::Drain { time, service } => write!(f, "let requests to {service} end ({time})"),
+            Self::Drain { time, service, .. } => write!(f, "let requests to the old {service} end (at most {time})"),
             Self::Stop { container, .. } => write!(f, "stop {container}"),
             Self::Remove { container } => write!(f, "remove {container}"),
             Self::Rename { container, to } => write!(f, "rename {container} to {to}"),

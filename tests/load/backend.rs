@@ -58,18 +58,12 @@ async fn connection(
                 _ = over.wait_for(|over| *over), if buffer.is_empty() => return Ok(()),
             }
         };
-        let head =
-            String::from_utf8_lossy(buffer.get(..end).unwrap_or_default()).to_ascii_lowercase();
+        let head = String::from_utf8_lossy(buffer.get(..end).unwrap_or_default()).to_ascii_lowercase();
         buffer.drain(..end);
         let header = |name: &str| {
-            head.lines()
-                .filter_map(|l| l.split_once(':'))
-                .find(|(n, _)| *n == name)
-                .map(|(_, v)| v.trim())
+            head.lines().filter_map(|l| l.split_once(':')).find(|(n, _)| *n == name).map(|(_, v)| v.trim())
         };
-        let length = header("content-length")
-            .and_then(|v| v.parse::<usize>().ok())
-            .unwrap_or(0);
+        let length = header("content-length").and_then(|v| v.parse::<usize>().ok()).unwrap_or(0);
         while buffer.len() < length {
             if socket.read_buf(&mut buffer).await? == 0 {
                 return Ok(());

@@ -7,10 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 #[derive(Parser)]
-#[command(
-    name = "load",
-    about = "Open-loop HTTP load that never retries; exits 1 if any request failed"
-)]
+#[command(name = "load", about = "Open-loop HTTP load that never retries; exits 1 if any request failed")]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -79,9 +76,7 @@ impl Load {
     pub(crate) fn duration(&self) -> Option<Duration> {
         match self.duration {
             Some(seconds) => Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO)),
-            None if self.requests.is_none() && self.until_file.is_none() => {
-                Some(Duration::from_secs(10))
-            }
+            None if self.requests.is_none() && self.until_file.is_none() => Some(Duration::from_secs(10)),
             None => None,
         }
     }

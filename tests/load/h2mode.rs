@@ -14,12 +14,7 @@ use crate::schedule::{Stop, Timetable};
 use crate::stats::{Answer, Class, Failure, Recorder};
 
 /// Starts this connection's arrivals as streams; they may overlap.
-pub(crate) async fn run(
-    plan: Rc<Plan>,
-    stats: Rc<Recorder>,
-    stop: Rc<Stop>,
-    mut timetable: Timetable,
-) {
+pub(crate) async fn run(plan: Rc<Plan>, stats: Rc<Recorder>, stop: Rc<Stop>, mut timetable: Timetable) {
     let mut connection: Option<SendRequest<Bytes>> = None;
     let mut streams = tokio::task::JoinSet::new();
     while let Some(due) = timetable.arrival(&stop).await {
@@ -44,12 +39,7 @@ pub(crate) async fn run(
             }
         }
         if let Some(open) = &connection {
-            streams.spawn_local(stream(
-                Rc::clone(&plan),
-                Rc::clone(&stats),
-                open.clone(),
-                due,
-            ));
+            streams.spawn_local(stream(Rc::clone(&plan), Rc::clone(&stats), open.clone(), due));
         }
     }
     while streams.join_next().await.is_some() {}
@@ -58,9 +48,7 @@ pub(crate) async fn run(
 async fn open(plan: &Plan) -> Result<SendRequest<Bytes>, Failure> {
     let stream: Stream = plan.connect(true).await?;
     // The handshake only writes our preface; it does not wait for the server's settings.
-    let (open, connection) = h2::client::handshake(stream)
-        .await
-        .map_err(|e| classify(&e))?;
+    let (open, connection) = h2::client::handshake(stream).await.map_err(|e| classify(&e))?;
     tokio::task::spawn_local(async move {
         // Every stream hears of the connection's end itself.
         let _ = connection.await;
@@ -71,10 +59,7 @@ async fn open(plan: &Plan) -> Result<SendRequest<Bytes>, Failure> {
 async fn stream(plan: Rc<Plan>, stats: Rc<Recorder>, open: SendRequest<Bytes>, due: Instant) {
     let outcome = match tokio::time::timeout(LIMIT, exchange(&plan, open)).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(Failure::new(
-            Class::Timeout,
-            "no answer within the time limit",
-        )),
+        Err(_) => Err(Failure::new(Class::Timeout, "no answer within the time limit")),
     };
     stats.request(Mode::H2, due, &outcome);
 }
@@ -86,13 +71,10 @@ async fn exchange(plan: &Plan, open: SendRequest<Bytes>) -> Result<Answer, Failu
         .uri(format!("https://{}{}", plan.authority, plan.path()))
         .body(())
         .map_err(|e| Failure::new(Class::Protocol, e.to_string()))?;
-    let (response, mut body) = open
-        .send_request(request, plan.post.is_none())
-        .map_err(|e| classify(&e))?;
+    let (response, mut body) = open.send_request(request, plan.post.is_none()).map_err(|e| classify(&e))?;
     drop(open);
     if let Some(n) = plan.post {
-        body.send_data(Bytes::from(vec![b'x'; n]), true)
-            .map_err(|e| classify(&e))?;
+        body.send_data(Bytes::from(vec![b'x'; n]), true).map_err(|e| classify(&e))?;
     }
     let response = response.await.map_err(|e| classify(&e))?;
     let status = response.status().as_u16();
@@ -104,9 +86,7 @@ async fn exchange(plan: &Plan, open: SendRequest<Bytes>) -> Result<Answer, Failu
     let mut body = response.into_body();
     while let Some(data) = poll_fn(|cx| body.poll_data(cx)).await {
         let data = data.map_err(|e| classify(&e))?;
-        body.flow_control()
-            .release_capacity(data.len())
-            .map_err(|e| classify(&e))?;
+        body.flow_control().release_capacity(data.len()).map_err(|e| classify(&e))?;
     }
     Ok(Answer { status, label })
 }

@@ -35,15 +35,8 @@ enum Body {
 impl Connection {
     pub(crate) async fn open(plan: &Plan) -> Result<Self, Failure> {
         let stream = plan.connect(false).await?;
-        let socket = stream
-            .socket()
-            .map_err(|e| Failure::new(Class::Connect, e.to_string()))?;
-        Ok(Self {
-            stream,
-            socket,
-            buffer: Vec::new(),
-            used: false,
-        })
+        let socket = stream.socket().map_err(|e| Failure::new(Class::Connect, e.to_string()))?;
+        Ok(Self { stream, socket, buffer: Vec::new(), used: false })
     }
 
     /// Whether the server has closed this connection as far as the kernel knows right now. To be asked
@@ -58,19 +51,13 @@ impl Connection {
                 let mut byte = [0];
                 let read = self.stream.read(&mut byte);
                 // Tickets are swallowed inside and the read goes on waiting.
-                tokio::time::timeout(std::time::Duration::from_millis(2), read)
-                    .await
-                    .is_ok()
+                tokio::time::timeout(std::time::Duration::from_millis(2), read).await.is_ok()
             }
         }
     }
 
     /// Sends one request and reads its answer; `true` beside it when the connection may be used again.
-    pub(crate) async fn exchange(
-        &mut self,
-        plan: &Plan,
-        keep: bool,
-    ) -> Result<(Answer, bool), Failure> {
+    pub(crate) async fn exchange(&mut self, plan: &Plan, keep: bool) -> Result<(Answer, bool), Failure> {
         let request = request(plan, keep);
         let reused = self.used;
         let fail = |conn: &Self, err: &std::io::Error| {
@@ -106,22 +93,13 @@ impl Connection {
         body.map_err(|e| Failure::io(&e))?;
         self.used = true;
         let keep = head.keep && !matches!(head.length, Body::UntilEof);
-        Ok((
-            Answer {
-                status: head.status,
-                label: head.label,
-            },
-            keep,
-        ))
+        Ok((Answer { status: head.status, label: head.label }, keep))
     }
 
     /// Reads more into the buffer; the end of the stream is an error.
     async fn fill(&mut self) -> std::io::Result<()> {
         if self.stream.read_buf(&mut self.buffer).await? == 0 {
-            return Err(std::io::Error::new(
-                std::io::ErrorKind::UnexpectedEof,
-                "connection closed",
-            ));
+            return Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "connection closed"));
         }
         Ok(())
     }
@@ -134,16 +112,12 @@ impl Connection {
     async fn until(&mut self, end: &[u8]) -> std::io::Result<String> {
         loop {
             if let Some(at) = self.buffer.windows(end.len()).position(|w| w == end) {
-                let text =
-                    String::from_utf8_lossy(self.buffer.get(..at).unwrap_or_default()).into_owned();
+                let text = String::from_utf8_lossy(self.buffer.get(..at).unwrap_or_default()).into_owned();
                 self.buffer.drain(..at + end.len());
                 return Ok(text);
             }
             if self.buffer.len() > HEAD_LIMIT {
-                return Err(std::io::Error::new(
-                    std::io::ErrorKind::InvalidData,
-                    "head or chunk line too long",
-                ));
+                return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "head or chunk line too long"));
             }
             self.fill().await?;
         }
@@ -165,9 +139,8 @@ impl Connection {
         loop {
             let line = self.until(b"\r\n").await?;
             let size = line.split(';').next().unwrap_or_default().trim();
-            let size = usize::from_str_radix(size, 16).map_err(|_| {
-                std::io::Error::new(std::io::ErrorKind::InvalidData, "bad chunk size")
-            })?;
+            let size = usize::from_str_radix(size, 16)
+                .map_err(|_| std::io::Error::new(std::io::ErrorKind::InvalidData, "bad chunk size"))?;
             if size == 0 {
                 while !self.until(b"\r\n").await?.is_empty() {}
                 return Ok(());
@@ -191,9 +164,7 @@ fn request(plan: &Plan, keep: bool) -> Vec<u8> {
     let connection = if keep { "" } else { "Connection: close\r\n" };
     let mut bytes = match plan.post {
         None => format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{connection}\r\n"),
-        Some(n) => format!(
-            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {n}\r\n{connection}\r\n"
-        ),
+        Some(n) => format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {n}\r\n{connection}\r\n"),
     }
     .into_bytes();
     bytes.resize(bytes.len() + plan.post.unwrap_or(0), b'x');
@@ -201,15 +172,11 @@ fn request(plan: &Plan, keep: bool) -> Vec<u8> {
 }
 
 fn parse_head(text: &str, count_header: Option<&str>) -> Result<Head, Failure> {
-    let bad =
-        |what: &str| Failure::new(Class::Protocol, format!("{what}: {}", text.escape_debug()));
+    let bad = |what: &str| Failure::new(Class::Protocol, format!("{what}: {}", text.escape_debug()));
     let mut lines = text.split("\r\n");
     let mut first = lines.next().unwrap_or_default().split(' ');
     let version = first.next().unwrap_or_default();
-    let status: u16 = first
-        .next()
-        .and_then(|s| s.parse().ok())
-        .ok_or_else(|| bad("no status"))?;
+    let status: u16 = first.next().and_then(|s| s.parse().ok()).ok_or_else(|| bad("no status"))?;
     let bodiless = status < 200 || status == 204 || status == 304;
     let mut head = Head {
         status,
@@ -218,9 +185,7 @@ fn parse_head(text: &str, count_header: Option<&str>) -> Result<Head, Failure> {
         label: None,
     };
     for line in lines {
-        let (name, value) = line
-            .split_once(':')
-            .ok_or_else(|| bad("header without a colon"))?;
+        let (name, value) = line.split_once(':').ok_or_else(|| bad("header without a colon"))?;
         let (name, value) = (name.to_ascii_lowercase(), value.trim());
         match name.as_str() {
             "connection" if value.eq_ignore_ascii_case("close") => head.keep = false,

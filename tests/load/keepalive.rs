@@ -9,13 +9,7 @@ use crate::schedule::{Stop, Timetable};
 use crate::stats::{Answer, Class, Failure, Recorder};
 
 /// Sends this connection's arrivals, one after the other.
-pub(crate) async fn run(
-    plan: Rc<Plan>,
-    stats: Rc<Recorder>,
-    stop: Rc<Stop>,
-    mut timetable: Timetable,
-    keep: bool,
-) {
+pub(crate) async fn run(plan: Rc<Plan>, stats: Rc<Recorder>, stop: Rc<Stop>, mut timetable: Timetable, keep: bool) {
     let mode = if keep { Mode::Keepalive } else { Mode::Close };
     let mut connection: Option<Connection> = None;
     while let Some(due) = timetable.arrival(&stop).await {
@@ -28,10 +22,7 @@ pub(crate) async fn run(
         }
         let outcome = match tokio::time::timeout(LIMIT, one(&plan, &mut connection, keep)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(Failure::new(
-                Class::Timeout,
-                "no answer within the time limit",
-            )),
+            Err(_) => Err(Failure::new(Class::Timeout, "no answer within the time limit")),
         };
         let (outcome, reuse) = match outcome {
             Ok((answer, reuse)) => (Ok(answer), reuse),
@@ -48,11 +39,7 @@ pub(crate) async fn run(
 }
 
 /// One request on the connection there is, or on a new one that is then left in its place.
-async fn one(
-    plan: &Plan,
-    connection: &mut Option<Connection>,
-    keep: bool,
-) -> Result<(Answer, bool), Failure> {
+async fn one(plan: &Plan, connection: &mut Option<Connection>, keep: bool) -> Result<(Answer, bool), Failure> {
     let open = match connection {
         Some(open) => open,
         None => connection.insert(Connection::open(plan).await?),

@@ -39,20 +39,19 @@ const TAIL: Duration = Duration::from_secs(11);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let result = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(anyhow::Error::from)
-        .and_then(|rt| {
-            let local = tokio::task::LocalSet::new();
-            local.block_on(&rt, async {
-                match cli.command {
-                    Some(Command::Serve(args)) => backend::serve(args).await.map(|()| true),
-                    Some(Command::Relay(args)) => relay::relay(args).await.map(|()| true),
-                    None => run(cli.load).await,
-                }
-            })
-        });
+    let result =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(anyhow::Error::from).and_then(
+            |rt| {
+                let local = tokio::task::LocalSet::new();
+                local.block_on(&rt, async {
+                    match cli.command {
+                        Some(Command::Serve(args)) => backend::serve(args).await.map(|()| true),
+                        Some(Command::Relay(args)) => relay::relay(args).await.map(|()| true),
+                        None => run(cli.load).await,
+                    }
+                })
+            },
+        );
     match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),

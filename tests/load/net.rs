@@ -38,94 +38,51 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn new(args: &Load) -> anyhow::Result<Self> {
-        ensure!(
-            args.connections > 0 && args.streams > 0,
-            "--connections and --streams must be at least 1"
-        );
+        ensure!(args.connections > 0 && args.streams > 0, "--connections and --streams must be at least 1");
         let urls = args
             .urls
             .iter()
-            .map(|url| {
-                url.parse::<http::Uri>()
-                    .with_context(|| format!("--url {url}"))
-            })
+            .map(|url| url.parse::<http::Uri>().with_context(|| format!("--url {url}")))
             .collect::<Result<Vec<_>, _>>()?;
         let first = urls.first().context("--url is missing")?;
         let origin = |uri: &http::Uri| (uri.scheme().cloned(), uri.authority().cloned());
-        ensure!(
-            urls.iter().all(|u| origin(u) == origin(first)),
-            "all --url must have the same origin"
-        );
+        ensure!(urls.iter().all(|u| origin(u) == origin(first)), "all --url must have the same origin");
         let https = match first.scheme_str() {
             Some("https") => true,
             Some("http") => false,
             _ => bail!("--url must start with http:// or https://"),
         };
-        ensure!(
-            https || matches!(args.mode, Mode::Keepalive | Mode::Close),
-            "HTTP/2 needs an https:// URL"
-        );
+        ensure!(https || matches!(args.mode, Mode::Keepalive | Mode::Close), "HTTP/2 needs an https:// URL");
         let host = first.host().context("--url has no host")?;
         let port = first.port_u16().unwrap_or(if https { 443 } else { 80 });
         let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let address = (bare, port)
-            .to_socket_addrs()?
-            .next()
-            .context("the host has no address")?;
+        let address = (bare, port).to_socket_addrs()?.next().context("the host has no address")?;
         let name = args.host.as_deref().unwrap_or(bare);
         let tls = if https {
-            let server =
-                ServerName::try_from(name.to_owned()).with_context(|| format!("--host {name}"))?;
-            Some((
-                connector(args.insecure, b"http/1.1")?,
-                connector(args.insecure, b"h2")?,
-                server,
-            ))
+            let server = ServerName::try_from(name.to_owned()).with_context(|| format!("--host {name}"))?;
+            Some((connector(args.insecure, b"http/1.1")?, connector(args.insecure, b"h2")?, server))
         } else {
             None
         };
-        let authority = args.host.clone().unwrap_or_else(|| {
-            first
-                .authority()
-                .map(ToString::to_string)
-                .unwrap_or_default()
-        });
-        let paths = urls
-            .iter()
-            .map(|u| {
-                u.path_and_query()
-                    .map_or("/".to_owned(), ToString::to_string)
-            })
-            .collect();
+        let authority =
+            args.host.clone().unwrap_or_else(|| first.authority().map(ToString::to_string).unwrap_or_default());
+        let paths = urls.iter().map(|u| u.path_and_query().map_or("/".to_owned(), ToString::to_string)).collect();
         let count_header = args.count_header.as_deref().map(str::to_ascii_lowercase);
-        Ok(Self {
-            address,
-            tls,
-            authority,
-            paths,
-            turn: Cell::new(0),
-            post: args.post,
-            count_header,
-        })
+        Ok(Self { address, tls, authority, paths, turn: Cell::new(0), post: args.post, count_header })
     }
 
     /// The next path, in turn over all connections.
     pub(crate) fn path(&self) -> &str {
         let turn = self.turn.get();
         self.turn.set(turn.wrapping_add(1));
-        self.paths
-            .get(turn % self.paths.len())
-            .map_or("/", String::as_str)
+        self.paths.get(turn % self.paths.len()).map_or("/", String::as_str)
     }
 
     /// A new connection, its TLS handshake done.
     pub(crate) async fn connect(&self, h2: bool) -> Result<Stream, Failure> {
         match tokio::time::timeout(LIMIT, self.connect_inner(h2)).await {
             Ok(result) => result,
-            Err(_) => Err(Failure::new(
-                Class::Timeout,
-                "no connection within the time limit",
-            )),
+            Err(_) => Err(Failure::new(Class::Timeout, "no connection within the time limit")),
         }
     }
 
@@ -150,17 +107,11 @@ impl Plan {
 
 fn connector(insecure: bool, alpn: &[u8]) -> anyhow::Result<TlsConnector> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()?;
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
     let mut config = if insecure {
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
-            .with_no_client_auth()
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))).with_no_client_auth()
     } else {
-        let roots = RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        };
+        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         builder.with_root_certificates(roots).with_no_client_auth()
     };
     config.alpn_protocols = vec![alpn.to_vec()];
@@ -189,12 +140,7 @@ impl ServerCertVerifier for AnyCertificate {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            cert,
-            dss,
-            &self.0.signature_verification_algorithms,
-        )
+        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -203,12 +149,7 @@ impl ServerCertVerifier for AnyCertificate {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            cert,
-            dss,
-            &self.0.signature_verification_algorithms,
-        )
+        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -235,11 +176,7 @@ impl Stream {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
         match self.get_mut() {
             Stream::Plain(s) => Pin::new(s).poll_read(cx, buf),
             Stream::Tls(s) => Pin::new(s).poll_read(cx, buf),
@@ -248,11 +185,7 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
         match self.get_mut() {
             Stream::Plain(s) => Pin::new(s).poll_write(cx, buf),
             Stream::Tls(s) => Pin::new(s).poll_write(cx, buf),

@@ -22,10 +22,7 @@ pub(crate) async fn relay(args: Relay) -> anyhow::Result<()> {
             let _ = (client.set_nodelay(true), server.set_nodelay(true));
             let (client_read, client_write) = client.into_split();
             let (server_read, server_write) = server.into_split();
-            tokio::join!(
-                pipe(client_read, server_write, delay),
-                pipe(server_read, client_write, delay)
-            );
+            tokio::join!(pipe(client_read, server_write, delay), pipe(server_read, client_write, delay));
         });
     }
 }

@@ -12,11 +12,7 @@ pub(crate) fn json(summary: &Summary) -> Value {
     let mut value = counts(&summary.all);
     if let Value::Object(map) = &mut value {
         map.insert("seconds".into(), round(summary.seconds));
-        let modes: Map<_, _> = summary
-            .modes
-            .iter()
-            .map(|(m, c)| (m.name().to_owned(), counts(c)))
-            .collect();
+        let modes: Map<_, _> = summary.modes.iter().map(|(m, c)| (m.name().to_owned(), counts(c))).collect();
         map.insert("modes".into(), Value::Object(modes));
     }
     value
@@ -27,15 +23,9 @@ fn counts(c: &Counts) -> Value {
         .failures
         .iter()
         .map(|(class, f)| {
-            let examples: Vec<_> = f
-                .examples
-                .iter()
-                .map(|(at, text)| json!({ "at": clock(*at), "text": text }))
-                .collect();
-            (
-                class.name().to_owned(),
-                json!({ "count": f.count, "examples": examples }),
-            )
+            let examples: Vec<_> =
+                f.examples.iter().map(|(at, text)| json!({ "at": clock(*at), "text": text })).collect();
+            (class.name().to_owned(), json!({ "count": f.count, "examples": examples }))
         })
         .collect();
     json!({
@@ -63,17 +53,7 @@ pub(crate) fn table(summary: &Summary) -> String {
     let _ = writeln!(
         out,
         "{:<10} {:>8} {:>8} {:>7} {:>10} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8}",
-        "mode",
-        "sent",
-        "ok",
-        "failed",
-        "reconnects",
-        "told",
-        "p50 ms",
-        "p95 ms",
-        "p99 ms",
-        "max ms",
-        "gap ms"
+        "mode", "sent", "ok", "failed", "reconnects", "told", "p50 ms", "p95 ms", "p99 ms", "max ms", "gap ms"
     );
     let rows = summary.modes.iter().map(|(m, c)| (m.name(), c));
     for (name, c) in rows.chain([("total", &summary.all)]) {
@@ -116,11 +96,5 @@ fn round(value: f64) -> Value {
 fn clock(at: SystemTime) -> String {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = since.as_secs() % 86_400;
-    format!(
-        "{:02}:{:02}:{:02}.{:03}Z",
-        seconds / 3600,
-        seconds / 60 % 60,
-        seconds % 60,
-        since.subsec_millis()
-    )
+    format!("{:02}:{:02}:{:02}.{:03}Z", seconds / 3600, seconds / 60 % 60, seconds % 60, since.subsec_millis())
 }

@@ -16,10 +16,7 @@ pub(crate) struct Timetable {
 
 impl Timetable {
     pub(crate) fn new(offset: Duration, every: Duration) -> Self {
-        Self {
-            next: Instant::now() + offset,
-            every,
-        }
+        Self { next: Instant::now() + offset, every }
     }
 
     /// Waits for the next arrival and returns when it was due; at once if that time has passed.
@@ -43,15 +40,8 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
-    pub(crate) fn new(
-        requests: Option<u64>,
-        duration: Option<Duration>,
-        file: Option<PathBuf>,
-    ) -> Rc<Self> {
-        let stop = Rc::new(Self {
-            left: Cell::new(requests),
-            over: watch::channel(false).0,
-        });
+    pub(crate) fn new(requests: Option<u64>, duration: Option<Duration>, file: Option<PathBuf>) -> Rc<Self> {
+        let stop = Rc::new(Self { left: Cell::new(requests), over: watch::channel(false).0 });
         if let Some(duration) = duration {
             let stop = Rc::clone(&stop);
             tokio::task::spawn_local(async move {

@@ -63,10 +63,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(class: Class, text: impl Into<String>) -> Self {
-        Self {
-            class,
-            text: text.into(),
-        }
+        Self { class, text: text.into() }
     }
 
     /// Classifies an error of the socket. What has no class of its own ended the connection like a reset.
@@ -137,17 +134,14 @@ impl Counts {
         self.ok += 1;
         self.longest_gap = self.longest_gap.max(now - self.last_ok);
         self.last_ok = now;
-        self.latencies_us
-            .push(u32::try_from((now - due).as_micros()).unwrap_or(u32::MAX));
+        self.latencies_us.push(u32::try_from((now - due).as_micros()).unwrap_or(u32::MAX));
     }
 
     fn fail(&mut self, failure: &Failure) {
         let entry = self.failures.entry(failure.class).or_default();
         entry.count += 1;
         if entry.examples.len() < EXAMPLES {
-            entry
-                .examples
-                .push((SystemTime::now(), failure.text.clone()));
+            entry.examples.push((SystemTime::now(), failure.text.clone()));
         }
     }
 
@@ -155,9 +149,7 @@ impl Counts {
     pub(crate) fn percentile_ms(&self, percent: usize) -> f64 {
         let last = self.latencies_us.len().saturating_sub(1);
         let index = (self.latencies_us.len() * percent / 100).min(last);
-        self.latencies_us
-            .get(index)
-            .map_or(0.0, |us| f64::from(*us) / 1000.0)
+        self.latencies_us.get(index).map_or(0.0, |us| f64::from(*us) / 1000.0)
     }
 }
 
@@ -173,22 +165,13 @@ struct Inner {
 impl Recorder {
     pub(crate) fn new() -> Self {
         let started = Instant::now();
-        Self(RefCell::new(Inner {
-            started,
-            all: Counts::new(started),
-            modes: BTreeMap::new(),
-        }))
+        Self(RefCell::new(Inner { started, all: Counts::new(started), modes: BTreeMap::new() }))
     }
 
     fn each(&self, mode: Mode, change: impl Fn(&mut Counts)) {
         let inner = &mut *self.0.borrow_mut();
         change(&mut inner.all);
-        change(
-            inner
-                .modes
-                .entry(mode)
-                .or_insert_with(|| Counts::new(inner.started)),
-        );
+        change(inner.modes.entry(mode).or_insert_with(|| Counts::new(inner.started)));
     }
 
     pub(crate) fn reconnect(&self, mode: Mode) {
@@ -211,10 +194,7 @@ impl Recorder {
                         *c.labels.entry(label.clone()).or_default() += 1;
                     }
                     if answer.status >= 500 {
-                        c.fail(&Failure::new(
-                            Class::Status,
-                            format!("status {}", answer.status),
-                        ));
+                        c.fail(&Failure::new(Class::Status, format!("status {}", answer.status)));
                     } else {
                         c.ok(now, due);
                     }
@@ -235,11 +215,7 @@ impl Recorder {
         Summary {
             seconds: (now - inner.started).as_secs_f64(),
             all: finish(&inner.all),
-            modes: inner
-                .modes
-                .iter()
-                .map(|(mode, counts)| (*mode, finish(counts)))
-                .collect(),
+            modes: inner.modes.iter().map(|(mode, counts)| (*mode, finish(counts))).collect(),
         }
     }
 }

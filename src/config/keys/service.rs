@@ -60,8 +60,8 @@ table! {
         stop_signal: Text,
         /// How long it may take to stop before it is killed.
         stop_grace_period: Span = "\"30s\"",
-        /// How long replaced containers stay, without new requests, before they are asked to stop.
-        drain: Span = "\"5s\"",
+        /// How long requests under way to replaced containers may take before these are asked to stop. It ends as soon as the last one has ended.
+        drain: Span = "\"10s\"",
         /// It may open connections to the outside. Databases of presets may not.
         egress: bool = "true",
         /// Path of Prometheus metrics on `port`. Closed at the front door.

@@ -101,7 +101,7 @@ pub fn bare(name: ServiceName, line: u32, image: Image) -> Service {
         stop_grace_period: Span::seconds(30),
         egress: true,
         metrics: None,
-        drain: Span::seconds(5),
+        drain: Span::seconds(10),
     }
 }
 

@@ -28,7 +28,8 @@ pub(super) fn volume(stack: &Stack, service: &str, role: &str, compose_key: Opti
 
 /// A replica's.
 pub(super) fn replica(placed: &Placed, replica: &Replica, inputs: &Inputs<'_>, release: u32) -> Labels {
-    let addresses: Vec<String> = replica.addresses.iter().map(|(n, a)| format!("{n}={a}")).collect();
+    let addresses: Vec<String> =
+        replica.places.keys().filter_map(|n| Some(format!("{n}={}", replica.address(n)?))).collect();
     let mut out = common(placed, inputs, release, "service", "False");
     out.extend(labels([
         (label::ADDRESSES, &addresses.join(",")),

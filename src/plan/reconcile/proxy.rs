@@ -30,6 +30,13 @@ impl Draft<'_> {
         Some((placed.socket_for(proxy, replica, port?)?, proxy.socket(door, PRIVATE_PORT)?))
     }
 
+    /// Flags of the front door that say which generation of a service is live: a link to a file that is there for
+    /// bank 1, to one that never is for bank 0.
+    pub(super) fn live_links(&self, which: impl Fn(&Placed) -> bool) -> BTreeMap<String, String> {
+        let routed = self.placement.services.iter().filter(|p| self.routed(&p.service) && which(p));
+        routed.map(|p| (format!("live/{}.b", p.service), if p.bank == 1 { "on" } else { "off" }.to_owned())).collect()
+    }
+
     /// The front door: started at once where there is none, switched after every gate where there is one.
     pub(super) fn front_door(&mut self, broken: &BTreeMap<ServiceName, Vec<usize>>) {
         let placement = self.placement;
@@ -56,7 +63,7 @@ impl Draft<'_> {
         container.hostname = Some(placed.service.to_string());
         container.labels = labels::replica(placed, replica, self.inputs, self.release);
         for attachment in &mut container.networks {
-            attachment.address = replica.addresses.get(&attachment.network).copied();
+            attachment.address = replica.address(&attachment.network);
         }
         let cause = if replaced { "its configuration or image changed" } else { "new in the stack" };
         let action = Action::Create { container: Box::new(container), service: placed.service.clone() };
@@ -72,12 +79,12 @@ impl Draft<'_> {
 
     /// The proxy runs (or is only stopped) with the right container: its files may have changed.
     fn change(&mut self, placed: &Placed, replica: &Replica, name: &str, running: bool) {
-        if running && self.applied(placed) {
-            return;
-        }
         if running {
-            let done = self.reload(placed, name, self.gates.clone());
-            self.gates.push(done);
+            if !self.applied(placed) {
+                let done = self.reload(placed, name, self.gates.clone());
+                self.gates.push(done);
+            }
+            self.switch_traffic(placed);
             return;
         }
         let files = if self.applied(placed) { None } else { self.first_files(placed, self.gates.clone()) };
@@ -89,6 +96,17 @@ impl Draft<'_> {
             self.mark(placed, vec![wait]);
         }
         self.gates.push(wait);
+    }
+
+    /// One switch for all services whose next generation is ready. No reload: the front door knows both banks.
+    fn switch_traffic(&mut self, placed: &Placed) {
+        let links = self.live_links(|p| p.bank != p.live);
+        if links.is_empty() {
+            return;
+        }
+        let action = Action::Switch { volume: self.reloaded(placed).name, service: placed.service.clone(), links };
+        let step = self.add(action, "everything new is ready", self.gates.clone());
+        self.gates.push(step);
     }
 
     fn wait_door(&mut self, placed: &Placed, replica: &Replica, container: &str, start: usize) -> usize {

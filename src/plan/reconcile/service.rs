@@ -82,7 +82,7 @@ impl Draft<'_> {
         container.hostname = Some(format!("{}-{}", placed.service, replica.number));
         container.labels = labels::replica(placed, replica, self.inputs, self.release);
         for attachment in &mut container.networks {
-            attachment.address = replica.addresses.get(&attachment.network).copied();
+            attachment.address = replica.address(&attachment.network);
         }
         let cause = self.cause(placed, replica);
         let action = Action::Create { container: Box::new(container), service: placed.service.clone() };

@@ -48,10 +48,8 @@ impl Draft<'_> {
             steps.iter().position(|s| matches!(&s.action, Action::Stop { container, .. } if container == name))
         };
         let mut after = gates.to_vec();
-        let served = self.routed(&placed.service) && !placed.drain.0.is_zero();
-        if served && placed.start_first && placed.retired.iter().any(|n| running(n)) {
-            let action = Action::Drain { time: placed.drain, service: placed.service.clone() };
-            after = vec![self.add(action, "requests under way may end", gates.to_vec())];
+        if let Some(drain) = self.drain(placed) {
+            after = vec![self.add(drain, "requests under way may end", gates.to_vec())];
         }
         for name in &placed.retired {
             let mut before_remove = after.clone();
@@ -72,6 +70,23 @@ impl Draft<'_> {
                 self.add(action, "its predecessor is gone", after);
             }
         }
+    }
+
+    /// The front door's connections to the containers that go.
+    fn drain(&self, placed: &Placed) -> Option<Action> {
+        let proxy = self.placement.proxy.as_ref().filter(|_| self.routed(&placed.service) && placed.start_first)?;
+        let door = proxy.replicas.first().and_then(|r| r.existing.as_ref()).filter(|e| e.1)?.0.clone();
+        let port = self.inputs.stack.services.get(&placed.service)?.port?;
+        let observed = self.inputs.observed.containers.iter();
+        let going = observed.filter(|c| placed.retired.contains(&c.name) && c.running());
+        let addresses: Vec<_> =
+            going.flat_map(|c| c.addresses().into_values()).map(|a| std::net::SocketAddrV4::new(a, port)).collect();
+        (!addresses.is_empty() && !placed.drain.0.is_zero()).then(|| Action::Drain {
+            service: placed.service.clone(),
+            door,
+            addresses,
+            time: placed.drain,
+        })
     }
 
     /// Networks and files volumes of ours that nothing uses any more. Never a data volume.
