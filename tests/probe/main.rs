@@ -1,1 +1,7 @@
-//! The prober against servers with known defects.
+//! The prober against servers with known defects: each must be found, and nothing else.
+
+mod hostile;
+mod limits;
+mod ready;
+mod support;
+mod tls;
