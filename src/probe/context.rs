@@ -3,9 +3,10 @@
 use std::cell::{Cell, OnceCell};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use crate::model::observed::Observed;
 use crate::model::proxy::Proxy;
@@ -17,6 +18,9 @@ use super::net::error::ProbeError;
 use super::net::http::Response;
 use super::tls::session;
 use super::{Options, Target};
+
+/// Longest Retry-After that is waited for, in seconds: one a minute, and its rounding, is not.
+const MOST_PATIENT: u64 = 15;
 
 /// One run of the checklist.
 pub(super) struct Context<'a> {
@@ -101,8 +105,22 @@ impl<'a> Context<'a> {
         format!("{scheme}://{}{path}", self.authority(proxy.canonical(), proxy.https()))
     }
 
-    /// One GET at a door of the stack, counted.
+    /// One GET at a door of the stack, counted. A limit of the stack may reject it: then it comes back when it is told
+    /// to, so that a tight limit does not spoil the rest of the checklist.
     pub(super) async fn get(&self, door: &Door, path: &str) -> Result<Response, ProbeError> {
+        for _ in 0..2 {
+            let response = self.once(door, path).await?;
+            let wait = response.header("retry-after").map_or(Some(1), |value| value.trim().parse().ok());
+            match wait {
+                Some(seconds @ 0..=MOST_PATIENT) if response.status == 429 => sleep(Duration::from_secs(seconds)).await,
+                _ => return Ok(response),
+            }
+        }
+        self.once(door, path).await
+    }
+
+    /// One GET at a door of the stack, counted, whatever comes back.
+    pub(super) async fn once(&self, door: &Door, path: &str) -> Result<Response, ProbeError> {
         self.count(1);
         door.get(&Request::path(path)).await
     }

@@ -59,7 +59,7 @@ async fn play(mut stream: TcpStream, trick: Trick) -> std::io::Result<()> {
         stream.set_zero_linger()?;
         return Ok(());
     }
-    stream.read(&mut heard).await?;
+    let _ = stream.read(&mut heard).await?;
     let block = vec![b'a'; 64 << 10];
     match trick {
         Trick::EndlessBody => {

@@ -1,5 +1,7 @@
 //! Security headers, on the page, on errors and on redirects.
 
+use std::time::Duration;
+
 use crate::model::finding::Finding;
 use crate::model::proxy::Proxy;
 
@@ -9,7 +11,7 @@ use super::super::net::client::Door;
 use super::super::net::error::ProbeError;
 use super::super::net::http::Response;
 use super::super::text;
-pub(in crate::probe) use super::health::public_path as health_path;
+use super::health::public_path;
 use super::policy::{self, HSTS_FLOOR, Worth};
 use super::{NO_PROXY, none_apply};
 
@@ -133,7 +135,7 @@ fn page(context: &Context<'_>, proxy: &Proxy) -> String {
     if proxy.routes.iter().any(|route| route.path == "/") {
         return "/".into();
     }
-    let health = context.stack.services.values().find_map(|service| health_path(proxy, service));
+    let health = context.stack.services.values().find_map(|service| public_path(proxy, service));
     health.or(proxy.routes.last().map(|route| route.path.as_str())).unwrap_or("/").to_owned()
 }
 
@@ -144,9 +146,13 @@ async fn get(context: &Context<'_>, door: &Result<Door, ProbeError>, path: &str)
     }
 }
 
+fn elapsed(response: &Result<Response, ProbeError>) -> Duration {
+    response.as_ref().map_or(Duration::ZERO, |response| response.elapsed)
+}
+
 /// Strict-Transport-Security on one response.
 pub(in crate::probe) fn hsts(proxy: &Proxy, subject: &str, response: &Result<Response, ProbeError>) -> Finding {
-    let question = HSTS_1.about(subject).line(proxy.headers_line);
+    let question = HSTS_1.about(subject).line(proxy.headers_line).took(elapsed(response));
     let Some(declared) = proxy.hsts.filter(|_| proxy.https()) else {
         return question.not_applicable("HSTS is not declared");
     };
@@ -171,7 +177,7 @@ pub(in crate::probe) fn hsts(proxy: &Proxy, subject: &str, response: &Result<Res
 
 /// The declared headers on one response.
 pub(in crate::probe) fn everywhere(proxy: &Proxy, subject: &str, response: &Result<Response, ProbeError>) -> Finding {
-    let question = HDR_6.about(subject).line(proxy.headers_line);
+    let question = HDR_6.about(subject).line(proxy.headers_line).took(elapsed(response));
     let response = match response {
         Ok(response) => response,
         Err(error) => return question.unsure(error.to_string()),
@@ -199,7 +205,7 @@ pub(in crate::probe) fn everywhere(proxy: &Proxy, subject: &str, response: &Resu
 
 /// What is judged by its value, on the page.
 fn of_page(proxy: &Proxy, url: &str, response: &Response) -> Vec<Finding> {
-    let about = |check: &'static Check| check.about(url).line(proxy.headers_line);
+    let about = |check: &'static Check| check.about(url).line(proxy.headers_line).took(response.elapsed);
     let declared = |name: &str| proxy.headers.keys().any(|key| key.eq_ignore_ascii_case(name));
     // A header that stack.toml declares must be there; one that nobody declared is only recommended.
     let absent = |question: Question, name: &str| {

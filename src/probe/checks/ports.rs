@@ -48,7 +48,11 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const PROXY: &str = "proxy";
 
 pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
-    vec![published(context), open(context).await]
+    let mut findings = vec![published(context)];
+    if context.wants(&NET_2) {
+        findings.push(open(context).await);
+    }
+    findings
 }
 
 fn published(context: &Context<'_>) -> Finding {

@@ -1,7 +1,6 @@
 //! What a measurement says about a limit. Pure.
 
-use super::measure::{Forged, Measured, RateRun};
-use super::volley::Shot;
+use super::seen::{Forged, Measured, RateRun, Volley, float, leaked, most};
 
 /// A judgement with what was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,63 +14,6 @@ pub(super) enum Judgement {
 }
 
 use Judgement::{Fail, Pass, Skip, Unsure};
-
-/// Answers of a volley, sorted out.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Volley {
-    /// How many were sent.
-    pub(super) sent: usize,
-    /// Seconds each admitted request took.
-    pub(super) admitted: Vec<f64>,
-    /// Seconds from the release to each rejection.
-    pub(super) rejected: Vec<f64>,
-    /// What was neither, for people.
-    pub(super) odd: Vec<String>,
-    /// Seconds between the first and the last sending.
-    pub(super) spread: f64,
-}
-
-impl Volley {
-    /// Sorts answers: `reject` is the status of rejections; 5xx that the request before the volley did not get is
-    /// the server's trouble, all else was admitted.
-    pub(super) fn of(shots: &[Shot], reject: u16, usual: u16) -> Self {
-        let mut volley = Self { sent: shots.len(), ..Self::default() };
-        for shot in shots {
-            let end = shot.sent + shot.took;
-            match shot.status() {
-                Some(status) if status == reject => volley.rejected.push(end.as_secs_f64()),
-                Some(status) if status >= 500 && status != usual => volley.odd.push(status.to_string()),
-                Some(_) => volley.admitted.push(shot.took.as_secs_f64()),
-                None => volley.odd.push(shot.answer.as_ref().err().map(ToString::to_string).unwrap_or_default()),
-            }
-        }
-        let first = shots.iter().map(|s| s.sent).min().unwrap_or_default();
-        let last = shots.iter().map(|s| s.sent).max().unwrap_or_default();
-        volley.spread = last.saturating_sub(first).as_secs_f64();
-        volley
-    }
-
-    /// How many were rejected.
-    pub(super) fn rejected(&self) -> usize {
-        self.rejected.len()
-    }
-}
-
-fn most(values: &[f64]) -> f64 {
-    values.iter().copied().fold(0.0, f64::max)
-}
-
-/// A count as a number to calculate with; volleys are small.
-pub(super) fn float(count: usize) -> f64 {
-    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
-}
-
-/// Whole requests that leak out of a bucket in this time.
-pub(super) fn leaked(rate: f64, seconds: f64) -> usize {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "capped, and never negative")]
-    let whole = (rate * seconds).clamp(0.0, 1e6).floor() as usize;
-    whole
-}
 
 /// An instantaneous volley at an empty bucket gets exactly 1 + burst through.
 pub(super) fn burst(volley: &Volley, burst: usize, rate: f64) -> Judgement {
@@ -130,7 +72,7 @@ pub(super) fn rate(run: &Result<RateRun, String>, rate: f64) -> Judgement {
         Ok(run) => run,
         Err(why) => return Unsure(why.clone()),
     };
-    let measured = (float(run.admitted) - float(run.free)) / run.duration;
+    let measured = (float(run.admitted) - float(run.free)) / run.duration.max(0.001);
     let tolerance = 1.5 / run.duration + 0.05 * rate;
     let seen = format!("{measured:.2}/s ± {tolerance:.2} over {:.1} s", run.duration);
     if run.odd > 0 {
@@ -142,7 +84,7 @@ pub(super) fn rate(run: &Result<RateRun, String>, rate: f64) -> Judgement {
     if run.rejected == 0 {
         return Fail(format!("all of {} admitted at twice the rate", run.admitted));
     }
-    if (measured - rate).abs() <= tolerance { Pass(seen) } else { Fail(seen) }
+    if (rate - run.lost - tolerance..=rate + tolerance).contains(&measured) { Pass(seen) } else { Fail(seen) }
 }
 
 /// Whether all rejections have status 429.
@@ -278,7 +220,7 @@ mod tests {
     #[test]
     fn rates() {
         let run = |admitted, free, latest| {
-            Ok(RateRun { admitted, rejected: 50, odd: 0, free, duration: 5.0, latest, leeway: 1.0 })
+            Ok(RateRun { admitted, rejected: 50, odd: 0, free, lost: 0.0, duration: 5.0, latest, leeway: 1.0 })
         };
         assert!(matches!(rate(&run(51, 1, 0.0), 10.0), Pass(_)));
         // Delayed: the bucket was empty again when the run began.

@@ -7,16 +7,14 @@ use tokio::time::sleep;
 use super::super::context::Context;
 use super::super::net::client::{Door, Request};
 use super::super::net::error::ProbeError;
-use super::super::net::http::Response;
 use super::super::text;
 use super::super::{REQUESTS_PER_LIMIT, TIME_PER_LIMIT};
-use super::judge::{NOT_MEASURED, Volley, float, leaked, seconds};
+use super::judge::{NOT_MEASURED, seconds};
+use super::seen::{Forged, Measured, RateRun, TOO_MANY, Volley, float, leaked, most};
 use super::volley::{Shell, Shot, fire, load};
 
 /// Longest wait for a bucket to drain.
 const DRAIN: Duration = Duration::from_secs(60);
-/// What a rejection should say (RFC 6585 §4).
-const TOO_MANY: u16 = 429;
 /// What Nginx says if nobody told it otherwise (`limit_req_status`).
 const NGINX_DEFAULT: u16 = 503;
 /// Headers that name another client, for servers that believe them.
@@ -33,86 +31,13 @@ pub(super) struct Plan<'a> {
     pub(super) unlimited: Option<String>,
 }
 
-/// Everything seen.
-#[derive(Debug)]
-pub(super) struct Measured {
-    /// Why there is no volley.
-    pub(super) trouble: Option<String>,
-    pub(super) volley: Option<Volley>,
-    pub(super) rate: Result<RateRun, String>,
-    pub(super) forged: Result<Forged, String>,
-    /// The path without a limit and what it answered while the bucket was full.
-    pub(super) sibling: Option<(String, Result<u16, ProbeError>)>,
-    /// Status taken for a rejection.
-    pub(super) reject: u16,
-    /// One rejection.
-    pub(super) rejected: Option<Response>,
-    /// How many rejections there were in all.
-    pub(super) rejections: usize,
-    /// Whether a request after Retry-After was admitted.
-    pub(super) after: Option<Result<bool, String>>,
-    /// Another try could do better.
-    pub(super) worth_repeating: bool,
-}
-
-/// Twice the rate, offered for a while.
-#[derive(Debug, Clone)]
-pub(super) struct RateRun {
-    pub(super) admitted: usize,
-    pub(super) rejected: usize,
-    pub(super) odd: usize,
-    /// Requests the bucket had room for when the run began.
-    pub(super) free: usize,
-    /// Seconds.
-    pub(super) duration: f64,
-    /// The latest any request left, seconds after its time.
-    pub(super) latest: f64,
-    /// How late would still be harmless, seconds.
-    pub(super) leeway: f64,
-}
-
-/// Requests with forged addresses at a full bucket.
-#[derive(Debug, Clone)]
-pub(super) struct Forged {
-    /// By header: how many were admitted.
-    pub(super) admitted: Vec<(&'static str, usize)>,
-    /// How many were sent with each.
-    pub(super) each: usize,
-    /// A request without forged headers, sent last, was rejected.
-    pub(super) control_rejected: bool,
-    /// Seconds from the first to the last of them.
-    pub(super) window: f64,
-}
-
-impl Measured {
-    fn trouble(why: String, worth_repeating: bool) -> Self {
-        Self {
-            trouble: Some(why),
-            volley: None,
-            rate: Err(String::new()),
-            forged: Err(String::new()),
-            sibling: None,
-            reject: TOO_MANY,
-            rejected: None,
-            rejections: 0,
-            after: None,
-            worth_repeating,
-        }
-    }
-
-    /// The status of every rejection.
-    pub(super) fn all_rejects(&self) -> Vec<u16> {
-        vec![self.reject; self.rejections]
-    }
-}
-
 /// One measurement. `again`: the bucket may be full of the one before.
 pub(super) async fn measure(context: &Context<'_>, plan: &Plan<'_>, again: bool) -> Measured {
     let whole = Duration::from_secs_f64((float(plan.burst) + 1.5) / plan.rate);
     if again {
         sleep(whole.min(DRAIN)).await;
     }
-    let usual = match context.get(plan.door, plan.path).await {
+    let usual = match context.once(plan.door, plan.path).await {
         Ok(response) if response.status == TOO_MANY => {
             return Measured::trouble("rejected from the start".into(), !again);
         }
@@ -177,17 +102,23 @@ fn reject_status(shots: &[Shot], usual: u16) -> u16 {
     if !has(TOO_MANY) && has(NGINX_DEFAULT) && usual != NGINX_DEFAULT { NGINX_DEFAULT } else { TOO_MANY }
 }
 
-/// How many requests at twice the rate fit the bounds, and how long they take; or why it is not done.
-fn stream(rate: f64, budget: usize) -> Result<(usize, f64), String> {
+/// How many times the rate is offered. Without a burst the bucket runs empty between two requests, and what leaks then
+/// is lost: a denser offer loses less.
+fn density(burst: usize) -> f64 {
+    if burst == 0 { 4.0 } else { 2.0 }
+}
+
+/// How many requests at that density fit the bounds, and how long they take; or why it is not done.
+fn stream(rate: f64, density: f64, budget: usize) -> Result<(usize, f64), String> {
     let wanted = (5.0f64).max(5.0 / rate);
     if wanted > TIME_PER_LIMIT.as_secs_f64() {
         return Err(format!("{NOT_MEASURED}: a rate of {rate:.2}/s takes {wanted:.0} s to see"));
     }
-    let count = leaked(2.0 * rate, wanted).min(budget);
+    let count = leaked(density * rate, wanted).min(budget);
     if count < 10 {
         return Err(format!("{NOT_MEASURED}: more than {REQUESTS_PER_LIMIT} requests would be needed"));
     }
-    Ok((count, float(count) / (2.0 * rate)))
+    Ok((count, float(count) / (density * rate)))
 }
 
 /// Twice the rate for a while, and at its end, with the bucket full, forged headers and the path without a limit.
@@ -204,7 +135,7 @@ async fn sustain(
     // The bucket may drain wholly until the run begins; in the worst case all of it has to be filled again.
     let spare = budget.saturating_sub(extra + 2);
     let expected_free = if most_delayed(measured) > 0.3 { plan.burst } else { plan.burst.min(leaked(plan.rate, 1.5)) };
-    let stream = stream(plan.rate, spare.saturating_sub(expected_free + 1));
+    let stream = stream(plan.rate, density(plan.burst), spare.saturating_sub(expected_free + 1));
     let (count, duration) = stream.as_ref().map_or((0, 0.0), |s| *s);
     let forged: Vec<[(&str, String); 1]> =
         FORGED.iter().flat_map(|name| (0..each).map(move |_| [(*name, forge(name))])).collect();
@@ -215,10 +146,10 @@ async fn sustain(
     tail.push(Request::path(plan.path));
     // All connections first: opening takes time, in which the bucket leaks.
     let most_fill = (expected_free + 3).min(plan.burst + 1);
-    let plain = vec![Request::path(plan.path); most_fill.max(count)];
+    let same = vec![Request::path(plan.path); most_fill.max(count)];
     let (fill, body, tail) = match tokio::try_join!(
-        load(plan.door, &plain[..most_fill]),
-        load(plan.door, &plain[..count]),
+        load(plan.door, &same[..most_fill]),
+        load(plan.door, &same[..count]),
         load(plan.door, &tail),
     ) {
         Ok(shells) => shells,
@@ -230,7 +161,7 @@ async fn sustain(
     };
     let free = plan.burst.min(leaked(plan.rate, released.elapsed().as_secs_f64()));
     let filling = (free + 1).min(most_fill);
-    let step = Duration::from_secs_f64(0.5 / plan.rate);
+    let step = Duration::from_secs_f64(1.0 / (density(plan.burst) * plan.rate));
     let end = Duration::from_secs_f64(duration);
     let times = |n: usize| step.mul_f64(float(n));
     let mut schedule: Vec<(Shell, Duration)> = fill.into_iter().take(filling).map(|s| (s, Duration::ZERO)).collect();
@@ -243,22 +174,23 @@ async fn sustain(
     let (_, shots) = fire(schedule, patience(plan)).await;
     let (run, tail) = shots.split_at(tail_at.min(shots.len()));
     measured.rejections += shots.iter().filter(|s| s.status() == Some(measured.reject)).count();
-    measured.rate = stream.map(|_| rate_run(plan, run, measured.reject, usual, free, duration));
+    measured.rate = stream.map(|_| rate_run(plan, run, measured.reject, usual, free));
     read_tail(plan, measured, tail, each);
 }
 
 fn most_delayed(measured: &Measured) -> f64 {
-    measured.volley.iter().flat_map(|v| v.admitted.iter().copied()).fold(0.0, f64::max)
+    measured.volley.as_ref().map_or(0.0, |volley| most(&volley.admitted))
 }
 
-fn rate_run(plan: &Plan<'_>, run: &[Shot], reject: u16, usual: u16, free: usize, duration: f64) -> RateRun {
+fn rate_run(plan: &Plan<'_>, run: &[Shot], reject: u16, usual: u16, free: usize) -> RateRun {
     let sorted = Volley::of(run, reject, usual);
     RateRun {
         admitted: sorted.admitted.len(),
         rejected: sorted.rejected(),
         odd: sorted.odd.len(),
         free,
-        duration,
+        lost: if plan.burst == 0 { plan.rate / (density(0) + 1.0) } else { 0.0 },
+        duration: run.iter().map(|s| s.sent.as_secs_f64()).fold(0.0, f64::max),
         latest: run.iter().map(|s| s.late.as_secs_f64()).fold(0.0, f64::max),
         leeway: 0.5 * float(plan.burst.max(1)) / plan.rate,
     }
@@ -302,6 +234,6 @@ async fn come_back(context: &Context<'_>, plan: &Plan<'_>, measured: &Measured) 
     }
     // A little longer: the client's clock started at another moment than the server's.
     sleep(Duration::from_secs(wait) + Duration::from_millis(100)).await;
-    let answer = context.get(plan.door, plan.path).await;
+    let answer = context.once(plan.door, plan.path).await;
     Some(answer.map(|response| response.status != measured.reject).map_err(|error| error.to_string()))
 }

@@ -8,16 +8,18 @@
 mod checks;
 mod judge;
 mod measure;
+mod seen;
 mod volley;
 
 use crate::model::finding::Finding;
 use crate::model::proxy::{Limit, Proxy, Route};
 
-use super::checks::{NO_PROXY, headers, none_apply};
+use super::checks::{NO_PROXY, headers, health, none_apply};
 use super::context::Context;
 use super::text;
 use judge::Judgement;
-use measure::{Measured, Plan};
+use measure::Plan;
+use seen::Measured;
 
 pub(super) use checks::{RL_1, RL_2, RL_3, RL_4, RL_5, RL_6, RL_7};
 
@@ -48,10 +50,10 @@ fn one_route_each(proxy: &Proxy) -> Vec<(&Route, &Limit)> {
     let mut routes: Vec<&Route> = proxy.routes.iter().collect();
     routes.sort_by_key(|route| (route.websocket, route.path.len()));
     for route in routes {
-        if let Some(limit) = &route.limit {
-            if !found.iter().any(|(_, l)| l.line == limit.line) {
-                found.push((route, limit));
-            }
+        if let Some(limit) = &route.limit
+            && !found.iter().any(|(_, l)| l.line == limit.line)
+        {
+            found.push((route, limit));
         }
     }
     found.sort_by_key(|(_, limit)| limit.line);
@@ -61,7 +63,7 @@ fn one_route_each(proxy: &Proxy) -> Vec<(&Route, &Limit)> {
 /// A path at the front door that this limit does not hold for: a route without one, or a health path.
 fn unlimited(context: &Context<'_>, proxy: &Proxy) -> Option<String> {
     let route = proxy.routes.iter().find(|r| r.limit.is_none() && !r.websocket);
-    let health = || context.stack.services.values().find_map(|s| headers::health_path(proxy, s)).map(str::to_owned);
+    let health = || context.stack.services.values().find_map(|s| health::public_path(proxy, s)).map(str::to_owned);
     route.map(|r| r.path.clone()).or_else(health)
 }
 

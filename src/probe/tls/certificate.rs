@@ -202,6 +202,7 @@ pub(in crate::probe) fn now() -> u64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 mod tests {
     use super::*;
 
