@@ -1,6 +1,6 @@
 //! One check: what it asks, what passes, and how its findings are made.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -122,6 +122,12 @@ impl Question {
     /// The clock starts at an earlier moment.
     pub(super) fn since(mut self, started: Instant) -> Self {
         self.started = started;
+        self
+    }
+
+    /// The answer took this long already.
+    pub(super) fn took(mut self, time: Duration) -> Self {
+        self.started = self.started.checked_sub(time).unwrap_or(self.started);
         self
     }
 

@@ -1,16 +1,41 @@
-//! What all checks share.
+//! What all checks share: the stack, where to connect, and a count of what was asked.
+
+use std::cell::{Cell, OnceCell};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::time::sleep;
 
 use crate::model::observed::Observed;
+use crate::model::proxy::Proxy;
 use crate::model::stack::Stack;
 
+use super::check::Check;
+use super::net::client::{Door, Request};
+use super::net::error::ProbeError;
+use super::net::http::Response;
+use super::tls::session;
 use super::{Options, Target};
 
+/// Longest Retry-After that is waited for, in seconds: one a minute, and its rounding, is not.
+const MOST_PATIENT: u64 = 15;
+
+/// One run of the checklist.
 pub(super) struct Context<'a> {
     pub(super) stack: &'a Stack,
     pub(super) observed: Option<&'a Observed>,
     pub(super) target: &'a Target,
     pub(super) expected_certificate: Option<&'a str>,
     pub(super) options: &'a Options,
+    /// When the run began: health has until `options.deadline` from here.
+    pub(super) started: Instant,
+    /// Requests sent to the front door so far: they are in the buckets of its limits.
+    sent: Cell<usize>,
+    /// Health is settled: what asks for pages waits for it, so that a slow start is told once and not by every check.
+    settled: watch::Sender<bool>,
+    https: OnceCell<Arc<rustls::ClientConfig>>,
 }
 
 impl<'a> Context<'a> {
@@ -21,6 +46,112 @@ impl<'a> Context<'a> {
         expected_certificate: Option<&'a str>,
         options: &'a Options,
     ) -> Self {
-        Self { stack, observed, target, expected_certificate, options }
+        Self {
+            stack,
+            observed,
+            target,
+            expected_certificate,
+            options,
+            started: Instant::now(),
+            sent: Cell::new(0),
+            settled: watch::Sender::new(false),
+            https: OnceCell::new(),
+        }
     }
+
+    /// Whether a check was asked for.
+    pub(super) fn wants(&self, check: &Check) -> bool {
+        let named = |list: &[String]| list.iter().any(|name| check.is_called(name));
+        (self.options.only.is_empty() || named(&self.options.only)) && !named(&self.options.skip)
+    }
+
+    /// The configuration for asking over HTTPS.
+    pub(super) fn tls_config(&self) -> Result<Arc<rustls::ClientConfig>, ProbeError> {
+        if let Some(config) = self.https.get() {
+            return Ok(Arc::clone(config));
+        }
+        let config = session::config(true, &[b"http/1.1"])?;
+        Ok(Arc::clone(self.https.get_or_init(|| config)))
+    }
+
+    /// A name with the port users write, where it is not the scheme's own.
+    pub(super) fn authority(&self, name: &str, https: bool) -> String {
+        match (https, if https { self.target.https_port } else { self.target.http_port }) {
+            (true, 443) | (false, 80) => name.to_owned(),
+            (_, port) => format!("{name}:{port}"),
+        }
+    }
+
+    /// The door for HTTPS under a name.
+    pub(super) fn https_door(&self, name: &str) -> Result<Door, ProbeError> {
+        let address = self.target.https.ok_or_else(|| nowhere("HTTPS"))?;
+        Ok(Door::tls(address, &self.authority(name, true), name, self.tls_config()?))
+    }
+
+    /// The door for plain HTTP under a name.
+    pub(super) fn http_door(&self, name: &str) -> Result<Door, ProbeError> {
+        let address = self.target.http.ok_or_else(|| nowhere("plain HTTP"))?;
+        Ok(Door::plain(address, &self.authority(name, false)))
+    }
+
+    /// The front door as users know it: the first name, over HTTPS if the stack has it.
+    pub(super) fn front(&self, proxy: &Proxy) -> Result<Door, ProbeError> {
+        if proxy.https() { self.https_door(proxy.canonical()) } else { self.http_door(proxy.canonical()) }
+    }
+
+    /// The URL of a path at the front door.
+    pub(super) fn url(&self, proxy: &Proxy, path: &str) -> String {
+        let scheme = if proxy.https() { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.authority(proxy.canonical(), proxy.https()))
+    }
+
+    /// One GET at a door of the stack, counted. A limit of the stack may reject it: then it comes back when it is told
+    /// to, so that a tight limit does not spoil the rest of the checklist.
+    pub(super) async fn get(&self, door: &Door, path: &str) -> Result<Response, ProbeError> {
+        for _ in 0..2 {
+            let response = self.once(door, path).await?;
+            let wait = response.header("retry-after").map_or(Some(1), |value| value.trim().parse().ok());
+            match wait {
+                Some(seconds @ 0..=MOST_PATIENT) if response.status == 429 => sleep(Duration::from_secs(seconds)).await,
+                _ => return Ok(response),
+            }
+        }
+        self.once(door, path).await
+    }
+
+    /// One GET at a door of the stack, counted, whatever comes back.
+    pub(super) async fn once(&self, door: &Door, path: &str) -> Result<Response, ProbeError> {
+        self.count(1);
+        door.get(&Request::path(path)).await
+    }
+
+    /// Counts requests to the front door.
+    pub(super) fn count(&self, requests: usize) {
+        self.sent.set(self.sent.get().saturating_add(requests));
+    }
+
+    /// Requests sent to the front door so far.
+    pub(super) fn sent(&self) -> usize {
+        self.sent.get()
+    }
+
+    /// Health is known now.
+    pub(super) fn settle(&self) {
+        self.settled.send_replace(true);
+    }
+
+    /// Waits until health is known.
+    pub(super) async fn awake(&self) {
+        // An error would mean that the sender is gone, and it lives as long as this.
+        let _ = self.settled.subscribe().wait_for(|settled| *settled).await;
+    }
+
+    /// Any address of the host that is asked.
+    pub(super) fn host(&self) -> Option<SocketAddr> {
+        self.target.https.or(self.target.http)
+    }
+}
+
+fn nowhere(what: &str) -> ProbeError {
+    ProbeError::Io(format!("{what} cannot be reached from here"))
 }

@@ -107,7 +107,7 @@ impl Door {
 
     /// The request as bytes.
     pub(in crate::probe) fn head(&self, request: &Request<'_>) -> Result<Vec<u8>, ProbeError> {
-        let bad = |text: &str| text.chars().any(|c| c.is_control());
+        let bad = |text: &str| text.chars().any(char::is_control);
         if bad(request.path) || request.path.contains(' ') || !request.path.starts_with('/') {
             return Err(ProbeError::Unaskable(clean(request.path)));
         }
@@ -170,6 +170,7 @@ pub(in crate::probe) async fn within<T>(
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 mod tests {
     use super::*;
 

@@ -175,6 +175,7 @@ fn parse_head(bytes: &[u8]) -> Result<Head, ProbeError> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 mod tests {
     use super::*;
 

@@ -203,6 +203,7 @@ pub(in crate::probe) fn alert_name(description: u8) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 mod tests {
     use super::*;
 
@@ -242,7 +243,7 @@ mod tests {
         assert_eq!(parse(&record(21, &[2, 70])), Some(Answer::Alert(70)));
         assert!(matches!(parse(b"HTTP/1.1 400 Bad Request\r\n"), Some(Answer::Unclear(_))));
         assert!(matches!(parse(&record(22, &[9; 40])), Some(Answer::Unclear(_))));
-        assert!(matches!(parse(&record(22, &hello(0x0303, 1, &[])[..20])), None));
+        assert_eq!(parse(&record(22, &hello(0x0303, 1, &[])[..20])), None);
     }
 
     #[test]
