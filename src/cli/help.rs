@@ -28,8 +28,12 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("man", "stackctl man /usr/local/share/man/man1"),
 ];
 
-const TEMPLATE: &str = "{about}\n\n{usage-heading} {usage}\n{after-help}\n{options}\n\n\
-    `stackctl COMMAND --help` tells more about a command.";
+const TEMPLATE: &str = "{about}\n\n{usage-heading} {usage}\n\n{before-help}Global options:\n{options}{after-help}";
+
+const MORE: &str = "\
+`stackctl COMMAND --help` tells more about a command. Global options may stand
+before or after it, and each has a variable: STACKCTL_FILE, STACKCTL_STAGE,
+STACKCTL_HOST, STACKCTL_JSON, STACKCTL_QUIET, STACKCTL_VERBOSE, STACKCTL_COLOR.";
 
 /// The whole command line, ready to parse or to describe.
 pub fn command() -> Command {
@@ -38,7 +42,7 @@ pub fn command() -> Command {
         command = command.mut_subcommand(name, |sub| sub.after_help(block("Examples", examples)));
     }
     let groups = groups(&command);
-    command.override_usage("stackctl [OPTIONS] COMMAND").help_template(TEMPLATE).after_help(groups)
+    command.override_usage("stackctl [OPTIONS] COMMAND").help_template(TEMPLATE).before_help(groups).after_help(MORE)
 }
 
 fn block(title: &str, lines: &str) -> String {
@@ -52,9 +56,8 @@ fn groups(command: &Command) -> String {
     };
     GROUPS.iter().fold(String::new(), |mut out, (title, names)| {
         let lines: Vec<String> = names.iter().map(|name| format!("{name:<12} {}", about(name))).collect();
-        out.push('\n');
         out.push_str(&block(title, &lines.join("\n")));
-        out.push('\n');
+        out.push_str("\n\n");
         out
     })
 }
@@ -66,6 +69,13 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn every_variable_is_told() {
+        for (variable, _) in crate::cli::settings::VARIABLES {
+            assert!(MORE.contains(variable), "{variable}");
+        }
     }
 
     #[test]
