@@ -7,7 +7,6 @@ use std::io::Write as _;
 use crate::cli::args::{InitArgs, Template};
 use crate::cli::exit::ExitStatus;
 use crate::cli::run::Context;
-use crate::config;
 use crate::ui::error::Failure;
 use crate::ui::output::Output;
 use crate::ui::prompt;
@@ -32,7 +31,6 @@ pub fn run(args: &InitArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
                 .into());
         }
     };
-    debug_assert!(config::load(&text, None, &config::interpolate::Variables::new()).stack.is_some());
     if !args.yes {
         if args.template.is_some() && !ctx.out.can_prompt() {
             return Err(Failure::refused("nobody can be asked here").hint("pass `--yes` to write the file").into());
