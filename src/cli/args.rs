@@ -1,5 +1,7 @@
 //! The command line as it is typed. Parsing has no effects; meaning comes in `settings` and in the commands.
 
+#![expect(clippy::doc_markdown, reason = "these comments are the help text, and `--help` shows no Markdown")]
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -22,39 +24,38 @@ pub struct Cli {
 /// Flags of every command, before or after its name.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Global options")]
-#[expect(clippy::struct_excessive_bools, reason = "independent switches of the command line")]
 pub struct Global {
-    /// The stack file [default: stack.toml] [env: STACKCTL_FILE]
+    /// The stack file [default: stack.toml]
     #[arg(long, global = true, value_name = "PATH", display_order = 100)]
     pub file: Option<PathBuf>,
-    /// Stage of the stack, such as `staging` [env: STACKCTL_STAGE]
+    /// Stage of the stack, such as staging
     #[arg(long, global = true, value_name = "NAME", display_order = 101)]
     pub stage: Option<String>,
-    /// Docker engine, such as `unix:///var/run/docker.sock` [env: STACKCTL_HOST]
+    /// Docker engine, such as unix:///var/run/docker.sock
     #[arg(long, global = true, value_name = "URL", display_order = 102)]
     pub host: Option<String>,
-    /// Print data as JSON [env: STACKCTL_JSON]
+    /// Print data as JSON
     #[arg(long, global = true, display_order = 103)]
     pub json: bool,
-    /// Print only data and errors [env: STACKCTL_QUIET]
+    /// Print only data and errors
     #[arg(long, global = true, conflicts_with = "verbose", display_order = 104)]
     pub quiet: bool,
-    /// Print details too [env: STACKCTL_VERBOSE]
+    /// Print details too
     #[arg(long, global = true, display_order = 105)]
     pub verbose: bool,
-    /// When to use colour; `NO_COLOR` is honoured [env: STACKCTL_COLOR]
-    #[arg(long, global = true, value_name = "WHEN", value_enum, display_order = 106)]
+    /// When to use colour: auto, always or never; NO_COLOR is honoured
+    #[arg(long, global = true, value_name = "WHEN", value_enum, hide_possible_values = true, display_order = 106)]
     pub color: Option<Color>,
 }
 
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Color {
-    /// On a terminal
+    /// On a terminal.
     Auto,
-    /// Always
+    /// Always.
     Always,
-    /// Never
+    /// Never.
     Never,
 }
 
@@ -73,21 +74,21 @@ impl From<Color> for ColourChoice {
 pub enum Command {
     /// Write a first stack.toml, by a few questions or from a template
     Init(InitArgs),
-    /// Read stack.toml and tell everything that is wrong with it; touches nothing
+    /// Tell everything that is wrong with stack.toml; touch nothing
     Check,
-    /// Write the files stackctl would use into a folder, to look at
+    /// Write the files that `up` would use into a folder
     Render(RenderArgs),
-    /// Show what `up` would do, and why; touches nothing
+    /// Show what `up` would do, and why; touch nothing
     Plan(PlanArgs),
-    /// Make the engine have what stack.toml says, without dropping a request
+    /// Make it run as stack.toml says, without dropping a request
     Up(UpArgs),
-    /// Prove that what stack.toml says is true, and name the line that is not
+    /// Prove that stack.toml is true, and name the line that is not
     Verify(VerifyArgs),
     /// Show what runs
     Status,
     /// Show what the services write
     Logs(LogsArgs),
-    /// Stop the stack and remove its containers and networks; volumes stay
+    /// Stop the stack; volumes stay unless --volumes
     Down(DownArgs),
     /// Print the JSON schema of stack.toml, for editors
     Schema,
@@ -100,8 +101,8 @@ pub enum Command {
 /// `init`
 #[derive(Debug, Clone, Default, Args)]
 pub struct InitArgs {
-    /// Start from a template instead of answering questions
-    #[arg(long, value_name = "NAME", value_enum)]
+    /// Start from a template instead of answering questions: minimal or python-web
+    #[arg(long, value_name = "NAME", value_enum, hide_possible_values = true)]
     pub template: Option<Template>,
     /// Write without asking; needs --template
     #[arg(long, requires = "template")]
@@ -111,9 +112,9 @@ pub struct InitArgs {
 /// Templates of `init`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Template {
-    /// One service behind the front door
+    /// One service behind the front door.
     Minimal,
-    /// A Python web app with a worker, PostgreSQL and Redis
+    /// A Python web app with a worker, a database and Redis.
     PythonWeb,
 }
 
@@ -123,7 +124,7 @@ pub struct RenderArgs {
     /// Folder to write to; made if it is not there
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
-    /// Write `[secret]` instead of the values of secrets
+    /// Write [secret] instead of the values of secrets
     #[arg(long)]
     pub no_secrets: bool,
 }
@@ -156,14 +157,14 @@ pub struct VerifyArgs {
     /// Only what is quick and disturbs nobody: no measuring of limits
     #[arg(long)]
     pub quick: bool,
-    /// Only these checks, such as `TLS-1,HDR-2`; a family such as `TLS` means all of it
+    /// Only these checks, such as TLS-1,HDR-2; a family such as TLS means all of it
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     pub only: Vec<String>,
     /// All but these checks
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     pub skip: Vec<String>,
-    /// How to print the report; `--json` is short for `--format json`
-    #[arg(long, value_name = "FORMAT", value_enum)]
+    /// How to print the report: human, json (short: --json) or junit
+    #[arg(long, value_name = "FORMAT", value_enum, hide_possible_values = true)]
     pub format: Option<Format>,
     /// Longest time for the whole checklist; what is not done by then counts as not judged
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = span)]
@@ -173,11 +174,11 @@ pub struct VerifyArgs {
 /// Formats of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// A table for people
+    /// A table for people.
     Human,
-    /// One JSON document
+    /// One JSON document.
     Json,
-    /// JUnit XML for CI systems
+    /// XML for CI systems.
     Junit,
 }
 
@@ -190,10 +191,10 @@ pub struct LogsArgs {
     /// Go on until interrupted
     #[arg(long, short)]
     pub follow: bool,
-    /// Begin this many lines before the end, or `all`
+    /// Begin this many lines before the end, or all
     #[arg(long, short = 'n', value_name = "N", default_value = "100", value_parser = tail)]
     pub tail: Tail,
-    /// Only what was written in the last `10m`, `2h` …
+    /// Only what was written in the last 10m, 2h …
     #[arg(long, value_name = "TIME", value_parser = span)]
     pub since: Option<Span>,
 }
@@ -216,7 +217,7 @@ pub struct DownArgs {
     /// Go on without asking
     #[arg(long, short)]
     pub yes: bool,
-    /// The project's name, spelled out: consent to `--volumes` where nobody can be asked
+    /// The project's name, spelled out: consent to --volumes where nobody can be asked
     #[arg(long, value_name = "PROJECT", requires = "volumes")]
     pub confirm: Option<String>,
 }

@@ -1,5 +1,6 @@
 //! Exit codes: part of the interface, documented from this list.
 
+use crate::model::finding::{Finding, Verdict};
 use crate::ui::error::{Failure, Kind, Told};
 use crate::ui::output::WriteError;
 
@@ -106,6 +107,15 @@ impl ExitStatus {
     pub fn worst(all: impl IntoIterator<Item = Self>) -> Self {
         let rank = |status: &Self| CODES.iter().position(|c| c.status == *status);
         all.into_iter().min_by_key(rank).unwrap_or(Self::Done)
+    }
+
+    /// The status a checklist ends in: a failure wins over what could not be judged; a warning is no failure.
+    pub fn of_findings(findings: &[Finding]) -> Self {
+        Self::worst(findings.iter().map(|f| match f.verdict {
+            Verdict::Fail => Self::CheckFailed,
+            Verdict::Inconclusive => Self::Unsure,
+            Verdict::Pass | Verdict::Warn | Verdict::NotApplicable => Self::Done,
+        }))
     }
 
     /// The status an error ends in.

@@ -1,9 +1,12 @@
 //! Help: the commands in groups, with examples. One place, so that `--help`, manual pages, completions and
 //! `docs/commands.md` say the same.
 
-use clap::{Command, CommandFactory as _};
+use std::fmt::Write as _;
+
+use clap::{Arg, Command, CommandFactory as _};
 
 use super::args::Cli;
+use super::settings::VARIABLES;
 
 /// The commands in the order people need them.
 pub const GROUPS: &[(&str, &[&str])] = &[
@@ -28,8 +31,12 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("man", "stackctl man /usr/local/share/man/man1"),
 ];
 
-const TEMPLATE: &str = "{about}\n\n{usage-heading} {usage}\n{after-help}\n{options}\n\n\
-    `stackctl COMMAND --help` tells more about a command.";
+const TEMPLATE: &str = "{about}\n\n{usage-heading} {usage}\n\n{before-help}Global options:\n{options}{after-help}";
+
+const MORE: &str = "\
+`stackctl COMMAND --help` tells more about a command. Global options may stand
+before or after it, and each has a variable: STACKCTL_FILE, STACKCTL_STAGE,
+STACKCTL_HOST, STACKCTL_JSON, STACKCTL_QUIET, STACKCTL_VERBOSE, STACKCTL_COLOR.";
 
 /// The whole command line, ready to parse or to describe.
 pub fn command() -> Command {
@@ -38,7 +45,7 @@ pub fn command() -> Command {
         command = command.mut_subcommand(name, |sub| sub.after_help(block("Examples", examples)));
     }
     let groups = groups(&command);
-    command.override_usage("stackctl [OPTIONS] COMMAND").help_template(TEMPLATE).after_help(groups)
+    command.override_usage("stackctl [OPTIONS] COMMAND").help_template(TEMPLATE).before_help(groups).after_help(MORE)
 }
 
 fn block(title: &str, lines: &str) -> String {
@@ -52,11 +59,85 @@ fn groups(command: &Command) -> String {
     };
     GROUPS.iter().fold(String::new(), |mut out, (title, names)| {
         let lines: Vec<String> = names.iter().map(|name| format!("{name:<12} {}", about(name))).collect();
-        out.push('\n');
         out.push_str(&block(title, &lines.join("\n")));
-        out.push('\n');
+        out.push_str("\n\n");
         out
     })
+}
+
+/// `docs/commands.md`
+pub fn document() -> String {
+    let mut out = String::from(
+        "# Commands\n\n<!-- Made from src/cli/args.rs by `UPDATE_DOCS=1 cargo test --test cli`. -->\n\n\
+         Data goes to stdout, talk to stderr. [Exit codes](exit-codes.md) are part of the interface. \
+         [stack.toml](stack-toml.md) has a page of its own.\n\n## Global options\n\n\
+         They may stand before or after the command. A flag wins over its variable, the variable over stack.toml.\n\n\
+         | option | variable | |\n|---|---|---|\n",
+    );
+    let command = command();
+    for arg in command.get_arguments().filter(|a| a.is_global_set()) {
+        let long = format!("--{}", arg.get_long().unwrap_or_default());
+        let variable = VARIABLES.iter().find(|(_, flag)| *flag == long).map_or("", |(variable, _)| variable);
+        let _ = writeln!(out, "| `{}` | `{variable}` | {} |", usage(arg), help_of(arg));
+    }
+    out.push_str(
+        "\nHonoured too: `DOCKER_HOST` and the current Docker context (where neither `--host` nor stack.toml names an \
+         engine), `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE`.\n",
+    );
+    for (group, names) in GROUPS {
+        let _ = writeln!(out, "\n## {group}");
+        for name in *names {
+            if let Some(sub) = command.find_subcommand(name) {
+                section(&mut out, sub);
+            }
+        }
+    }
+    out
+}
+
+fn section(out: &mut String, sub: &Command) {
+    let name = sub.get_name();
+    let _ = writeln!(out, "\n### {name}\n\n{}.", sub.get_about().map(ToString::to_string).unwrap_or_default());
+    let own: Vec<&Arg> = sub
+        .get_arguments()
+        .filter(|a| !a.is_global_set() && !["help", "version"].contains(&a.get_id().as_str()))
+        .collect();
+    if !own.is_empty() {
+        out.push_str("\n| option | |\n|---|---|\n");
+        for arg in own {
+            let defaults: Vec<_> = arg.get_default_values().iter().map(|v| v.to_string_lossy()).collect();
+            // A switch that is off needs no default.
+            let default = match defaults.as_slice() {
+                [one] if one != "false" => format!(" Default: `{one}`."),
+                _ => String::new(),
+            };
+            let _ = writeln!(out, "| `{}` | {}.{default} |", usage(arg), help_of(arg));
+        }
+    }
+    if let Some((_, examples)) = EXAMPLES.iter().find(|(n, _)| n == &name) {
+        let _ = writeln!(out, "\n```sh\n{examples}\n```");
+    }
+}
+
+/// `-f, --follow`, `--tail N`, `DIR`.
+fn usage(arg: &Arg) -> String {
+    let value = arg
+        .get_value_names()
+        .filter(|_| arg.get_action().takes_values())
+        .map(|names| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
+    let flags: Vec<String> = [arg.get_short().map(|s| format!("-{s}")), arg.get_long().map(|l| format!("--{l}"))]
+        .into_iter()
+        .flatten()
+        .collect();
+    match (flags.is_empty(), value) {
+        (true, value) => value.unwrap_or_default(),
+        (false, Some(value)) => format!("{} {value}", flags.join(", ")),
+        (false, None) => flags.join(", "),
+    }
+}
+
+fn help_of(arg: &Arg) -> String {
+    arg.get_help().map(ToString::to_string).unwrap_or_default().replace('|', "\\|")
 }
 
 #[cfg(test)]
@@ -66,6 +147,13 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn every_variable_is_told() {
+        for (variable, _) in crate::cli::settings::VARIABLES {
+            assert!(MORE.contains(variable), "{variable}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::base::problem::{Problem, Severity};
+use crate::base::problem::{Problem, Severity, line_column};
 use crate::config::interpolate::{Variables, dotenv};
 use crate::config::{self, Loaded};
 use crate::model::stack::Stack;
@@ -100,7 +100,7 @@ pub fn file(path: &Path, shown: &Path) -> Result<String, Failure> {
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1;
+        let (line, _) = line_column(&String::from_utf8_lossy(error.as_bytes()), at);
         wrong(format!("is not UTF-8: byte {at}, in line {line}")).hint("save it as UTF-8 in your editor")
     })?;
     // Some editors put a byte order mark in front; it means nothing in UTF-8, and would shift every place by one.

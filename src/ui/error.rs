@@ -77,7 +77,7 @@ pub struct Told(pub Kind);
 
 /// Shows an error with its causes and hints. A cause that the line before it says already is left out.
 pub fn show(error: &anyhow::Error, out: &Output) {
-    if error.chain().any(|e| e.is::<Told>()) {
+    if error.chain().any(<dyn std::error::Error>::is::<Told>) {
         return;
     }
     if out.is_json() {

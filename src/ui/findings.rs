@@ -1,59 +1,173 @@
-//! Shim until the real view is merged.
-use super::output::{Output, WriteError};
-use crate::model::finding::Finding;
-/// Report.
+//! The report of `verify`: a table for people, a document for programs.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::model::finding::{Finding, Verdict};
+
+use super::paint::Paint;
+use super::text::{clean, columns, count, duration, pad, utc, wrap};
+
+/// What was found, and where it was asked.
 pub struct Report<'a> {
-    /// File.
-    pub file: &'a str,
     /// Project.
     pub project: &'a str,
-    /// Findings.
+    /// Stage; empty for the default one.
+    pub stage: &'a str,
+    /// The stack file as the user named it.
+    pub file: &'a str,
+    /// What was found, in the order it was asked.
     pub findings: &'a [Finding],
+    /// When it began, seconds since 1970.
+    pub started: u64,
+    /// How long it took, milliseconds.
+    pub millis: u64,
 }
+
+/// Verdicts from worst to best, with the name each has in counts.
+const COUNTED: [(Verdict, &str); 5] = [
+    (Verdict::Fail, "failed"),
+    (Verdict::Inconclusive, "not judged"),
+    (Verdict::Warn, "to be looked at"),
+    (Verdict::Pass, "passed"),
+    (Verdict::NotApplicable, "not applicable"),
+];
+
 impl Report<'_> {
-    /// Human.
-    pub fn human(&self, out: &Output) -> Result<(), WriteError> {
-        for f in self.findings {
-            out.line(format!(
-                "{:6} {:7} {} {} | {} | {}",
-                f.verdict.word(),
-                f.id,
-                f.title,
-                f.subject,
-                f.expected,
-                f.observed
-            ))?;
+    /// How many have this verdict.
+    pub fn number(&self, verdict: Verdict) -> usize {
+        self.findings.iter().filter(|f| f.verdict == verdict).count()
+    }
+
+    /// For people: grouped by family, with the reason of everything that did not pass.
+    pub fn human(&self, paint: Paint, width: usize) -> String {
+        let ids = self.findings.iter().map(|f| columns(f.id)).max().unwrap_or(0);
+        let mut out = String::new();
+        let mut family = "";
+        for finding in self.findings {
+            if family != family_of(finding.id) {
+                if !family.is_empty() {
+                    out.push('\n');
+                }
+                family = family_of(finding.id);
+                let _ = writeln!(out, "{}", paint.bold(family));
+            }
+            out.push_str(&self.lines(finding, ids, paint, width));
         }
-        Ok(())
+        if !self.findings.is_empty() {
+            out.push('\n');
+        }
+        let summary = self.summary(Paint(false));
+        // The counts get a line of their own where both do not fit.
+        let summary =
+            if columns(&summary) > width { self.summary(paint).replacen(": ", ":\n", 1) } else { self.summary(paint) };
+        out.push_str(&summary);
+        out.push('\n');
+        out
     }
-    /// JSON.
-    pub fn json(&self) -> serde_json::Value {
-        serde_json::json!(self.findings)
+
+    /// `12 checks of sum in 3.2s: 1 failed, 11 passed`
+    pub fn summary(&self, paint: Paint) -> String {
+        let numbers: Vec<String> = COUNTED
+            .iter()
+            .map(|(verdict, name)| (self.number(*verdict), verdict, name))
+            .filter(|(number, ..)| *number > 0)
+            .map(|(number, verdict, name)| ink(*verdict, paint, &format!("{number} {name}")))
+            .collect();
+        let stage = if self.stage.is_empty() { String::new() } else { format!(" ({})", clean(self.stage)) };
+        let head = format!("{} of {}{stage}", count(self.findings.len(), "check"), clean(self.project));
+        let tail = if numbers.is_empty() { "nothing was asked".to_owned() } else { numbers.join(", ") };
+        format!("{head} in {}: {tail}", duration(self.millis))
     }
-    /// Problems.
-    pub fn problems(&self, out: &Output) {
-        for f in self.findings {
-            if f.verdict > crate::model::finding::Verdict::NotApplicable {
-                out.say(format!(
-                    "{:6} {:7} {} {} | {} | {}",
-                    f.verdict.word(),
-                    f.id,
-                    f.title,
-                    f.subject,
-                    f.expected,
-                    f.observed
-                ));
+
+    fn lines(&self, finding: &Finding, ids: usize, paint: Paint, width: usize) -> String {
+        let word = finding.verdict.word();
+        let word = format!("{}{}", ink(finding.verdict, paint, word), " ".repeat(6_usize.saturating_sub(word.len())));
+        // Two blanks before the verdict, two after it and two after the identifier.
+        let indent = 2 + 6 + 2 + ids + 2;
+        let question = wrap(&format!("{}: {}", finding.title, clean(&finding.subject)), width, indent);
+        let mut out = format!("  {word}  {}  {question}\n", pad(finding.id, ids));
+        let mut more = |name: &str, text: &str, paint: Paint| {
+            if !text.is_empty() {
+                let text = wrap(&clean(text), width, 14 + 10);
+                let _ = writeln!(out, "{}{}{text}", " ".repeat(14), paint.dim(pad(name, 10)));
+            }
+        };
+        match finding.verdict {
+            Verdict::Pass => {}
+            Verdict::NotApplicable => more("because", &finding.observed, paint),
+            Verdict::Warn | Verdict::Inconclusive | Verdict::Fail => {
+                more("expected", &finding.expected, paint);
+                more("observed", &finding.observed, paint);
+                if !finding.vantage.is_empty() {
+                    more("asked", finding.vantage, paint);
+                }
+                more("remedy", finding.remedy.as_deref().unwrap_or_default(), paint);
+                if let Some(line) = finding.line {
+                    more("declared", &format!("{}:{line}", self.file), paint);
+                }
             }
         }
+        out
+    }
+
+    /// For programs. The shape is versioned: `schema` changes when a key goes away or changes its meaning.
+    pub fn json(&self) -> Value {
+        let findings: Vec<Value> = self
+            .findings
+            .iter()
+            .map(|f| {
+                json!({
+                    "id": f.id,
+                    "family": family_of(f.id),
+                    "title": f.title,
+                    "subject": f.subject,
+                    "verdict": f.verdict,
+                    "expected": f.expected,
+                    "observed": f.observed,
+                    "remedy": f.remedy,
+                    "place": f.line.map(|line| json!({ "file": self.file, "line": line })),
+                    "vantage": f.vantage,
+                    "millis": f.millis,
+                })
+            })
+            .collect();
+        json!({
+            "schema": "stackctl.verify/1",
+            "project": self.project,
+            "stage": if self.stage.is_empty() { Value::Null } else { json!(self.stage) },
+            "file": self.file,
+            "started": format!("{}Z", utc(self.started)),
+            "millis": self.millis,
+            "verdict": self.findings.iter().map(|f| f.verdict).max(),
+            "summary": {
+                "total": self.findings.len(),
+                "pass": self.number(Verdict::Pass),
+                "not-applicable": self.number(Verdict::NotApplicable),
+                "warn": self.number(Verdict::Warn),
+                "inconclusive": self.number(Verdict::Inconclusive),
+                "fail": self.number(Verdict::Fail),
+            },
+            "findings": findings,
+        })
     }
 }
-/// Watch.
-pub struct Watch;
-impl Watch {
-    /// New.
-    pub fn new(_: &Output) -> Self {
-        Self
-    }
-    /// Found.
-    pub fn found(&self, _: &Finding) {}
+
+/// `TLS` of `TLS-1`.
+pub fn family_of(id: &'static str) -> &'static str {
+    id.rsplit_once('-').map_or(id, |(family, _)| family)
 }
+
+fn ink(verdict: Verdict, paint: Paint, text: &str) -> String {
+    match verdict {
+        Verdict::Pass => paint.green(text),
+        Verdict::NotApplicable => paint.dim(text),
+        Verdict::Warn | Verdict::Inconclusive => paint.yellow(text),
+        Verdict::Fail => paint.bold_red(text),
+    }
+}
+
+#[cfg(test)]
+#[path = "findings_tests.rs"]
+pub(super) mod tests;

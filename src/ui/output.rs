@@ -14,7 +14,6 @@ const MAX_WIDTH: usize = 100;
 
 /// How much is said, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "four independent switches of the command line")]
 pub struct Manner {
     /// Colour.
     pub colour: ColourChoice,

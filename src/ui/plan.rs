@@ -1,11 +1,229 @@
-//! Shim until the real view is merged.
-use super::output::{Output, WriteError};
-use crate::plan::Plan;
-/// Shows.
-pub fn show(plan: &Plan, out: &Output) -> Result<(), WriteError> {
-    out.data(plan.to_string())
+//! A plan: for people grouped by service with its reasons, for programs as data.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::plan::step::{Action, Plan, Step};
+
+use super::paint::Paint;
+use super::text::{clean, count, wrap};
+
+/// Group of what belongs to no service: networks, images, state.
+const STACK: &str = "the stack";
+
+/// For people. Without `details`, steps that change nothing (waiting, asking, testing) are left out.
+pub fn human(plan: &Plan, paint: Paint, width: usize, details: bool) -> String {
+    let mut out = String::new();
+    for (service, steps) in grouped(plan) {
+        let steps: Vec<&Step> = steps.into_iter().filter(|s| details || shown(s)).collect();
+        if steps.is_empty() {
+            continue;
+        }
+        let _ = writeln!(out, "{}", paint.bold(clean(service)));
+        let mut cause = "";
+        for step in steps {
+            if step.cause != cause && !step.cause.is_empty() {
+                let _ = writeln!(out, "  {}", paint.dim(wrap(&clean(&step.cause), width, 2)));
+            }
+            cause = &step.cause;
+            out.push_str(&line(step, paint, width));
+        }
+        out.push('\n');
+    }
+    for note in &plan.notes {
+        let _ = writeln!(out, "{} {}", paint.cyan("note:"), wrap(&clean(note), width, 6));
+    }
+    if !plan.notes.is_empty() {
+        out.push('\n');
+    }
+    let _ = writeln!(out, "{}", summary(plan, paint));
+    out
 }
-/// Shows.
-pub fn show_talk(plan: &Plan, out: &Output) {
-    out.say(plan.to_string());
+
+/// One line: what would be done, and whether anybody notices.
+pub fn summary(plan: &Plan, paint: Paint) -> String {
+    if plan.is_empty() {
+        return format!("{}: everything is as stack.toml says; nothing to do", plan.project);
+    }
+    let counts = Counts::of(plan);
+    let signs = [
+        (counts.made, paint.green(format!("{} to make", counts.made))),
+        (counts.changed, paint.yellow(format!("{} to change", counts.changed))),
+        (counts.removed, paint.red(format!("{} to take away", counts.removed))),
+    ];
+    let signs: Vec<String> = signs.into_iter().filter(|(n, _)| *n > 0).map(|(_, text)| text).collect();
+    let mut out = format!("release {} of {}: {}", plan.release, plan.project, count(plan.steps.len(), "step"));
+    if !signs.is_empty() {
+        let _ = write!(out, " ({})", signs.join(", "));
+    }
+    let interrupts = format!("interrupts service: {}", count(counts.interrupts, "step"));
+    let destroys = format!("destroys data: {}", count(counts.destroys, "step"));
+    let consequence = match (counts.interrupts, counts.destroys) {
+        (0, 0) => "no request is dropped, nothing is lost".to_owned(),
+        (_, 0) => paint.yellow(interrupts),
+        (0, _) => paint.bold_red(destroys),
+        (_, _) => format!("{}; {}", paint.yellow(interrupts), paint.bold_red(destroys)),
+    };
+    format!("{out}; {consequence}")
 }
+
+/// For programs. `schema` changes when a key goes away or changes its meaning.
+pub fn json(plan: &Plan) -> Value {
+    let names = names(plan);
+    let counts = Counts::of(plan);
+    let steps: Vec<Value> = plan
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(index, step)| {
+            json!({
+                "index": index,
+                "sign": step.action.sign().to_string(),
+                "service": service_of(&step.action, plan, &names),
+                "text": step.action.to_string(),
+                "cause": step.cause,
+                "after": step.after,
+                "interrupts": step.interrupts,
+                "destroys": step.destroys,
+                "action": step.action,
+            })
+        })
+        .collect();
+    json!({
+        "schema": "stackctl.plan/1",
+        "project": plan.project,
+        "release": plan.release,
+        "changes": !plan.is_empty(),
+        "needs_consent": plan.needs_consent(),
+        "summary": {
+            "make": counts.made, "change": counts.changed, "remove": counts.removed,
+            "interrupts": counts.interrupts, "destroys": counts.destroys,
+        },
+        "notes": plan.notes,
+        "steps": steps,
+    })
+}
+
+struct Counts {
+    made: usize,
+    changed: usize,
+    removed: usize,
+    interrupts: usize,
+    destroys: usize,
+}
+
+impl Counts {
+    fn of(plan: &Plan) -> Self {
+        let number = |test: &dyn Fn(&Step) -> bool| plan.steps.iter().filter(|s| test(s)).count();
+        Self {
+            made: number(&|s| s.action.sign() == '+'),
+            changed: number(&|s| s.action.sign() == '~'),
+            removed: number(&|s| s.action.sign() == '-'),
+            interrupts: number(&|s| s.interrupts.is_some()),
+            destroys: number(&|s| s.destroys),
+        }
+    }
+}
+
+fn shown(step: &Step) -> bool {
+    step.action.sign() != '·' || step.interrupts.is_some() || step.destroys
+}
+
+fn line(step: &Step, paint: Paint, width: usize) -> String {
+    let sign = step.action.sign().to_string();
+    let sign = match sign.as_str() {
+        "+" => paint.green(&sign),
+        "~" => paint.yellow(&sign),
+        "-" => paint.red(&sign),
+        _ => paint.dim(&sign),
+    };
+    let mut out = format!("    {sign} {}\n", wrap(&clean(&step.action.to_string()), width, 8));
+    if let Some(what) = &step.interrupts {
+        let text = wrap(&format!("interrupts: {}", clean(what)), width, 10);
+        let _ = writeln!(out, "        {}", paint.yellow(text));
+    }
+    if step.destroys {
+        let _ = writeln!(out, "        {}", paint.bold_red("destroys: it cannot be made again"));
+    }
+    out
+}
+
+/// Steps by service, in the order in which services first appear; what belongs to none comes first.
+fn grouped(plan: &Plan) -> Vec<(&str, Vec<&Step>)> {
+    let names = names(plan);
+    let mut groups: Vec<(&str, Vec<&Step>)> = vec![(STACK, Vec::new())];
+    for step in &plan.steps {
+        let service = service_of(&step.action, plan, &names).unwrap_or(STACK);
+        match groups.iter_mut().find(|(name, _)| *name == service) {
+            Some((_, steps)) => steps.push(step),
+            None => groups.push((service, vec![step])),
+        }
+    }
+    groups
+}
+
+/// Containers whose service a step of the plan tells; renamed ones under both names.
+fn names(plan: &Plan) -> BTreeMap<&str, &str> {
+    let mut out = BTreeMap::new();
+    for step in &plan.steps {
+        match &step.action {
+            Action::Create { container, service } | Action::RunJob { container, service } => {
+                out.insert(container.name.as_str(), service.as_str());
+            }
+            Action::WaitReady { container, service, .. }
+            | Action::Gate { container, service, .. }
+            | Action::Reload { container, service } => {
+                out.insert(container, service.as_str());
+            }
+            _ => {}
+        }
+    }
+    for step in &plan.steps {
+        if let Action::Rename { container, to } = &step.action
+            && let Some(service) = out.get(container.as_str()).copied()
+        {
+            out.insert(to, service);
+        }
+    }
+    out
+}
+
+fn service_of<'p>(action: &'p Action, plan: &'p Plan, names: &BTreeMap<&'p str, &'p str>) -> Option<&'p str> {
+    let container = match action {
+        Action::WriteFiles { service, .. }
+        | Action::Create { service, .. }
+        | Action::WaitReady { service, .. }
+        | Action::Gate { service, .. }
+        | Action::RunJob { service, .. }
+        | Action::Switch { service, .. }
+        | Action::Reload { service, .. }
+        | Action::Drain { service, .. } => return Some(service.as_str()),
+        Action::Build { build, .. } => return Some(build.name.as_str()),
+        Action::Start { container }
+        | Action::Stop { container, .. }
+        | Action::Remove { container }
+        | Action::Rename { container, .. }
+        | Action::TestProxy { container, .. } => container,
+        Action::CreateState { .. }
+        | Action::WriteState { .. }
+        | Action::Pull { .. }
+        | Action::CreateNetwork { .. }
+        | Action::CreateVolume { .. }
+        | Action::RemoveNetwork { .. }
+        | Action::RemoveVolume { .. } => return None,
+    };
+    names.get(container.as_str()).copied().or_else(|| from_name(container, plan.project.as_str()))
+}
+
+/// `app` of `sum-app-1` and of `sum-app-1-next`: what stands between the project and the number.
+fn from_name<'p>(container: &'p str, project: &str) -> Option<&'p str> {
+    let rest = container.strip_prefix(project)?.strip_prefix('-')?;
+    let number = rest.match_indices('-').find(|(at, _)| rest[at + 1..].starts_with(|c: char| c.is_ascii_digit()))?;
+    Some(&rest[..number.0]).filter(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -77,22 +77,15 @@ impl Report<'_> {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let mut group = match &problem.span {
-            Some(span) => {
-                let span = self.line_of(span);
-                let annotation = AnnotationKind::Primary.span(span).label(problem.label.as_deref().map(clean));
-                level
-                    .primary_title(clean(&problem.message))
-                    .element(Snippet::source(self.text).path(self.file).annotation(annotation))
-            }
-            None => {
-                let group = Group::with_title(level.primary_title(clean(&problem.message)));
-                match &problem.label {
-                    Some(label) => group.element(Level::NOTE.message(clean(label))),
-                    None => group,
-                }
-            }
-        };
+        let title = level.primary_title(clean(&problem.message));
+        let label = problem.label.as_deref().map(clean);
+        let mut group = Group::with_title(title);
+        if let Some(span) = &problem.span {
+            let annotation = AnnotationKind::Primary.span(self.line_of(span)).label(label);
+            group = group.element(Snippet::source(self.text).path(self.file).annotation(annotation));
+        } else if let Some(label) = label {
+            group = group.element(Level::NOTE.message(label));
+        }
         if let Some(help) = &problem.help {
             group = group.element(Level::HELP.message(clean_lines(help)));
         }

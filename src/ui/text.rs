@@ -91,6 +91,21 @@ pub fn duration(millis: u64) -> String {
     }
 }
 
+/// A moment (seconds since 1970) as `2026-11-20T12:48:38`, UTC.
+pub fn utc(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    // Days to a civil date in the proleptic Gregorian calendar, counted in eras of 400 years from 1 March of year 0.
+    let z = days + 719_468;
+    let (era, day_of_era) = (z / 146_097, z % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,5 +129,19 @@ mod tests {
     fn times() {
         let shown = [0, 40, 50, 949, 9_949, 9_950, 59_499, 59_500, 185_000].map(duration);
         assert_eq!(shown, ["0.0s", "0.0s", "0.1s", "0.9s", "9.9s", "10s", "59s", "1m00s", "3m05s"]);
+    }
+
+    #[test]
+    fn dates() {
+        for (seconds, date) in [
+            (0, "1970-01-01T00:00:00"),
+            (951_782_400, "2000-02-29T00:00:00"),
+            (951_868_799, "2000-02-29T23:59:59"),
+            (1_709_164_800, "2024-02-29T00:00:00"),
+            (1_795_178_918, "2026-11-20T12:48:38"),
+            (4_107_542_400, "2100-03-01T00:00:00"),
+        ] {
+            assert_eq!(utc(seconds), date);
+        }
     }
 }

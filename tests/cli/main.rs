@@ -1,1 +1,11 @@
-//! x
+//! The binary as a user meets it: exit code, stdout and stderr, to the letter. `UPDATE_SNAPSHOTS=1` rewrites what is
+//! expected, `UPDATE_DOCS=1` the documents that are made from the code.
+
+#![expect(clippy::expect_used, reason = "a test that cannot be set up fails")]
+#![expect(unreachable_pub, reason = "a test binary has no public interface")]
+
+mod bad_files;
+mod docs;
+mod harness;
+mod init;
+mod usage;

@@ -71,11 +71,13 @@ pub(super) fn lower(file: &File, input: &Input<'_>, problems: &mut Problems) -> 
     let known: Vec<ServiceName> = entries.iter().map(|(n, _)| n.value.clone()).collect();
     let mut used = std::collections::BTreeSet::new();
     for (name_at, keys) in entries {
+        let model_cpus = keys.value.like.as_ref().and_then(|like| services.get(&like.value)).and_then(|s| s.cpus);
         if let Some(service) = services.get_mut(&name_at.value) {
             let mut resolver = reference::Resolver {
                 offers: &offers,
                 declared: &declared,
                 known: &known,
+                model_cpus,
                 used: &mut used,
                 problems: &mut *problems,
             };

@@ -35,6 +35,8 @@ pub(super) struct Resolver<'a> {
     pub(super) offers: &'a Offers,
     pub(super) declared: &'a BTreeMap<SecretName, SecretSpec>,
     pub(super) known: &'a [ServiceName],
+    /// Cores of the service that this one is `like`.
+    pub(super) model_cpus: Option<f64>,
     pub(super) used: &'a mut BTreeSet<SecretName>,
     pub(super) problems: &'a mut Problems,
 }
@@ -138,11 +140,12 @@ impl Resolver<'_> {
         }
     }
 
-    /// 2 × cores + 1, the rule of Gunicorn's manual, for the cores the service may use.
+    /// 2 × cores + 1, the rule of Gunicorn's manual, for the cores the service may use. A service that is `like`
+    /// another may have the variable from there, and then not even use it: the other's cores do.
     fn workers(&mut self, service: &Service, span: &Range<usize>) -> Option<Vec<Piece>> {
-        let Some(cpus) = service.cpus else {
+        let Some(cpus) = service.cpus.or(self.model_cpus) else {
             self.problems.push(
-                Problem::error("`${workers}` is 2 × cpus + 1, and this service has no `cpus`")
+                Problem::error(format!("`${{workers}}` is 2 × cpus + 1, and `{}` has no `cpus`", service.name))
                     .at(span.clone())
                     .fix("cpus = 2"),
             );

@@ -1,0 +1,132 @@
+//! An example for every table of stack.toml, shown in the reference. A test loads each of them.
+
+/// By the table's name.
+pub(super) const EXAMPLES: &[(&str, &str)] = &[
+    (
+        "stack.toml",
+        r#"name = "sum"
+
+[services.app]
+build = "."
+port  = 8000"#,
+    ),
+    (
+        "a service",
+        r#"[services.app]
+build       = "."
+port        = 8000
+replicas    = 3
+healthcheck = "/health"
+pre_deploy  = ["python", "-m", "app.migrate"]
+volumes     = ["uploads:/app/uploads"]
+cpus        = 2
+memory      = "1G"
+
+[services.app.environment]
+DATABASE_URL_FILE = "${postgres.url.file}"
+WORKERS           = "${workers}"
+
+[services.worker]
+like    = "app"
+command = ["celery", "-A", "app", "worker"]
+
+[services.postgres]
+preset = "postgres:15"
+memory = "1G""#,
+    ),
+    (
+        "build",
+        r#"[services.app]
+build = { context = ".", dockerfile = "Dockerfile", target = "runtime" }"#,
+    ),
+    (
+        "healthcheck",
+        r#"[services.app]
+healthcheck = { path = "/health", interval = "5s", start_period = "2m" }"#,
+    ),
+    (
+        "a secret",
+        r#"[secrets]
+session_key = { generate = "hex:32" }
+smtp        = { env = "SMTP_PASSWORD", optional = true }
+licence     = { file = "licence.txt" }"#,
+    ),
+    (
+        "proxy",
+        r#"[proxy]
+domains  = ["www.example.com", "example.com"]
+tls      = { files = { cert = "certs/site.pem", key = "certs/site.key" } }
+limit    = { rate = "20/s", burst = 40 }
+max_body = "20M"
+
+[proxy.headers]
+Content-Security-Policy = "default-src 'self'""#,
+    ),
+    (
+        "tls",
+        r#"[proxy]
+tls = "self-signed""#,
+    ),
+    (
+        "tls.files",
+        r#"[proxy]
+tls = { files = { cert = "certs/site.pem", key = "certs/site.key" } }"#,
+    ),
+    (
+        "a route",
+        r#"[routes]
+"/"       = "app"
+"/api/"   = { service = "app", limit = { rate = "5/s", burst = 10 } }
+"/stream" = { service = "app", websocket = true, timeout = "1h", limit = "off" }"#,
+    ),
+    (
+        "a limit",
+        r#"[proxy]
+limit = { rate = "10/s", burst = 20, delay = 10 }"#,
+    ),
+    (
+        "a stage",
+        r#"[stages.staging]
+host                  = "unix:///var/run/docker.sock"
+proxy.domains         = ["staging.example.com"]
+services.app.replicas = 1"#,
+    ),
+];
+
+/// The example of a table.
+pub(super) fn of(name: &str) -> Option<&'static str> {
+    EXAMPLES.iter().find(|(table, _)| *table == name).map(|(_, text)| *text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::problem::{Problems, Severity};
+    use crate::config::interpolate::Variables;
+    use crate::config::tree;
+
+    /// A stack every example fits into.
+    const BASE: &str = "name = \"sum\"\n[services.app]\nimage = \"app\"\nport = 8000\ncpus = 1\n\
+        [services.postgres]\npreset = \"postgres\"\n[routes]\n\"/\" = \"app\"\n";
+
+    #[test]
+    fn every_example_is_right() {
+        for (name, text) in EXAMPLES {
+            let mut problems = Problems::default();
+            let mut root = tree::parse(BASE, &mut problems);
+            if text.contains("build") {
+                root.take("services");
+                root.overlay(tree::parse(
+                    "[services.postgres]\npreset = \"postgres\"\n[services.app]\nport = 1",
+                    &mut problems,
+                ));
+            }
+            let mut upper = tree::parse(text, &mut problems);
+            crate::config::take_stages(&mut upper, &mut problems);
+            root.overlay(upper);
+            let stack = crate::config::build(BASE, root, None, None, &Variables::new(), &mut problems);
+            let errors: Vec<_> = problems.sorted().into_iter().filter(|p| p.severity == Severity::Error).collect();
+            assert!(errors.is_empty() && stack.is_some(), "{name}: {errors:#?}");
+        }
+    }
+}
