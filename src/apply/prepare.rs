@@ -14,7 +14,7 @@ use crate::model::secrets::SecretValues;
 use crate::model::service::{Build, Image};
 use crate::model::stack::Stack;
 use crate::plan::{self, Files, Inputs, Placement, Plan};
-use crate::render::{self, NginxFacts, ProxyInput, ScrapeTarget, Upstream};
+use crate::render::{self, Banks, NginxFacts, ProxyInput, ScrapeTarget, Upstream};
 
 use super::error::ApplyError;
 use super::secrets::{self, split_pem};
@@ -180,7 +180,7 @@ pub fn certificate(proxy: &Proxy, values: &SecretValues) -> Option<(String, crat
     }
 }
 
-fn upstreams(stack: &Stack, placement: &Placement) -> BTreeMap<ServiceName, Vec<Upstream>> {
+fn upstreams(stack: &Stack, placement: &Placement) -> BTreeMap<ServiceName, Banks> {
     let Some(proxy) = &placement.proxy else { return BTreeMap::new() };
     placement
         .services
@@ -191,7 +191,7 @@ fn upstreams(stack: &Stack, placement: &Placement) -> BTreeMap<ServiceName, Vec<
                 let socket = placed.socket_for(proxy, replica, port)?;
                 Some(Upstream { target: socket.to_string(), comment: format!("{}-{}", placed.service, replica.number) })
             });
-            Some((placed.service.clone(), servers.collect()))
+            Some((placed.service.clone(), Banks { a: servers.collect(), b: Vec::new() }))
         })
         .collect()
 }

@@ -9,7 +9,7 @@ use crate::model::proxy::{Limit, Proxy, Route};
 use crate::model::service::Ask;
 use crate::render::RenderError;
 
-use super::{ProxyInput, time};
+use super::{Banks, Live, ProxyInput, time};
 
 /// A `limit_req_zone`: one bucket per client for all routes under the same declaration.
 #[derive(Debug, Clone, Serialize)]
@@ -28,6 +28,8 @@ pub(super) struct Location {
     /// Answer without asking a service.
     status: Option<u16>,
     upstream: String,
+    /// Number of the variable that names the upstream, where a flag switches it.
+    live: Option<usize>,
     websocket: bool,
     max_body: String,
     timeout: String,
@@ -44,7 +46,7 @@ struct Limiting {
 }
 
 /// Locations (exact ones first, then prefixes, longest first) and the limits they use.
-pub(super) fn locations(input: &ProxyInput<'_>) -> Result<(Vec<Location>, Vec<Zone>), RenderError> {
+pub(super) fn locations(input: &ProxyInput<'_>, live: &[Live<'_>]) -> Result<(Vec<Location>, Vec<Zone>), RenderError> {
     let proxy = input.proxy;
     for route in &proxy.routes {
         if !route.path.starts_with('/') {
@@ -53,6 +55,7 @@ pub(super) fn locations(input: &ProxyInput<'_>) -> Result<(Vec<Location>, Vec<Zo
         }
     }
     let limits = distinct_limits(proxy);
+    let answer = |limits: &[&Limit], path: &str, exact, route| answer(input, live, limits, path, exact, route);
     let mut exact: BTreeMap<String, Location> = BTreeMap::new();
     // Nginx answers `/api` by a redirect to `/api/` where only the latter is a location; the service below `/` may
     // have its own idea of `/api`, and a redirect of its own in the other direction.
@@ -60,25 +63,25 @@ pub(super) fn locations(input: &ProxyInput<'_>) -> Result<(Vec<Location>, Vec<Zo
         if let Some(bare) = route.path.strip_suffix('/').filter(|bare| !bare.is_empty())
             && !proxy.routes.iter().any(|other| other.path == bare)
         {
-            exact.insert(bare.to_owned(), answer(input, &limits, bare, true, proxy.route_of(bare)));
+            exact.insert(bare.to_owned(), answer(&limits, bare, true, proxy.route_of(bare)));
         }
     }
     for (path, route) in health_paths(input) {
-        let mut location = answer(input, &[], &path, true, Some(route));
+        let mut location = answer(&[], &path, true, Some(route));
         location.why = format!("health of {}: never limited", route.service);
         exact.insert(path, location);
     }
     for path in metrics_paths(input) {
-        let mut location = answer(input, &[], &path, true, None);
+        let mut location = answer(&[], &path, true, None);
         "metrics: for Prometheus only, which asks the containers".clone_into(&mut location.why);
         exact.insert(path, location);
     }
     let mut prefixes: Vec<&Route> = proxy.routes.iter().collect();
     prefixes.sort_by(|a, b| b.path.len().cmp(&a.path.len()).then_with(|| a.path.cmp(&b.path)));
     let mut all: Vec<Location> = exact.into_values().collect();
-    all.extend(prefixes.iter().map(|route| answer(input, &limits, &route.path, false, Some(route))));
+    all.extend(prefixes.iter().map(|route| answer(&limits, &route.path, false, Some(route))));
     if !proxy.routes.iter().any(|route| route.path == "/") {
-        all.push(answer(input, &[], "/", false, None));
+        all.push(answer(&[], "/", false, None));
     }
     let zones = limits
         .iter()
@@ -155,13 +158,21 @@ fn without_query(path: &str) -> &str {
 }
 
 /// A location that answers as `route` does; 404 without a route.
-fn answer(input: &ProxyInput<'_>, limits: &[&Limit], path: &str, exact: bool, route: Option<&Route>) -> Location {
+fn answer(
+    input: &ProxyInput<'_>,
+    live: &[Live<'_>],
+    limits: &[&Limit],
+    path: &str,
+    exact: bool,
+    route: Option<&Route>,
+) -> Location {
     let nothing = Location {
         why: "no route".to_owned(),
         exact,
         path: path.to_owned(),
         status: Some(404),
         upstream: String::new(),
+        live: None,
         websocket: false,
         max_body: String::new(),
         timeout: String::new(),
@@ -169,14 +180,15 @@ fn answer(input: &ProxyInput<'_>, limits: &[&Limit], path: &str, exact: bool, ro
         limit: None,
     };
     let Some(route) = route else { return nothing };
-    if input.upstreams.get(&route.service).is_none_or(Vec::is_empty) {
+    if input.upstreams.get(&route.service).is_none_or(Banks::none) {
         let why = format!("{}: no replica in service", route.service);
         return Location { why, status: Some(503), ..nothing };
     }
     Location {
         why: route.service.to_string(),
         status: None,
-        upstream: format!("http://{}", route.service),
+        upstream: route.service.to_string(),
+        live: live.iter().find(|live| live.service == route.service.as_str()).map(|live| live.number),
         websocket: route.websocket,
         max_body: route.max_body.to_string(),
         timeout: time(route.timeout),

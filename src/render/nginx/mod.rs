@@ -1,9 +1,15 @@
 //! Nginx: the front door.
 //!
-//! All paths are relative to the folder of `nginx.conf`, so that a release is one folder and a switch is one link.
+//! All paths are relative to the folder of `nginx.conf`, so that a configuration is one folder and a switch is one
+//! link. The exception is [`LIVE`], which outlives configurations: a file there says which bank of a service gets its
+//! traffic, so that a release of the service needs no reload.
+//!
+//! Request bodies above 16k are spooled to `/tmp`, which is memory: bodies under way together that are larger than
+//! the tmpfs there get a 500, however high `max_body` is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -36,9 +42,24 @@ pub const PRIVATE_TLS_PORT: u16 = 8444;
 /// Request header of the private listener that names a replica to ask, as `address:port`.
 pub const CANDIDATE_HEADER: &str = "X-Stackctl-Candidate";
 
+/// Where the files volume is mounted.
+const ROOT: &str = "/run/stackctl";
+
+/// Folder of the flags, at the root of the files volume: a reload does not move what they say.
+pub const LIVE: &str = "/run/stackctl/live";
+
+/// The flag of a service, relative to the root of the files volume. Where it leads to a regular file, bank b gets the
+/// traffic; where it is missing, dangling or anything else, bank a.
+pub fn live_flag(service: &ServiceName) -> String {
+    format!("live/{service}.b")
+}
+
 /// Idle connections of clients stay open this long after a reload, where Nginx can do that. Old replicas must not
 /// stop earlier.
 pub const KEEPALIVE_MIN: Span = Span::seconds(10);
+
+/// An address without a container does not refuse, it stays silent.
+const CONNECT: Span = Span::seconds(2);
 
 /// What this Nginx can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -75,8 +96,8 @@ pub struct ProxyInput<'a> {
     pub stack: &'a Stack,
     /// Its proxy.
     pub proxy: &'a Proxy,
-    /// Replicas in service, by service. Routes to a service without any are answered 503.
-    pub upstreams: &'a BTreeMap<ServiceName, Vec<Upstream>>,
+    /// Where replicas are, by service. Routes to a service without any are answered 503.
+    pub upstreams: &'a BTreeMap<ServiceName, Banks>,
     /// Chain and key, both PEM; needed where the proxy serves HTTPS.
     pub certificate: Option<(&'a str, &'a Secret)>,
     /// What this Nginx can do.
@@ -85,6 +106,26 @@ pub struct ProxyInput<'a> {
     pub trusted_probe: Vec<Ipv4Addr>,
     /// Answer of `/stackctl/release` on the private listener.
     pub release: Option<&'a str>,
+}
+
+/// Both address banks of a service, replica by replica. One is live; the other holds the generation that comes or
+/// goes, if any.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Banks {
+    /// Bank a. Empty: nothing is in service.
+    pub a: Vec<Upstream>,
+    /// Bank b. Empty where there is only one bank: then no flag is asked for.
+    pub b: Vec<Upstream>,
+}
+
+impl Banks {
+    fn none(&self) -> bool {
+        self.a.is_empty()
+    }
+
+    fn switched(&self) -> bool {
+        !self.a.is_empty() && !self.b.is_empty()
+    }
 }
 
 /// One replica.
@@ -104,8 +145,14 @@ struct View<'a> {
     workers: String,
     shutdown: String,
     keepalive_min: Option<String>,
+    keepalive_time: bool,
+    /// Whether connections to services have to be kept from being kept.
+    keepalive_off: bool,
+    connect: String,
+    repeat: String,
     resolver: bool,
     upstreams: Vec<Pool<'a>>,
+    live: Vec<Live<'a>>,
     limits: Vec<Zone>,
     tls: Option<TlsView>,
     domains: Vec<&'a str>,
@@ -129,15 +176,25 @@ struct TlsView {
 
 #[derive(Serialize)]
 struct Pool<'a> {
-    name: &'a str,
+    name: String,
     servers: Vec<Server<'a>>,
+}
+
+/// A service with two banks: the number of its variable, and the file that says which.
+#[derive(Serialize)]
+struct Live<'a> {
+    number: usize,
+    service: &'a str,
+    flag: String,
 }
 
 #[derive(Serialize)]
 struct Server<'a> {
     target: &'a str,
     comment: &'a str,
+    max_fails: u8,
     resolve: bool,
+    backup: bool,
 }
 
 #[derive(Serialize)]
@@ -155,10 +212,11 @@ struct Forwarded {
 pub fn nginx(input: &ProxyInput<'_>) -> Result<Vec<Artifact>, RenderError> {
     let proxy = input.proxy;
     let headers = Headers::of(proxy)?;
-    let (locations, limits) = locations::locations(input)?;
+    let live = live(input);
+    let (locations, limits) = locations::locations(input, &live)?;
     let pools = pools(input)?;
     let forwarded = forwarded(proxy);
-    let main = view(input, locations, &limits, pools);
+    let main = view(input, locations, &limits, pools, live);
     let headers = headers.with_limits(!limits.is_empty());
     let mut files = vec![
         Artifact::plain("nginx.conf", engine::fill(&NGINX_MAIN, &main)?),
@@ -178,6 +236,7 @@ fn view<'a>(
     locations: Vec<Location>,
     limits: &[Zone],
     upstreams: Vec<Pool<'a>>,
+    live: Vec<Live<'a>>,
 ) -> View<'a> {
     let (proxy, facts) = (input.proxy, input.facts);
     let (major, minor, patch) = facts.version;
@@ -196,8 +255,13 @@ fn view<'a>(
         workers: proxy.cpus.map_or_else(|| "auto".to_owned(), |cpus| format!("{}", cpus.ceil().max(1.0))),
         shutdown: time(shutdown(input)),
         keepalive_min: facts.since(1, 27, 4).then(|| time(KEEPALIVE_MIN)),
+        keepalive_time: facts.since(1, 19, 10),
+        keepalive_off: facts.since(1, 29, 7),
+        connect: time(CONNECT),
+        repeat: time(repeat(input)),
         resolver: upstreams.iter().flat_map(|pool| &pool.servers).any(|server| server.resolve),
         upstreams,
+        live,
         limits: limits.to_vec(),
         tls: proxy.https().then(|| TlsView {
             http2_directive: facts.since(1, 25, 1),
@@ -222,23 +286,65 @@ fn shutdown(input: &ProxyInput<'_>) -> Span {
     routed.map(|service| service.drain).max().unwrap_or(KEEPALIVE_MIN).max(KEEPALIVE_MIN)
 }
 
-/// Upstream blocks of the routed services that have replicas.
-fn pools<'a>(input: &'a ProxyInput<'a>) -> Result<Vec<Pool<'a>>, RenderError> {
+/// How long a request may go from one replica to the next: past a whole bank without containers, whose addresses are
+/// silent, to the other one; and long enough to get over one replica that died while it answered.
+fn repeat(input: &ProxyInput<'_>) -> Span {
+    let largest = routed(input).map(|(_, banks)| banks.a.len().max(banks.b.len())).max().unwrap_or(0);
+    let bank = CONNECT.0.saturating_mul(u32::try_from(largest).unwrap_or(u32::MAX));
+    Span((bank + Duration::from_secs(1)).max(Duration::from_secs(10)))
+}
+
+/// The routed services that have replicas.
+fn routed<'a>(input: &'a ProxyInput<'a>) -> impl Iterator<Item = (&'a ServiceName, &'a Banks)> {
     let routed: BTreeSet<&ServiceName> = input.proxy.routes.iter().map(|route| &route.service).collect();
-    let can_resolve = input.facts.since(1, 27, 3);
+    input.upstreams.iter().filter(move |(name, banks)| !banks.none() && routed.contains(name))
+}
+
+/// The routed services that a flag switches.
+fn live<'a>(input: &'a ProxyInput<'a>) -> Vec<Live<'a>> {
+    let switched = routed(input).filter(|(_, banks)| banks.switched());
+    let numbered = switched.zip(1..);
+    numbered
+        .map(|((name, _), number)| Live { number, service: name.as_str(), flag: format!("{ROOT}/{}", live_flag(name)) })
+        .collect()
+}
+
+/// Upstream blocks of the routed services that have replicas. No service has `_` in its name: `_a` and `_b` are free.
+fn pools<'a>(input: &'a ProxyInput<'a>) -> Result<Vec<Pool<'a>>, RenderError> {
     let mut pools = Vec::new();
-    for (name, replicas) in input.upstreams {
-        if replicas.is_empty() || !routed.contains(name) {
-            continue;
+    for (name, banks) in routed(input) {
+        if banks.switched() {
+            for (suffix, live, other) in [("a", &banks.a, &banks.b), ("b", &banks.b, &banks.a)] {
+                let mut servers = bank(input, live, false, max_fails(live))?;
+                servers.extend(bank(input, other, true, max_fails(other))?);
+                pools.push(Pool { name: format!("{name}_{suffix}"), servers });
+            }
+        } else {
+            // A name may stand for several replicas; Nginx itself never takes a lone one out.
+            pools.push(Pool { name: name.to_string(), servers: bank(input, &banks.a, false, 1)? });
         }
-        let mut servers = Vec::with_capacity(replicas.len());
-        for Upstream { target, comment } in replicas {
-            let resolve = can_resolve && is_name(target)?;
-            servers.push(Server { target, comment, resolve });
-        }
-        pools.push(Pool { name: name.as_str(), servers });
     }
     Ok(pools)
+}
+
+/// One failure takes a replica out of its bank for a second. Never a lone one: Nginx would ask the other bank, where
+/// usually nobody is.
+fn max_fails(bank: &[Upstream]) -> u8 {
+    u8::from(bank.len() > 1)
+}
+
+fn bank<'a>(
+    input: &ProxyInput<'_>,
+    replicas: &'a [Upstream],
+    backup: bool,
+    max_fails: u8,
+) -> Result<Vec<Server<'a>>, RenderError> {
+    let can_resolve = input.facts.since(1, 27, 3);
+    let server = |Upstream { target, comment }: &'a Upstream| {
+        let resolve = is_name(target)? && can_resolve;
+        Ok(Server { target, comment, max_fails, resolve, backup })
+    };
+    replicas.iter().map(server).collect()
 }
 
 /// Whether a target is a host name rather than an address; neither is refused.
