@@ -187,11 +187,17 @@ fn upstreams(stack: &Stack, placement: &Placement) -> BTreeMap<ServiceName, Bank
         .iter()
         .filter_map(|placed| {
             let port = stack.services.get(&placed.service)?.port?;
-            let servers = placed.replicas.iter().filter_map(|replica| {
-                let socket = placed.socket_for(proxy, replica, port)?;
-                Some(Upstream { target: socket.to_string(), comment: format!("{}-{}", placed.service, replica.number) })
-            });
-            Some((placed.service.clone(), Banks { a: servers.collect(), b: Vec::new() }))
+            let bank = |bank: usize| {
+                placed
+                    .replicas
+                    .iter()
+                    .filter_map(|replica| {
+                        let target = placed.sockets_for(proxy, replica, port)?[bank].to_string();
+                        Some(Upstream { target, comment: format!("{}-{}", placed.service, replica.number) })
+                    })
+                    .collect()
+            };
+            Some((placed.service.clone(), Banks { a: bank(0), b: bank(1) }))
         })
         .collect()
 }

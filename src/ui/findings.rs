@@ -10,6 +10,7 @@ use super::paint::Paint;
 use super::text::{clean, columns, count, duration, pad, utc, wrap};
 
 /// What was found, and where it was asked.
+#[derive(Clone, Copy)]
 pub struct Report<'a> {
     /// Project.
     pub project: &'a str,
@@ -42,6 +43,18 @@ impl Report<'_> {
 
     /// For people: grouped by family, with the reason of everything that did not pass.
     pub fn human(&self, paint: Paint, width: usize) -> String {
+        let mut out = self.lines_of_all(paint, width);
+        let summary = self.summary(Paint(false));
+        // The counts get a line of their own where both do not fit.
+        let summary =
+            if columns(&summary) > width { self.summary(paint).replacen(": ", ":\n", 1) } else { self.summary(paint) };
+        out.push_str(&summary);
+        out.push('\n');
+        out
+    }
+
+    /// The findings without the counts.
+    pub fn lines_of_all(&self, paint: Paint, width: usize) -> String {
         let ids = self.findings.iter().map(|f| columns(f.id)).max().unwrap_or(0);
         let mut out = String::new();
         let mut family = "";
@@ -58,12 +71,6 @@ impl Report<'_> {
         if !self.findings.is_empty() {
             out.push('\n');
         }
-        let summary = self.summary(Paint(false));
-        // The counts get a line of their own where both do not fit.
-        let summary =
-            if columns(&summary) > width { self.summary(paint).replacen(": ", ":\n", 1) } else { self.summary(paint) };
-        out.push_str(&summary);
-        out.push('\n');
         out
     }
 

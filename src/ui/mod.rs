@@ -10,3 +10,4 @@ pub mod problems;
 pub mod progress;
 pub mod prompt;
 pub mod text;
+pub mod watch;

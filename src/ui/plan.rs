@@ -174,7 +174,7 @@ fn names(plan: &Plan) -> BTreeMap<&str, &str> {
             }
             Action::WaitReady { container, service, .. }
             | Action::Gate { container, service, .. }
-            | Action::Reload { container, service } => {
+            | Action::Reload { container, service, .. } => {
                 out.insert(container, service.as_str());
             }
             _ => {}
@@ -206,8 +206,7 @@ fn service_of<'p>(action: &'p Action, plan: &'p Plan, names: &BTreeMap<&'p str, 
         | Action::Remove { container }
         | Action::Rename { container, .. }
         | Action::TestProxy { container, .. } => container,
-        Action::CreateState { .. }
-        | Action::WriteState { .. }
+        Action::WriteState { .. }
         | Action::Pull { .. }
         | Action::CreateNetwork { .. }
         | Action::CreateVolume { .. }

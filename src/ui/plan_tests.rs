@@ -24,7 +24,15 @@ fn plan() -> Plan {
         step(Action::CreateNetwork { network }, "not there yet"),
         step(Action::Start { container: "sum-app-1-next".into() }, "its image changed"),
         step(ready, "its image changed"),
-        step(Action::Drain { time: Span::seconds(5), service: service("app") }, "its image changed"),
+        step(
+            Action::Drain {
+                time: Span::seconds(5),
+                service: service("app"),
+                door: "sum-proxy-1".into(),
+                addresses: vec![],
+            },
+            "its image changed",
+        ),
         step(Action::Stop { container: "sum-app-1".into(), grace: Span::seconds(30) }, "replaced"),
         Step {
             interrupts: Some("postgres is away while it starts again".into()),

@@ -14,6 +14,11 @@ pub async fn run(args: &PlanArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatu
     let engine = session::connect(ctx, &source).await?;
     let wanted = session::wanted(ctx, &source);
     let prepared = apply::prepare(&engine, &wanted).await.map_err(session::failure)?;
-    ui::plan::show(&prepared.plan, ctx.out)?;
+    if ctx.out.is_json() {
+        ctx.out.json(&ui::plan::json(&prepared.plan))?;
+    } else {
+        let (paint, width) = (ctx.out.data_paint(), ctx.out.width());
+        ctx.out.data(ui::plan::human(&prepared.plan, paint, width, ctx.out.is_verbose()))?;
+    }
     Ok(if args.exit_code && !prepared.plan.is_empty() { ExitStatus::Changes } else { ExitStatus::Done })
 }

@@ -33,7 +33,8 @@ pub async fn run(args: &UpArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus>
         }
         if prepared.plan.needs_consent() {
             if !args.yes {
-                ui::plan::show_talk(&prepared.plan, ctx.out);
+                let (paint, width) = (ctx.out.talk_paint(), ctx.out.width());
+                ctx.out.say(ui::plan::human(&prepared.plan, paint, width, false));
             }
             ui::prompt::consent(ctx.out, "the plan interrupts service. Go on?", args.yes, "--yes")?;
         }

@@ -1,6 +1,7 @@
 //! `verify`
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Instant;
 
 use crate::apply::prepare::certificate;
 use crate::apply::{self, Wanted};
@@ -14,6 +15,7 @@ use crate::model::finding::{Finding, Verdict};
 use crate::model::proxy::Proxy;
 use crate::probe::{self, Options, Target};
 use crate::ui;
+use crate::ui::findings::Report;
 
 /// How much of a report is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,20 +56,37 @@ pub async fn report(
     let target = target(stack.proxy.as_ref());
     let chain = stack.proxy.as_ref().and_then(|p| certificate(p, &prepared.values)).map(|(chain, _)| chain);
     let mut findings: Vec<Finding> = Vec::new();
-    let watch = ui::findings::Watch::new(ctx.out);
+    let started = session::now();
+    let began = Instant::now();
+    let watch = ui::watch::Watch::new(ctx.out, "asking the front door");
     probe::verify(stack, Some(&prepared.observed), &target, chain.as_deref(), options, &mut |finding| {
-        watch.found(&finding);
+        watch.say(&format!("{} {}: {}", finding.id, finding.title, finding.subject));
         findings.push(finding);
     })
     .await;
     drop(watch);
     let file = ctx.settings.file.display().to_string();
-    let report = ui::findings::Report { file: &file, project: stack.project.as_str(), findings: &findings };
+    let report = Report {
+        project: stack.project.as_str(),
+        stage: stack.stage.as_deref().unwrap_or_default(),
+        file: &file,
+        findings: &findings,
+        started,
+        millis: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+    };
     match shown {
-        Shown::All(Format::Human) => report.human(ctx.out)?,
+        Shown::All(Format::Human) => ctx.out.data(report.human(ctx.out.data_paint(), ctx.out.width()))?,
         Shown::All(Format::Json) => ctx.out.json(&report.json())?,
-        Shown::All(Format::Junit) => ctx.out.data(ui::junit::render(&report))?,
-        Shown::Problems => report.problems(ctx.out),
+        Shown::All(Format::Junit) => ctx.out.data(ui::junit::junit(&report))?,
+        Shown::Problems => {
+            let wrong: Vec<Finding> = findings.iter().filter(|f| f.verdict > Verdict::NotApplicable).cloned().collect();
+            let paint = ctx.out.talk_paint();
+            if !wrong.is_empty() {
+                let short = Report { findings: &wrong, ..report };
+                ctx.out.say(short.lines_of_all(paint, ctx.out.width()).trim_end());
+            }
+            ctx.out.say(report.summary(paint));
+        }
     }
     Ok(judge(&findings))
 }
