@@ -29,12 +29,23 @@ pub struct Problem {
     pub help: Option<String>,
     /// TOML to paste that mends it.
     pub fix: Option<String>,
+    /// What stands at the place must not be shown: it looks like a secret.
+    #[serde(skip)]
+    pub hidden: bool,
 }
 
 impl Problem {
     /// An error.
     pub fn error(message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, message: message.into(), span: None, label: None, help: None, fix: None }
+        Self {
+            severity: Severity::Error,
+            message: message.into(),
+            span: None,
+            label: None,
+            help: None,
+            fix: None,
+            hidden: false,
+        }
     }
 
     /// A warning.
@@ -60,6 +71,13 @@ impl Problem {
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// At a place that must not be shown.
+    #[must_use]
+    pub fn hidden(mut self) -> Self {
+        self.hidden = true;
         self
     }
 

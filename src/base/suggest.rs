@@ -1,11 +1,16 @@
 //! "Did you mean": the nearest of the allowed words.
 
-/// The allowed word closest to `typed`, if it is close enough to be a slip (Jaro-Winkler ≥ 0.8, case ignored).
+/// The allowed word closest to `typed`, if it is close enough to be a slip: Jaro-Winkler ≥ 0.8, or one typing error
+/// in a short word, which Jaro-Winkler judges too hard. Case is ignored.
 pub fn nearest<'a>(typed: &str, allowed: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed = typed.to_lowercase();
     allowed
         .into_iter()
-        .map(|word| (strsim::jaro_winkler(&typed, &word.to_lowercase()), word))
+        .map(|word| {
+            let lower = word.to_lowercase();
+            let one_slip = typed.len() > 2 && strsim::osa_distance(&typed, &lower) == 1;
+            (strsim::jaro_winkler(&typed, &lower).max(if one_slip { 0.8 } else { 0.0 }), word)
+        })
         .filter(|(score, _)| *score >= 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, word)| word)
@@ -31,5 +36,6 @@ mod tests {
         assert_eq!(nearest("replica", keys), Some("replicas"));
         assert_eq!(nearest("health_check", keys), Some("healthcheck"));
         assert_eq!(nearest("xyzzy", keys), None);
+        assert_eq!(nearest("aap", ["web", "app"]), Some("app"));
     }
 }

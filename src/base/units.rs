@@ -44,7 +44,7 @@ impl fmt::Display for ByteSize {
 }
 
 /// A span of time: `500ms`, `30s`, `5m`, `1h30m`, `7d`, `1y` (365 days). A bare number is seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub Duration);
 
 impl Span {
@@ -56,6 +56,13 @@ impl Span {
     /// Whole seconds, rounded up: half a second is not "no time" to a program that counts in seconds.
     pub fn ceil_seconds(self) -> u64 {
         self.0.as_secs() + u64::from(self.0.subsec_nanos() > 0)
+    }
+}
+
+impl Serialize for Span {
+    /// As it is written in stack.toml.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -50,7 +50,7 @@ pub fn stack(ctx: &Context<'_>) -> anyhow::Result<Source> {
 pub fn stack_and_warnings(ctx: &Context<'_>) -> anyhow::Result<Source> {
     let text = file(&ctx.settings.path, &ctx.settings.file)?;
     let folder = ctx.settings.path.parent().unwrap_or(Path::new("/")).to_owned();
-    let mut variables = environment_file(&folder)?;
+    let mut variables = environment_file(&folder, &ctx.settings.file.with_file_name(".env"))?;
     variables.extend(ctx.env.vars.clone());
     let Loaded { stack, problems } = config::load(&text, ctx.settings.stage.as_deref(), &variables);
     let problems = problems.sorted();
@@ -101,7 +101,7 @@ pub fn file(path: &Path, shown: &Path) -> Result<String, Failure> {
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let (line, _) = line_column(&String::from_utf8_lossy(error.as_bytes()), at);
-        wrong(format!("is not UTF-8: byte {at}, in line {line}")).hint("save it as UTF-8 in your editor")
+        wrong(format!("is not UTF-8: byte {at} (line {line})")).hint("save it as UTF-8 in your editor")
     })?;
     // Some editors put a byte order mark in front; it means nothing in UTF-8, and would shift every place by one.
     let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
@@ -124,9 +124,9 @@ fn missing(path: &Path, shown: &Path) -> Failure {
 
 /// The variables of `.env` in this folder; none if there is no such file. Refused where others can read it: it is
 /// where people keep passwords.
-fn environment_file(folder: &Path) -> Result<Variables, Failure> {
+fn environment_file(folder: &Path, shown: &Path) -> Result<Variables, Failure> {
     let path = folder.join(".env");
-    let shown = path.display().to_string();
+    let shown = shown.display().to_string();
     let meta = match std::fs::metadata(&path) {
         Ok(meta) => meta,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Variables::new()),
@@ -146,7 +146,7 @@ fn environment_file(folder: &Path) -> Result<Variables, Failure> {
     }
     let text = std::fs::read_to_string(&path)
         .map_err(|error| Failure::usage(format!("`{shown}` cannot be read")).because(error))?;
-    dotenv(&text).map_err(|message| Failure::usage(message).hint(format!("in `{shown}`")))
+    dotenv(&text).map_err(|message| Failure::usage(message.replace(".env", &format!("`{shown}`"))))
 }
 
 /// A word for a shell.

@@ -40,13 +40,29 @@ const COMPOSE_WORDS: &[(&str, &str)] = &[
     ("links", "write `depends_on = [\"service\"]`"),
     ("privileged", "containers get no privileges; name the capability in `cap_add`"),
     ("env", "write `[services.NAME.environment]`"),
+    ("env_file", "write the variables into `environment`; `${NAME}` there is read from `.env` beside the file"),
+    ("version", "leave it out: stack.toml has none"),
+    ("volumes", "volumes are made for you: name them in the service, `volumes = [\"data:/data\"]`"),
+    ("cap_drop", "all capabilities are dropped; name those to keep in `cap_add`"),
     ("extends", "write `like = \"service\"`"),
 ];
 
 /// Reports a value of the wrong kind.
 pub fn mismatch(node: &Node, shape: &Shape, problems: &mut Problems) {
-    problems
-        .push(Problem::error(format!("expected {}, found {}", shape.words(), node.value.kind())).at(node.span.clone()));
+    let mut problem =
+        Problem::error(format!("expected {}, found {}", shape.words(), node.value.kind())).at(node.span.clone());
+    match (shape, &node.value) {
+        (Shape::List(_), Value::Text(_)) => {
+            if let Some(text) = node.plain().filter(|t| !t.contains(['"', '\\', '\n'])) {
+                problem = problem.fix(format!("[\"{text}\"]"));
+            }
+        }
+        (Shape::Map { key, .. }, Value::List(_)) => {
+            problem = problem.help(format!("write it as a table: `{{ {} = … }}`", key.to_uppercase()));
+        }
+        _ => {}
+    }
+    problems.push(problem);
 }
 
 /// A table that is being decoded: keys are taken out one by one, what is left is unknown.
@@ -123,9 +139,13 @@ impl<K: MapKey, V: Decode> Decode for Map<K, V> {
             let key = K::parse(&entry.key);
             if key.is_none() {
                 problems.push(
-                    Problem::error(format!("`{}` cannot be the name of a {}", entry.key, K::WHAT))
-                        .at(entry.key_span.clone())
-                        .label(format!("allowed: {}", K::RULE)),
+                    Problem::error(if K::WHAT == "path" {
+                        format!("`{}` is not a path", entry.key)
+                    } else {
+                        format!("`{}` cannot be the name of a {}", entry.key, K::WHAT)
+                    })
+                    .at(entry.key_span.clone())
+                    .label(format!("allowed: {}", K::RULE)),
                 );
             }
             let value = V::decode(&entry.node, problems);

@@ -35,7 +35,7 @@ pub fn load(text: &str, stage: Option<&str>, variables: &Variables) -> Loaded {
     let mut root = tree::parse(text, &mut problems);
     // A tree with holes in it would only be misunderstood: syntax first.
     if problems.has_errors() {
-        return Loaded { stack: None, problems };
+        return Loaded { stack: None, problems: yaml(text).unwrap_or(problems) };
     }
     let stages = take_stages(&mut root, &mut problems);
     let mut stack =
@@ -64,6 +64,30 @@ pub fn load(text: &str, stage: Option<&str>, variables: &Variables) -> Loaded {
     Loaded { stack, problems }
 }
 
+/// One problem instead of one a line, for a file in Compose's language.
+fn yaml(text: &str) -> Option<Problems> {
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let content = line.trim();
+        if !content.is_empty() && !content.starts_with('#') && content != "---" {
+            let (key, rest) = content.split_once(':')?;
+            let key_like = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+            if !key_like || !(rest.is_empty() || rest.starts_with(' ')) {
+                return None;
+            }
+            let mut problems = Problems::default();
+            problems.push(
+                Problem::error("this looks like YAML; stack.toml is TOML")
+                    .at(at..at + line.trim_end().len())
+                    .help("`stackctl init` writes a first one; most words are those of Compose"),
+            );
+            return Some(problems);
+        }
+        at += line.len();
+    }
+    None
+}
+
 type Stage = (String, Node);
 
 fn build(
@@ -80,7 +104,8 @@ fn build(
     lower::apply_like(&mut root, problems);
     interpolate::interpolate(&mut root, variables, problems);
     let file = keys::File::decode(&root, problems)?;
-    lower::lower(&file, &lower::Input { text, stage }, problems)
+    let named = root.get("name").is_some();
+    lower::lower(&file, &lower::Input { text, named, stage }, problems)
 }
 
 /// The overlays, taken out of the tree: everything in `[stages.NAME]` has the shape of the file itself.

@@ -72,10 +72,14 @@ impl Shape {
             Self::Number => "a number above 0".to_owned(),
             Self::Boolean => "`true` or `false`".to_owned(),
             Self::Word(words) => crate::base::suggest::one_of(words.iter().copied()),
-            Self::List(item) => {
-                format!("a list of {}", item.words().trim_start_matches("a ").trim_start_matches("an "))
-            }
-            Self::Map { key, value } => format!("a table of {key} = {}", value.words()),
+            Self::List(item) => match item.as_ref() {
+                Self::Text { what, .. } => match what.strip_prefix("the name of a ") {
+                    Some(noun) => format!("a list of names of {noun}s"),
+                    None => format!("a list of {}s", what.trim_start_matches("a ")),
+                },
+                other => format!("a list of {}", other.words()),
+            },
+            Self::Map { key, value } => format!("a table of `{} = …`, each {}", key.to_uppercase(), value.words()),
             Self::Table(table) => format!("a table ({})", table.name),
             Self::Either(shapes) => {
                 let words: Vec<String> = shapes.iter().map(Self::words).collect();

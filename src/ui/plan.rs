@@ -42,7 +42,7 @@ pub fn human(plan: &Plan, paint: Paint, width: usize, details: bool) -> String {
     out
 }
 
-/// One line: what would be done, and whether anybody notices.
+/// What would be done, and in a line of its own whether anybody notices.
 pub fn summary(plan: &Plan, paint: Paint) -> String {
     if plan.is_empty() {
         return format!("{}: everything is as stack.toml says; nothing to do", plan.project);
@@ -61,12 +61,12 @@ pub fn summary(plan: &Plan, paint: Paint) -> String {
     let interrupts = format!("interrupts service: {}", count(counts.interrupts, "step"));
     let destroys = format!("destroys data: {}", count(counts.destroys, "step"));
     let consequence = match (counts.interrupts, counts.destroys) {
-        (0, 0) => "no request is dropped, nothing is lost".to_owned(),
+        (0, 0) => "service is not interrupted, nothing is destroyed".to_owned(),
         (_, 0) => paint.yellow(interrupts),
         (0, _) => paint.bold_red(destroys),
         (_, _) => format!("{}; {}", paint.yellow(interrupts), paint.bold_red(destroys)),
     };
-    format!("{out}; {consequence}")
+    format!("{out}\n{consequence}")
 }
 
 /// For programs. `schema` changes when a key goes away or changes its meaning.

@@ -68,7 +68,8 @@ fn people_see_groups_causes_and_consequences() {
              - stop sum-postgres-1\n        \
                interrupts: postgres is away while it starts again\n\
          \nnote: Nginx 1.22 may close idle connections at a reload\n\
-         \nrelease 4 of sum: 7 steps (1 to make, 1 to change, 3 to take away); interrupts service: 1 step; destroys data: 1 step\n"
+         \nrelease 4 of sum: 7 steps (1 to make, 1 to change, 3 to take away)\n\
+         interrupts service: 1 step; destroys data: 1 step\n"
     );
 }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::base::problem::{Problem, Severity, line_column};
 
 use super::output::Output;
-use super::text::{clean, clean_lines, count};
+use super::text::{clean, clean_lines, columns, count, wrap};
 
 /// More than these are not read by anyone; the rest is counted.
 const CAP: usize = 20;
@@ -26,9 +26,12 @@ impl Report<'_> {
     pub fn show(&self, out: &Output) {
         let renderer = if out.talk_paint().0 { Renderer::styled() } else { Renderer::plain() };
         let renderer = renderer.term_width(out.width());
+        let text = self.shown_text();
         for problem in self.problems.iter().take(CAP) {
-            let excerpt = renderer.render(&[self.group(problem)]);
-            let lines: Vec<&str> = excerpt.lines().map(str::trim_end).collect();
+            let excerpt = renderer.render(&[self.group(problem, &text, out.width())]);
+            // Without a place there is no excerpt to set off.
+            let lines = excerpt.lines().map(str::trim_end).filter(|l| problem.span.is_some() || l.trim() != "|");
+            let lines: Vec<&str> = lines.collect();
             out.error(format!("{}\n", lines.join("\n")));
         }
         if let Some(more) = self.problems.len().checked_sub(CAP).filter(|n| *n > 0) {
@@ -72,26 +75,39 @@ impl Report<'_> {
         })
     }
 
-    fn group<'s>(&'s self, problem: &'s Problem) -> Group<'s> {
+    /// One problem as rustc shows one. Long labels go below the excerpt, where they can be wrapped.
+    fn group<'s>(&self, problem: &Problem, text: &'s str, width: usize) -> Group<'s> {
         let level = match problem.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let title = level.primary_title(clean(&problem.message));
-        let label = problem.label.as_deref().map(clean);
-        let mut group = Group::with_title(title);
+        // ` = help: `, with room for a line number of four digits.
+        let wrapped = |text: &str| {
+            let lines: Vec<String> = clean_lines(text).lines().map(|l| wrap(l, width.saturating_sub(14), 0)).collect();
+            lines.join("\n")
+        };
+        let head = if problem.severity == Severity::Error { 7 } else { 9 };
+        let title = wrap(&clean(&problem.message), width.saturating_sub(head), 0);
+        let mut group = Group::with_title(level.primary_title(title));
+        let mut note = problem.label.as_deref().map(clean);
         if let Some(span) = &problem.span {
-            let annotation = AnnotationKind::Primary.span(self.line_of(span)).label(label);
-            group = group.element(Snippet::source(self.text).path(self.file).annotation(annotation));
-        } else if let Some(label) = label {
-            group = group.element(Level::NOTE.message(label));
+            let span = self.line_of(span);
+            let (_, column) = line_column(text, span.start);
+            let end = usize::try_from(column).unwrap_or(0) + columns(text.get(span.clone()).unwrap_or_default()) + 6;
+            let label = note.take_if(|label| end + columns(label) <= width);
+            let annotation = AnnotationKind::Primary.span(span).label(label);
+            group = group.element(Snippet::source(text).path(self.file.to_owned()).annotation(annotation));
+        }
+        if let Some(note) = note {
+            group = group.element(Level::NOTE.message(wrapped(&note)));
         }
         if let Some(help) = &problem.help {
-            group = group.element(Level::HELP.message(clean_lines(help)));
+            group = group.element(Level::HELP.message(wrapped(help)));
         }
-        if let Some(fix) = &problem.fix {
-            // Lines of its own, so that it can be copied; TOML does not mind blanks in front.
-            group = group.element(Level::HELP.with_name("fix").message(format!("paste this\n{}", clean_lines(fix))));
+        if let Some(fix) = problem.fix.as_deref().filter(|fix| !says(problem.label.as_deref(), fix)) {
+            // A key with its value stands on lines of its own, so that it can be copied; TOML does not mind blanks.
+            let what = if fix.contains(['=', '\n']) { "paste this\n" } else { "write " };
+            group = group.element(Level::HELP.with_name("fix").message(format!("{what}{}", clean_lines(fix))));
         }
         group
     }
@@ -103,6 +119,23 @@ impl Report<'_> {
         let line = self.text[start..end].find('\n').map_or(end, |n| start + n);
         start..line.max(start)
     }
+
+    /// The text with stars where something looks like a secret: an excerpt often ends up in a CI log.
+    fn shown_text(&self) -> String {
+        let mut out = self.text.to_owned();
+        for span in self.problems.iter().filter(|p| p.hidden).filter_map(|p| p.span.as_ref()) {
+            let (start, end) = (floor(&out, span.start), floor(&out, span.end.max(span.start)));
+            // Byte by byte, so that every other place stays where it is.
+            let masked: String = out[start..end].bytes().map(|b| if b == b'\n' { '\n' } else { '*' }).collect();
+            out.replace_range(start..end, &masked);
+        }
+        out
+    }
+}
+
+/// Whether a label says already what a fix would.
+fn says(label: Option<&str>, fix: &str) -> bool {
+    label.is_some_and(|label| label.contains(&format!("`{fix}`")))
 }
 
 /// The nearest place at or before `at` where a character begins.
@@ -145,6 +178,21 @@ mod tests {
                = fix: paste this\n         limit = { rate = \"10/s\" }\n\n\
              stack.toml: 1 error\n"
         );
+    }
+
+    #[test]
+    fn what_looks_like_a_secret_is_not_shown() {
+        let problem = Problem::error("no").at(4..19).hidden();
+        let text = shown("a = \"hunter2-ünï\"\n", &[problem]);
+        assert!(!text.contains("hunter2") && text.contains("a = ***"), "{text}");
+    }
+
+    #[test]
+    fn long_texts_are_wrapped() {
+        let long = "word ".repeat(40);
+        let problem = Problem::error(&long).at(0..1).label(&long).help(&long);
+        let text = shown("a = 1\n", &[problem, Problem::warning(&long)]);
+        assert!(text.lines().all(|l| columns(l) <= 80), "{text}");
     }
 
     #[test]

@@ -70,11 +70,29 @@ pub fn select(out: &Output, question: &str, items: &[&str]) -> Result<usize, Fai
 }
 
 fn theme(out: &Output) -> Box<dyn Theme> {
+    catch_interrupt();
     if out.talk_paint().0 { Box::new(ColorfulTheme::default()) } else { Box::new(SimpleTheme) }
+}
+
+/// Makes Ctrl-C end a question with an error instead of the process at once: questions hide the cursor, and a process
+/// that is killed does not show it again. What runs inside a runtime goes on to hear of Ctrl-C itself.
+fn catch_interrupt() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if tokio::runtime::Handle::try_current().is_ok() {
+            let _ = signal(SignalKind::interrupt());
+        } else if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            let _inside = runtime.enter();
+            // The handler stays for the rest of the process, whatever becomes of the runtime.
+            let _ = signal(SignalKind::interrupt());
+        }
+    }
 }
 
 fn interrupted(error: dialoguer::Error) -> Failure {
     let dialoguer::Error::IO(error) = error;
+    let _ = dialoguer::console::Term::stderr().show_cursor();
     if error.kind() == std::io::ErrorKind::Interrupted {
         Failure::new(Kind::Interrupted, "interrupted; nothing was changed")
     } else {

@@ -5,8 +5,8 @@ use crate::harness::Case;
 #[test]
 fn templates_write_valid_files() {
     for (template, summary) in [
-        ("minimal", "stack.toml is valid: 1 service, 1 route, 1 secret\n"),
-        ("python-web", "stack.toml is valid: 4 services, 2 routes, 6 secrets\n"),
+        ("minimal", "stack.toml is valid: 1 service, 1 route at https://localhost\n"),
+        ("python-web", "stack.toml is valid: 4 services, 2 routes at https://localhost\n"),
     ] {
         let case = Case::new();
         case.snapshot(&format!("init-{template}"), &["init", "--template", template, "--yes"]);

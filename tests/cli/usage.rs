@@ -76,7 +76,7 @@ fn flags_win_over_variables() {
     let outcome = case.run(&["check", "--file", "a.toml", "--color=never"]);
     assert_eq!(
         (outcome.code, outcome.stdout.as_str()),
-        (Some(0), "a.toml is valid: 2 services, 2 routes, 3 secrets\n")
+        (Some(0), "a.toml is valid: 2 services, 2 routes at https://localhost\n")
     );
 }
 

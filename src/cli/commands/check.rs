@@ -24,17 +24,16 @@ pub fn run(ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
         report.show(ctx.out);
     }
     let paint = ctx.out.data_paint();
-    ctx.out.line(format!("{name} is {}: {}", paint.green("valid"), summary(&stack)))?;
+    let stage = stack.stage.as_ref().map(|s| format!(" (stage {s})")).unwrap_or_default();
+    ctx.out.line(format!("{name}{stage} is {}: {}", paint.green("valid"), summary(&stack)))?;
     Ok(ExitStatus::Done)
 }
 
-/// `6 services, 4 routes, 3 secrets`
+/// `6 services, 4 routes at https://www.example.com`
 fn summary(stack: &Stack) -> String {
-    let routes = stack.proxy.as_ref().map_or(0, |p| p.routes.len());
-    [(stack.services.len(), "service"), (routes, "route"), (stack.secrets.len(), "secret")]
-        .into_iter()
-        .filter(|(number, _)| *number > 0)
-        .map(|(number, noun)| count(number, noun))
-        .collect::<Vec<_>>()
-        .join(", ")
+    let services = count(stack.services.len(), "service");
+    match &stack.proxy {
+        Some(proxy) => format!("{services}, {} at {}", count(proxy.routes.len(), "route"), proxy.url()),
+        None => format!("{services}, no front door"),
+    }
 }

@@ -112,7 +112,8 @@ impl Decode for TlsKey {
             },
             Value::Table(_) => {
                 let files = TlsKeys::decode(node, problems)?.files;
-                if files.is_none() {
+                // One that is there but wrong has been reported already.
+                if node.get("files").is_none() {
                     problems.push(
                         Problem::error("`tls` as a table needs `files`")
                             .at(node.span.clone())
@@ -145,7 +146,14 @@ impl Decode for RouteKey {
 
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         match node.value {
-            Value::Table(_) => RouteKeys::decode(node, problems).map(|k| Self::Keys(Box::new(k))),
+            Value::Table(_) => {
+                if node.get("service").is_none() {
+                    problems.push(
+                        Problem::error("a route needs a `service`").at(node.span.clone()).fix("service = \"app\""),
+                    );
+                }
+                RouteKeys::decode(node, problems).map(|k| Self::Keys(Box::new(k)))
+            }
             Value::Text(_) => ServiceName::decode(node, problems).map(Self::Service),
             _ => {
                 mismatch(node, &Self::shape(), problems);
@@ -173,15 +181,14 @@ impl Decode for LimitKey {
         match node.value {
             Value::Table(_) => {
                 let keys = LimitKeys::decode(node, problems)?;
-                if keys.rate.is_none() {
+                if node.get("rate").is_none() {
                     problems.push(
                         Problem::error("a limit needs a `rate`")
                             .at(node.span.clone())
                             .fix("limit = { rate = \"10/s\", burst = 20 }"),
                     );
-                    return None;
                 }
-                Some(Self::Keys(Box::new(keys)))
+                keys.rate.is_some().then(|| Self::Keys(Box::new(keys)))
             }
             Value::Text(_) => {
                 if node.plain().as_deref() == Some("off") {

@@ -37,6 +37,7 @@ impl Decode for SecretKey {
             problems.push(
                 Problem::error("a secret's value does not belong into stack.toml")
                     .at(node.span.clone())
+                    .hidden()
                     .label("say where it comes from instead")
                     .fix("{ generate = \"hex:32\" }"),
             );

@@ -25,6 +25,8 @@ pub(super) use like::apply_like;
 pub(super) struct Input<'a> {
     /// The file's text, for line numbers.
     pub(super) text: &'a str,
+    /// There is a name, right or wrong.
+    pub(super) named: bool,
     /// The stage asked for.
     pub(super) stage: Option<&'a str>,
 }
@@ -35,33 +37,35 @@ impl Input<'_> {
     }
 }
 
-/// Lowers the whole file; `None` if a name is missing or wrong, since everything hangs on it.
+/// Lowers the whole file. `None` if there is no name, or a wrong one; the rest is checked all the same.
 pub(super) fn lower(file: &File, input: &Input<'_>, problems: &mut Problems) -> Option<Stack> {
-    let Some(name) = &file.name else {
+    if !input.named {
         problems.push(
             Problem::error("the stack has no `name`")
                 .at(0..0)
                 .help("it becomes the prefix of everything the stack owns")
                 .fix("name = \"my-stack\""),
         );
-        return None;
-    };
-    let project = project_name(&name.value.0, input.stage, problems)?;
+    }
+    let name = file.name.as_ref().map_or_else(|| ProjectName::parse("x"), |n| Some(n.value.0.clone()))?;
+    let project = project_name(&name, input.stage, problems)?;
 
     let mut services: BTreeMap<ServiceName, Service> = BTreeMap::new();
     let mut declared: BTreeMap<_, SecretSpec> = secrets::lower(file, input);
     let mut offers = reference::Offers::default();
     let entries = file.services.as_ref().map(|m| m.value.0.as_slice()).unwrap_or_default();
-    if entries.is_empty() {
+    // Services that are there but wrong have been reported already.
+    if entries.is_empty() && !problems.has_errors() {
+        let span = file.services.as_ref().map(|s| &s.span).or(file.name.as_ref().map(|n| &n.span));
         problems.push(
             Problem::error("the stack has no services")
-                .at(name.span.clone())
+                .at(span.cloned().unwrap_or(0..0))
                 .help("a service is an image with a port")
                 .fix("[services.app]\nbuild = \".\"\nport = 8000"),
         );
     }
     for (name_at, keys) in entries {
-        let lowered = service::lower(name_at, keys, &name.value.0, input, problems);
+        let lowered = service::lower(name_at, keys, &name, input, problems);
         if let Some(lowered) = lowered {
             declared.extend(lowered.secrets);
             offers.add(&name_at.value, lowered.offers, lowered.offered_secrets);
@@ -88,6 +92,7 @@ pub(super) fn lower(file: &File, input: &Input<'_>, problems: &mut Problems) -> 
     let proxy = proxy::lower(file, &services, &mut declared, input, problems);
     shape_of_stack::check(file, &services, proxy.as_ref(), &used, problems);
 
+    file.name.as_ref()?;
     Some(Stack {
         project,
         stage: input.stage.map(str::to_owned),

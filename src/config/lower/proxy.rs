@@ -42,7 +42,8 @@ pub(super) fn lower(
     let max_body = keys.and_then(|k| k.max_body.as_ref()).map_or(ByteSize(10 << 20), |m| m.value);
     let routes = routes(file, services, limit.as_ref(), max_body, input, problems);
     if routes.is_empty() {
-        if let Some(proxy) = &file.proxy {
+        // With errors elsewhere, the service that would have answered may only have been misunderstood.
+        if let Some(proxy) = file.proxy.as_ref().filter(|_| !problems.has_errors()) {
             problems.push(
                 Problem::error("there is a proxy, but no route leads anywhere")
                     .at(proxy.span.clone())
@@ -233,10 +234,8 @@ fn routes(
                 None => (None, key.span.clone()),
             },
         };
-        let Some(service) = service else {
-            problems.push(Problem::error("a route needs a `service`").at(span).fix("service = \"app\""));
-            continue;
-        };
+        // A route without a service has been reported when it was decoded.
+        let Some(service) = service else { continue };
         match services.get(service) {
             Some(found) if found.port.is_none() => problems.push(
                 Problem::error(format!("`{service}` has no port to route to"))
@@ -247,9 +246,11 @@ fn routes(
             None if !file.services.iter().flat_map(|m| &m.value.0).any(|(n, _)| n.value == *service) => {
                 let mut problem =
                     Problem::error(format!("the route leads to `{service}`, which is not a service")).at(span);
-                if let Some(near) = nearest(service.as_str(), services.keys().map(ServiceName::as_str)) {
-                    problem = problem.fix(format!("\"{near}\""));
-                }
+                let names = || services.keys().map(ServiceName::as_str);
+                problem = match nearest(service.as_str(), names()) {
+                    Some(near) => problem.fix(format!("\"{near}\"")),
+                    None => problem.help(format!("services of this stack: {}", names().collect::<Vec<_>>().join(", "))),
+                };
                 problems.push(problem);
             }
             _ => {}

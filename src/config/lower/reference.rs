@@ -105,9 +105,11 @@ impl Resolver<'_> {
         }
         let Some(target) = self.known.iter().find(|s| s.as_str() == owner).cloned() else {
             let mut problem = Problem::error(format!("there is no service `{owner}`")).at(span.clone());
-            if let Some(near) = nearest(owner, self.known.iter().map(ServiceName::as_str)) {
-                problem = problem.help(format!("did you mean `${{{near}.{name}}}`?"));
-            }
+            let names = || self.known.iter().map(ServiceName::as_str);
+            problem = match nearest(owner, names()) {
+                Some(near) => problem.help(format!("did you mean `${{{near}.{name}}}`?")),
+                None => problem.help(format!("services of this stack: {}", names().collect::<Vec<_>>().join(", "))),
+            };
             self.problems.push(problem);
             return None;
         };

@@ -90,7 +90,8 @@ fn preset_of(keys: &ServiceKeys, problems: &mut Problems) -> Option<(&'static pr
             .at(wanted.span.clone())
             .label(format!("allowed: {}", crate::base::suggest::one_of(names())));
         if let Some(near) = nearest(typed, names()) {
-            problem = problem.fix(format!("\"{near}\""));
+            let tag = wanted.value.0.split_once(':').map_or(String::new(), |(_, tag)| format!(":{tag}"));
+            problem = problem.fix(format!("\"{near}{tag}\""));
         } else {
             problem = problem.help("any other service works with `image`");
         }
@@ -185,7 +186,7 @@ fn own_keys(service: &mut Service, keys: &At<ServiceKeys>, input: &Input<'_>, pr
         service.replicas = replicas.value.get();
         if preset && service.replicas > 1 {
             problems.push(
-                Problem::error(format!("preset `{}` runs as one container", service.name))
+                Problem::error(format!("`{}` has a preset that runs as one container", service.name))
                     .at(replicas.span.clone())
                     .help("several on one volume would destroy its data"),
             );

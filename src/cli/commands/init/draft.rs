@@ -29,26 +29,26 @@ impl Draft {
     /// The file.
     pub(super) fn text(&self) -> String {
         let mut out = format!(
-            "# `stackctl check` says what is wrong with this file, `stackctl plan` what it would do,\n\
-             # `stackctl up` does it.\n\n\
+            "# `stackctl check` says what is wrong with this file, `stackctl plan` what it\n\
+             # would do, `stackctl up` does it.\n\n\
              name = {}\n\n[services.app]\n",
             quoted(&self.name)
         );
         let _ = match &self.source {
-            Source::Build(folder) => writeln!(out, "build       = {} # folder with a Dockerfile", quoted(folder)),
+            Source::Build(folder) => writeln!(out, "# A folder with a Dockerfile.\nbuild       = {}", quoted(folder)),
             Source::Image(image) => writeln!(out, "image       = {}", quoted(image)),
         };
         let _ = write!(
             out,
-            "port        = {} # where it listens; never published itself\n\
-             healthcheck = {} # answers 2xx or 3xx when it is ready\n\
-             replicas    = 2\n",
+            "# Where it listens; never published itself.\nport        = {}\n\
+             # A path that answers 2xx or 3xx when it is ready.\nhealthcheck = {}\n\
+             # A release replaces them one after the other.\nreplicas    = 2\n",
             self.port,
             quoted(&self.health)
         );
         if self.postgres || self.redis {
             out += "\n[services.app.environment]\n\
-                    # The name of a file that holds the address, password included: out of `docker inspect`.\n";
+                    # Names of files that hold the address, password included.\n";
         }
         if self.postgres {
             out += "DATABASE_URL_FILE = \"${postgres.url.file}\"\n";
@@ -58,16 +58,16 @@ impl Draft {
         }
         if self.postgres {
             out += "\n[services.postgres]\n\
-                    preset = \"postgres:15\" # user, database, password, volume and tuning come with it\n\
-                    memory = \"512M\"\n";
+                    # User, database, password, volume and tuning come with it.\n\
+                    preset = \"postgres:15\"\nmemory = \"512M\"\n";
         }
         if self.redis {
-            out += "\n[services.redis]\npreset = \"redis:7\"\nmemory = \"256M\" # maxmemory and its policy follow\n";
+            out += "\n[services.redis]\npreset = \"redis:7\"\n# maxmemory and its policy follow.\nmemory = \"256M\"\n";
         }
         let _ = write!(
             out,
-            "\n[proxy]\ndomains = [{}] # the others redirect to the first\n\
-             tls     = \"self-signed\" # for trials; later {{ files = {{ cert = \"…\", key = \"…\" }} }}\n\
+            "\n[proxy]\n# All others redirect to the first.\ndomains = [{}]\n\
+             # For trials; later {{ files = {{ cert = \"…\", key = \"…\" }} }}.\ntls     = \"self-signed\"\n\
              # limit = {{ rate = \"20/s\", burst = 40 }} # per client\n\n[routes]\n\"/\" = \"app\"\n",
             quoted(&self.domain)
         );
@@ -163,6 +163,7 @@ mod tests {
                 let loaded = crate::config::load(&draft.text(), None, &Variables::new());
                 assert!(loaded.problems.is_empty(), "{}\n{:?}", draft.text(), loaded.problems);
                 assert!(loaded.stack.is_some());
+                assert!(draft.text().lines().all(|l| l.chars().count() <= 80));
             }
         }
     }

@@ -52,7 +52,12 @@ fn write(ctx: &Context<'_>, text: &str) -> Result<(), Failure> {
         .create_new(true)
         .open(&ctx.settings.path)
         .and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|e| Failure::failed(format!("cannot write `{}`", ctx.settings.file.display())).because(e))
+        .map_err(|e| {
+            let failure = Failure::failed(format!("cannot write `{}`", ctx.settings.file.display()));
+            let missing = ctx.settings.path.parent().is_some_and(|folder| !folder.exists());
+            let failure = if missing { failure.hint("make its folder first") } else { failure };
+            failure.because(e)
+        })
 }
 
 /// The dialogue.
