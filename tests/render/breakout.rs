@@ -36,6 +36,7 @@ fn everywhere(value: &str) -> Stack {
     let app = stack.services.get_mut("app").unwrap();
     let words = || Some(vec![value.to_owned(), value.to_owned()]);
     app.image = Image::Build(Build {
+        name: sample::name("app"),
         context: value.to_owned(),
         dockerfile: value.to_owned(),
         target: Some(value.to_owned()),

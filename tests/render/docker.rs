@@ -37,6 +37,9 @@ pub(crate) fn gateway() -> Ipv4Addr {
     Ipv4Addr::from_bits(base.to_bits() + 1)
 }
 
+/// The files volume in a container, where Nginx has it too.
+const VOLUME: &str = "/run/stackctl";
+
 /// `releases/NAME/…` and `current`, as a tar stream.
 fn archive(release: &str, files: &[Artifact]) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
@@ -49,14 +52,19 @@ fn archive(release: &str, files: &[Artifact]) -> Vec<u8> {
         header.set_gid(file.uid.into());
         tar.append_data(&mut header, format!("releases/{release}/{}", file.path), text.as_bytes()).unwrap();
     }
-    let mut link = tar::Header::new_gnu();
-    link.set_entry_type(tar::EntryType::Symlink);
-    link.set_size(0);
-    tar.append_link(&mut link, "current", format!("releases/{release}")).unwrap();
+    link(&mut tar, "current", &format!("releases/{release}"));
     tar.into_inner().unwrap()
 }
 
-/// A container with a files volume at `/run/stackctl`, as locked down as the real one.
+fn link(tar: &mut tar::Builder<Vec<u8>>, path: &str, target: &str) {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Symlink);
+    header.set_size(0);
+    tar.append_link(&mut header, path, target).unwrap();
+}
+
+/// A container with a files volume at `/run/stackctl`, as locked down as the real one: only another container, which
+/// never runs, can write there.
 pub(crate) struct Container {
     name: String,
 }
@@ -66,7 +74,8 @@ impl Container {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("render-test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         docker(&["volume", "create", &name]);
-        let volume = format!("{name}:/run/stackctl");
+        docker(&["create", "--name", &writer(&name), "-v", &format!("{name}:{VOLUME}"), image]);
+        let volume = format!("{name}:{VOLUME}:ro");
         let mut arguments = vec!["create", "--name", &name, "--user", user, "--read-only", "--cap-drop", "ALL"];
         arguments.extend(["--security-opt", "no-new-privileges", "--memory", "256m", "--pids-limit", "100"]);
         arguments.extend(["--tmpfs", "/tmp:rw,noexec,nosuid,nodev,size=64m,mode=1777", "-v", &volume, image]);
@@ -76,12 +85,33 @@ impl Container {
     }
 
     pub(crate) fn put(&self, release: &str, files: &[Artifact]) {
+        self.extract(&archive(release, files));
+    }
+
+    /// Makes `path` in the volume a link.
+    pub(crate) fn put_link(&self, path: &str, target: &str) {
+        let mut tar = tar::Builder::new(Vec::new());
+        link(&mut tar, path, target);
+        self.extract(&tar.into_inner().unwrap());
+    }
+
+    /// Makes `path` in the volume an empty file.
+    pub(crate) fn put_file(&self, path: &str) {
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(0);
+        header.set_mode(0o444);
+        tar.append_data(&mut header, path, &[][..]).unwrap();
+        self.extract(&tar.into_inner().unwrap());
+    }
+
+    fn extract(&self, tar: &[u8]) {
         let mut child = Command::new("docker")
-            .args(["cp", "-", &format!("{}:/run/stackctl", self.name)])
+            .args(["cp", "-", &format!("{}:{VOLUME}", writer(&self.name))])
             .stdin(Stdio::piped())
             .spawn()
             .expect("docker runs");
-        child.stdin.take().unwrap().write_all(&archive(release, files)).unwrap();
+        child.stdin.take().unwrap().write_all(tar).unwrap();
         assert!(child.wait().unwrap().success(), "docker cp");
     }
 
@@ -105,15 +135,24 @@ impl Container {
         docker(&["inspect", "--format", "{{.NetworkSettings.IPAddress}}", &self.name])
     }
 
+    /// Numbers of its processes.
+    pub(crate) fn processes(&self) -> String {
+        docker(&["top", &self.name, "-o", "pid"])
+    }
+
     pub(crate) fn logs(&self) -> String {
         let output = run(&["logs", &self.name]);
         String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
     }
 }
 
+fn writer(name: &str) -> String {
+    format!("{name}-writer")
+}
+
 impl Drop for Container {
     fn drop(&mut self) {
-        for arguments in [["rm", "-f", &self.name], ["volume", "rm", &self.name]] {
+        for arguments in [["rm", "-f", &self.name], ["rm", "-f", &writer(&self.name)], ["volume", "rm", &self.name]] {
             let _ = Command::new("docker").args(arguments).output();
         }
     }

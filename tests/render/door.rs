@@ -12,22 +12,17 @@ use stackctl::model::artifact::{Artifact, Content};
 use stackctl::model::proxy::Tls;
 use stackctl::model::service::Ask;
 use stackctl::model::stack::{Pool, Stack};
-use stackctl::render::{NginxFacts, ProxyInput, Upstream, nginx};
+use stackctl::render::{Banks, NginxFacts, ProxyInput, nginx};
 
 use crate::client::{ask, get};
 use crate::docker::{self, Container, image};
-use crate::sample::{self, upstreams};
+use crate::sample::{self, banks, upstreams};
 use crate::service;
 
 const CONF: &str = "/run/stackctl/current/nginx.conf";
-const OLD_AND_NEW: [&str; 3] = ["1.22", "1.26", "1.30"];
+pub(crate) const OLD_AND_NEW: [&str; 3] = ["1.22", "1.26", "1.30"];
 
-pub(crate) fn render(
-    stack: &Stack,
-    tag: &str,
-    ups: &BTreeMap<ServiceName, Vec<Upstream>>,
-    release: &str,
-) -> Vec<Artifact> {
+pub(crate) fn render(stack: &Stack, tag: &str, ups: &BTreeMap<ServiceName, Banks>, release: &str) -> Vec<Artifact> {
     let proxy = stack.proxy.as_ref().unwrap();
     let names: Vec<String> = proxy.domains.iter().map(ToString::to_string).collect();
     let made = rcgen::generate_simple_self_signed(names).unwrap();
@@ -77,6 +72,13 @@ fn nginx_accepts_every_shape() {
     let proxy = bare.proxy.as_mut().unwrap();
     proxy.headers.clear();
     proxy.hsts = None;
+    let two: &[&str] = &["10.83.0.4:8000", "10.83.0.5:8000"];
+    let both = banks(&[
+        ("app", &["10.83.0.2:8000", "10.83.0.3:8000"], two),
+        ("api", &["10.83.0.6:9000"], &["10.83.0.7:9000"]),
+        ("later", &[], two),
+    ]);
+    let uneven = banks(&[("app", &["10.83.0.2:8000"], two), ("api", two, &["localhost:9000"])]);
     let names = upstreams(&[("app", &["localhost:8000"]), ("api", &["localhost:9000"])]);
     for tag in OLD_AND_NEW {
         for (what, stack, ups) in [
@@ -87,6 +89,9 @@ fn nginx_accepts_every_shape() {
             ("no routes", &bare, &ups),
             ("nobody in service", &full, &BTreeMap::new()),
             ("host names", &full, &names),
+            ("two banks", &full, &both),
+            ("two banks, plain", &plain, &both),
+            ("banks of unlike size", &full, &uneven),
         ] {
             accepted(tag, what, &render(stack, tag, ups, "1"));
         }
@@ -109,8 +114,8 @@ fn nginx_rejects_what_is_broken() {
     }
 }
 
-/// A stack whose services are on this host: `app` alive, `gone` refuses connections, `later` has no replica.
-fn live() -> (Stack, BTreeMap<ServiceName, Vec<Upstream>>, u16) {
+/// A stack whose services are on this host: `app` alive in bank a, `gone` refuses connections, `later` has no replica.
+fn live() -> (Stack, BTreeMap<ServiceName, Banks>, u16) {
     let gateway = docker::gateway();
     let (port, candidate) = (service::start("app-1"), service::start("app-2"));
     let mut app = sample::service("app", Some(candidate));
@@ -135,17 +140,22 @@ fn live() -> (Stack, BTreeMap<ServiceName, Vec<Upstream>>, u16) {
     let mut stack = sample::stack(services, Some(proxy));
     stack.pool = Pool { base: Ipv4Addr::new(gateway.octets()[0], gateway.octets()[1], 0, 0), prefix: 16 };
     let (app, gone) = (format!("{gateway}:{port}"), format!("{gateway}:9"));
-    (stack, upstreams(&[("app", &[app.as_str()]), ("gone", &[gone.as_str()]), ("later", &[])]), candidate)
+    let (app, gone): (&[&str], &[&str]) = (&[&app], &[&gone]);
+    (stack, banks(&[("app", app, gone), ("gone", gone, gone), ("later", &[], &[])]), candidate)
 }
 
-pub(crate) fn open(tag: &str) -> (Container, Stack, BTreeMap<ServiceName, Vec<Upstream>>, u16) {
+pub(crate) fn open(tag: &str) -> (Container, Stack, BTreeMap<ServiceName, Banks>, u16) {
     let (stack, ups, candidate) = live();
+    (open_with(tag, &stack, &ups), stack, ups, candidate)
+}
+
+pub(crate) fn open_with(tag: &str, stack: &Stack, ups: &BTreeMap<ServiceName, Banks>) -> Container {
     let container = container(tag, &["-g", "daemon off;"]);
-    container.put("a", &render(&stack, tag, &ups, "7"));
+    container.put("a", &render(stack, tag, ups, "7"));
     container.start();
     for _ in 0..50 {
         if ask(&container, "http://x:8081/stackctl/release", &[]).is_ok() {
-            return (container, stack, ups, candidate);
+            return container;
         }
         sleep(Duration::from_millis(100));
     }
@@ -214,10 +224,15 @@ fn strangers_are_turned_away_and_claims_replaced() {
         let more = ["-H", "X-Stackctl-Candidate: 1.2.3.4:5", "-H", "Upgrade: h2c", "-H", "X-Forwarded-Proto: http"];
         let asked = ask(&door, "https://sum.example.com/echo", &[claims.as_slice(), &more].concat()).unwrap().body;
         let asked = asked.to_lowercase();
-        for wanted in ["\r\nhost: sum.example.com:8443\r\n", "\r\nx-forwarded-proto: https\r\n", "x-request-id: "] {
+        for wanted in [
+            "\r\nhost: sum.example.com:8443\r\n",
+            "\r\nx-forwarded-proto: https\r\n",
+            "x-request-id: ",
+            "\r\nconnection: close\r\n",
+        ] {
             assert!(asked.contains(wanted), "{tag}: {wanted} in {asked}");
         }
-        for wrong in ["6.6.6.6", "\r\nupgrade", "1.2.3.4", "forwarded: for", "\r\nconnection"] {
+        for wrong in ["6.6.6.6", "\r\nupgrade", "1.2.3.4", "forwarded: for", "connection: upgrade"] {
             assert!(!asked.contains(wrong), "{tag}: {wrong} in {asked}");
         }
     }

@@ -10,9 +10,9 @@ use stackctl::base::secret::Secret;
 use stackctl::model::artifact::{Artifact, Content};
 use stackctl::model::proxy::Tls;
 use stackctl::model::stack::Stack;
-use stackctl::render::{NginxFacts, ProxyInput, RenderError, Upstream, nginx};
+use stackctl::render::{Banks, LIVE, NginxFacts, ProxyInput, RenderError, live_flag, nginx};
 
-use crate::sample::{self, upstreams};
+use crate::sample::{self, banks, upstreams};
 
 static CERTIFICATE: OnceLock<(String, String)> = OnceLock::new();
 
@@ -32,8 +32,10 @@ pub(crate) fn check(folder: &str, files: &[Artifact]) {
 
 /// The front door of a stack with replicas here and there.
 pub(crate) fn front_door(stack: &Stack, tag: &str) -> Result<Vec<Artifact>, RenderError> {
-    let app: &[&str] = &["10.83.0.2:8000", "10.83.0.3:8000"];
-    render(stack, tag, &upstreams(&[("app", app), ("api", &["10.83.0.4:9000"]), ("later", &[])]))
+    let app: (&[&str], &[&str]) = (&["10.83.0.2:8000", "10.83.0.3:8000"], &["10.83.0.5:8000", "10.83.0.6:8000"]);
+    let api: (&[&str], &[&str]) = (&["10.83.0.4:9000"], &["10.83.0.7:9000"]);
+    let later: &[&str] = &["10.83.0.8:7000"];
+    render(stack, tag, &banks(&[("app", app.0, app.1), ("api", api.0, api.1), ("later", &[], later)]))
 }
 
 /// The same with one replica at `target`.
@@ -41,11 +43,7 @@ pub(crate) fn front_door_to(stack: &Stack, target: &str) -> Result<Vec<Artifact>
     render(stack, "nginx:1.30", &upstreams(&[("app", &[target])]))
 }
 
-fn render(
-    stack: &Stack,
-    tag: &str,
-    upstreams: &BTreeMap<ServiceName, Vec<Upstream>>,
-) -> Result<Vec<Artifact>, RenderError> {
+fn render(stack: &Stack, tag: &str, upstreams: &BTreeMap<ServiceName, Banks>) -> Result<Vec<Artifact>, RenderError> {
     // A certificate that any Nginx accepts; it is in no golden file.
     let made = CERTIFICATE.get_or_init(|| {
         let made = rcgen::generate_simple_self_signed(vec!["sum.example.com".to_owned()]).unwrap();
@@ -87,6 +85,44 @@ fn nginx_plain_with_names() {
     stack.proxy.as_mut().unwrap().tls = Tls::Off;
     let names = upstreams(&[("app", &["app:8000"]), ("api", &["api:9000"])]);
     check("nginx-plain", &render(&stack, "nginx:1.30", &names).unwrap());
+}
+
+#[test]
+fn what_this_nginx_does_not_know_is_left_out() {
+    for (tag, lines) in [
+        ("nginx:1.19.9", [0, 0, 0]),
+        ("nginx:1.19.10", [1, 0, 0]),
+        ("nginx:1.27.3", [1, 0, 0]),
+        ("nginx:1.27.4", [1, 1, 0]),
+        ("nginx:1.29.6", [1, 1, 0]),
+        ("nginx:1.29.7", [1, 1, 4]),
+    ] {
+        let files = front_door(&sample::full(), tag).unwrap();
+        let text = files[0].content.expose();
+        let found = ["    keepalive_time 1d;", "    keepalive_min_timeout 10s;", "        keepalive 0;"]
+            .map(|wanted| text.lines().filter(|line| *line == wanted).count());
+        assert_eq!(found, lines, "{tag}");
+    }
+}
+
+#[test]
+fn the_flag_rendered_is_the_flag_to_put() {
+    let files = front_door(&sample::full(), "nginx:1.30").unwrap();
+    let flag = live_flag(&sample::name("app"));
+    assert_eq!(flag, "live/app.b");
+    assert_eq!(format!("/run/stackctl/{flag}"), format!("{LIVE}/app.b"));
+    assert!(files[0].content.expose().contains(&format!("if (-f /run/stackctl/{flag}) {{ set ")));
+}
+
+#[test]
+fn repeating_reaches_the_other_bank_however_large_the_first() {
+    for (replicas, limit) in [(1, "10s"), (4, "10s"), (5, "11s"), (12, "25s")] {
+        let targets: Vec<String> = (0..replicas).map(|n| format!("10.83.1.{n}:8000")).collect();
+        let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
+        let files = render(&sample::full(), "nginx:1.30", &banks(&[("app", &targets, &["10.83.2.1:8000"])])).unwrap();
+        let text = files[0].content.expose();
+        assert!(text.contains(&format!("    proxy_next_upstream_timeout {limit};\n")), "{replicas}: {limit}");
+    }
 }
 
 #[test]

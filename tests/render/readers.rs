@@ -104,6 +104,7 @@ pub(crate) fn rich() -> Stack {
     stack.secrets.insert(sample::secret("hook"), hook);
     let app = stack.services.get_mut("app").unwrap();
     app.image = Image::Build(Build {
+        name: sample::name("app"),
         context: ".".to_owned(),
         dockerfile: "Dockerfile".to_owned(),
         target: Some("final".to_owned()),

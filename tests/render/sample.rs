@@ -8,7 +8,7 @@ use stackctl::base::units::{ByteSize, Span};
 use stackctl::model::proxy::{Limit, Proxy, Route, Tls};
 use stackctl::model::service::{Ask, Health, Image, Restart, Service};
 use stackctl::model::stack::{Pool, Stack};
-use stackctl::render::Upstream;
+use stackctl::render::{Banks, Upstream};
 
 pub(crate) fn name(text: &str) -> ServiceName {
     ServiceName::parse(text).expect("a service name")
@@ -120,17 +120,26 @@ pub(crate) fn stack(services: Vec<Service>, proxy: Option<Proxy>) -> Stack {
     }
 }
 
-pub(crate) fn upstreams(entries: &[(&str, &[&str])]) -> BTreeMap<ServiceName, Vec<Upstream>> {
+/// Services with one bank.
+pub(crate) fn upstreams(entries: &[(&str, &[&str])]) -> BTreeMap<ServiceName, Banks> {
     entries
         .iter()
-        .map(|(service, targets)| {
-            let list = targets.iter().zip(1..).map(|(target, number)| Upstream {
-                target: (*target).to_owned(),
-                comment: format!("{service}-{number}"),
-            });
-            (name(service), list.collect())
-        })
+        .map(|(service, targets)| (name(service), Banks { a: replicas(service, targets), b: Vec::new() }))
         .collect()
+}
+
+/// Services with two.
+pub(crate) fn banks(entries: &[(&str, &[&str], &[&str])]) -> BTreeMap<ServiceName, Banks> {
+    entries
+        .iter()
+        .map(|(service, a, b)| (name(service), Banks { a: replicas(service, a), b: replicas(service, b) }))
+        .collect()
+}
+
+fn replicas(service: &str, targets: &[&str]) -> Vec<Upstream> {
+    let comment = |number| format!("{service}-{number}");
+    let replica = |(target, number): (&&str, u32)| Upstream { target: (*target).to_owned(), comment: comment(number) };
+    targets.iter().zip(1..).map(replica).collect()
 }
 
 /// A web application with everything the front door knows.

@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 
 /// Starts it; the port. It echoes what it was asked, sends headers that the front door must not let through, answers
-/// `/status/N` with N, and upgrades `WebSockets` to an echo of bytes.
+/// `/status/N` with N, `/abort` not at all, redirects to `/there`, and upgrades `WebSockets` to an echo of bytes.
 pub(crate) fn start(name: &'static str) -> u16 {
     let listener = TcpListener::bind("0.0.0.0:0").expect("a port");
     let port = listener.local_addr().unwrap().port();
@@ -31,7 +31,7 @@ fn serve(name: &str, mut stream: TcpStream) -> Option<()> {
             .split("content-length: ")
             .nth(1)
             .map_or(0, |rest| rest.lines().next().unwrap_or("0").trim().parse::<u64>().unwrap_or(0));
-        std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink()).ok()?;
+        let received = std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink()).ok()?;
         if head.to_lowercase().contains("\r\nupgrade: websocket") {
             let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhello";
             stream.write_all(answer.as_bytes()).ok()?;
@@ -39,11 +39,16 @@ fn serve(name: &str, mut stream: TcpStream) -> Option<()> {
             return None;
         }
         let path = head.split(' ').nth(1).unwrap_or("/");
+        if path == "/abort" {
+            return None;
+        }
         let status = path.strip_prefix("/status/").unwrap_or("200");
-        let body = format!("{name}\n{head}");
+        let body = format!("{name}\n{head}received: {received}\n");
         let bad = "X-Frame-Options: ALLOWALL\r\nStrict-Transport-Security: max-age=1\r\nX-Powered-By: PHP/5.2\r\n";
         let length = body.len();
-        let answer = format!("HTTP/1.1 {status} Any\r\nContent-Length: {length}\r\n{bad}\r\n{body}");
+        let host = head.split("\r\nHost: ").nth(1).and_then(|rest| rest.lines().next()).unwrap_or("nobody");
+        let to = if status.starts_with('3') { format!("Location: https://{host}/there\r\n") } else { String::new() };
+        let answer = format!("HTTP/1.1 {status} Any\r\nContent-Length: {length}\r\n{bad}{to}\r\n{body}");
         stream.write_all(answer.as_bytes()).ok()?;
     }
 }
