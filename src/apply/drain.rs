@@ -13,7 +13,7 @@ const SETTLE: Duration = Duration::from_millis(200);
 const LOOK_AGAIN: Duration = Duration::from_millis(400);
 
 /// How long old workers of the front door are waited for: the time it keeps idle connections at a reload (10 s), and
-/// a little. Longer ones carry WebSockets or uploads; Nginx ends those itself.
+/// a little. Those that stay longer carry WebSocket traffic or uploads; Nginx ends those itself.
 const WORKERS: Duration = Duration::from_secs(12);
 
 /// State of a TCP connection that is over: `TIME_WAIT` (`include/net/tcp_states.h`).
@@ -21,7 +21,7 @@ const OVER: u8 = 6;
 
 /// Waits until the front door's network namespace has no connection to these addresses, at most `time`. Where its
 /// image has no `cat` to look with, all of that time is waited.
-pub async fn until_quiet(
+pub(super) async fn until_quiet(
     engine: &Engine,
     door: &str,
     addresses: &[SocketAddrV4],
@@ -70,13 +70,13 @@ fn socket(text: &str) -> Option<SocketAddrV4> {
 }
 
 /// Process numbers of Nginx's workers.
-pub async fn workers(engine: &Engine, door: &str) -> Result<BTreeSet<u32>, EngineError> {
+pub(super) async fn workers(engine: &Engine, door: &str) -> Result<BTreeSet<u32>, EngineError> {
     let processes = engine.processes(door).await?;
     Ok(processes.into_iter().filter(|(_, command)| command.contains("worker process")).map(|(pid, _)| pid).collect())
 }
 
 /// Waits until none of these workers is left.
-pub async fn until_gone(engine: &Engine, door: &str, old: &BTreeSet<u32>) {
+pub(super) async fn until_gone(engine: &Engine, door: &str, old: &BTreeSet<u32>) {
     let began = Instant::now();
     while began.elapsed() < WORKERS {
         match workers(engine, door).await {

@@ -1,5 +1,6 @@
 //! L4: does what a plan says. All decisions were made before.
 
+pub mod artifacts;
 mod drain;
 pub mod error;
 pub mod event;

@@ -7,7 +7,7 @@ use crate::base::name::ServiceName;
 use crate::config::interpolate::Variables;
 use crate::engine::Engine;
 use crate::files::context::Context;
-use crate::model::artifact::{Artifact, files_hash};
+use crate::model::artifact::files_hash;
 use crate::model::observed::Observed;
 use crate::model::proxy::{Proxy, Tls};
 use crate::model::secrets::SecretValues;
@@ -217,31 +217,4 @@ fn scrape_targets(stack: &Stack, placement: &Placement) -> Vec<ScrapeTarget> {
         }
     }
     out
-}
-
-/// Artifacts of a stack that has never been deployed: for `render`.
-pub fn offline(wanted: &Wanted) -> Result<Vec<Artifact>, ApplyError> {
-    let hashes: BTreeMap<ServiceName, String> = scan(&wanted.stack, &wanted.folder)?
-        .into_iter()
-        .map(|(name, (build, context))| (name, build_hash(&build, &context, wanted)))
-        .collect();
-    let observed = Observed::default();
-    let resolved = secrets::resolve(&wanted.stack, None, &wanted.variables, &wanted.folder)?;
-    let inputs = Inputs {
-        stack: &wanted.stack,
-        observed: &observed,
-        values: &resolved.values,
-        key: NO_KEY,
-        contexts: &hashes,
-        mirror: wanted.mirror.as_deref(),
-        origin: ("", ""),
-    };
-    let placement = plan::place(&inputs)?;
-    let mut out = Vec::new();
-    for (service, (_, files)) in rendered(&inputs, &placement)? {
-        let folder =
-            if service.as_str() == plan::reconcile::FRONT_DOOR { "nginx" } else { service.as_str() }.to_owned();
-        out.extend(files.into_iter().map(|f| Artifact { path: format!("{folder}/{}", f.path), ..f }));
-    }
-    Ok(out)
 }

@@ -13,11 +13,11 @@ use crate::plan::reconcile::SETTLE;
 use crate::probe;
 
 /// Why a container cannot take its place.
-pub struct NotReady {
+pub(super) struct NotReady {
     /// What was seen.
-    pub cause: String,
+    pub(super) cause: String,
     /// What to do about it.
-    pub hint: Option<String>,
+    pub(super) hint: Option<String>,
 }
 
 impl NotReady {
@@ -36,7 +36,7 @@ const SLOWEST: Duration = Duration::from_millis(250);
 const DOOR: Duration = Duration::from_secs(10);
 
 /// Waits until a container is ready; fails as soon as it exits, or when its `start_period` is over.
-pub async fn wait(
+pub(super) async fn wait(
     engine: &Engine,
     project: &ProjectName,
     container: &str,
@@ -133,7 +133,12 @@ async fn exited(engine: &Engine, container: &str) -> NotReady {
 }
 
 /// Asks a candidate through the front door's private listener, as the front door will ask it.
-pub async fn gate(listener: SocketAddrV4, candidate: SocketAddrV4, path: &str, domain: &str) -> Result<(), NotReady> {
+pub(super) async fn gate(
+    listener: SocketAddrV4,
+    candidate: SocketAddrV4,
+    path: &str,
+    domain: &str,
+) -> Result<(), NotReady> {
     let header = candidate.to_string();
     let headers = [(crate::render::nginx::CANDIDATE_HEADER, header.as_str())];
     let began = Instant::now();
@@ -156,7 +161,7 @@ pub async fn gate(listener: SocketAddrV4, candidate: SocketAddrV4, path: &str, d
 }
 
 /// Waits until the front door says that it serves by these files.
-pub async fn serves_by(listener: SocketAddrV4, hash: &str) -> Result<(), String> {
+pub(super) async fn serves_by(listener: SocketAddrV4, hash: &str) -> Result<(), String> {
     let began = Instant::now();
     let mut pause = FIRST;
     loop {

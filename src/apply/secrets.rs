@@ -19,15 +19,15 @@ use crate::model::state::State;
 use super::error::ApplyError;
 
 /// All values of a stack.
-pub struct Resolved {
+pub(super) struct Resolved {
     /// By name; optional ones that have no value are not there.
-    pub values: SecretValues,
+    pub(super) values: SecretValues,
     /// Files of the state volume to write: generated secrets that are new, and others whose value is.
-    pub new: Vec<Artifact>,
+    pub(super) new: Vec<Artifact>,
 }
 
 /// Finds or makes every secret's value. All that are missing are reported at once.
-pub fn resolve(
+pub(super) fn resolve(
     stack: &Stack,
     state: Option<&State>,
     variables: &Variables,
@@ -155,7 +155,7 @@ fn self_signed(names: &[String]) -> Result<Secret, String> {
 }
 
 /// Takes key and certificate apart again: chain, key.
-pub fn split_pem(bundle: &Secret) -> (String, Secret) {
+pub(super) fn split_pem(bundle: &Secret) -> (String, Secret) {
     let text = bundle.expose();
     let at = text.find("-----BEGIN CERTIFICATE-----").unwrap_or(text.len());
     let (key, chain) = text.split_at(at);

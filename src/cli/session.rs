@@ -50,8 +50,8 @@ pub fn now() -> u64 {
 }
 
 /// An error of a deploy as a failure of the command: kind, log lines, next step.
-pub fn failure(error: ApplyError) -> Failure {
-    let kind = match &error {
+pub fn failure(error: &ApplyError) -> Failure {
+    let kind = match error {
         ApplyError::Locked { .. } => Kind::Locked,
         ApplyError::WrongStage { .. } | ApplyError::NeedsConsent => Kind::Refused,
         ApplyError::Secrets(_) => Kind::Usage,
@@ -59,19 +59,18 @@ pub fn failure(error: ApplyError) -> Failure {
         _ => Kind::Failed,
     };
     let hint = error.hint();
-    let mut message = match &error {
+    let mut message = match error {
         ApplyError::Locked { by, seconds } => {
             format!("another run is at work on this stack: {by}, for {seconds} s")
         }
         other => other.to_string(),
     };
     let mut failure = Failure::new(kind, String::new());
-    if let ApplyError::Step(step) = &error {
+    if let ApplyError::Step(step) = error {
         if let Some(container) = step.container.as_ref().filter(|_| !step.log.is_empty()) {
-            message.push_str(&format!("\nlast lines of {container}:"));
+            message.extend(["\nlast lines of ", container, ":"]);
             for line in &step.log {
-                message.push_str("\n  | ");
-                message.push_str(&clean(line));
+                message.extend(["\n  | ", &clean(line)]);
             }
         }
         if !step.aftermath.is_empty() {

@@ -7,4 +7,4 @@ pub mod write;
 
 pub use context::Context;
 pub use error::FilesError;
-pub use write::read_text;
+pub use write::{read_text, write_all};

@@ -20,7 +20,7 @@ pub async fn run(args: &DownArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatu
     let engine = session::connect(ctx, &source).await?;
     let wanted = session::wanted(ctx, &source);
     let project = &wanted.stack.project;
-    let observe = async || engine.observe(project, &[]).await.map_err(|e| session::failure(e.into()));
+    let observe = async || engine.observe(project, &[]).await.map_err(|e| session::failure(&e.into()));
     let observed = observe().await?;
     let plan = down(project, &observed, args.volumes);
     if plan.is_empty() {
@@ -34,9 +34,9 @@ pub async fn run(args: &DownArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatu
     } else {
         ui::prompt::consent(ctx.out, &format!("this takes {project} down. Go on?"), args.yes, "--yes")?;
     }
-    engine.ensure_holder().await.map_err(|e| session::failure(e.into()))?;
+    engine.ensure_holder().await.map_err(|e| session::failure(&e.into()))?;
     let mut progress = Progress::new(ctx.out);
-    let lock = take_lock(&engine, &wanted, session::now, &mut progress).await.map_err(session::failure)?;
+    let lock = take_lock(&engine, &wanted, session::now, &mut progress).await.map_err(|e| session::failure(&e))?;
     let observed = observe().await?;
     let plan = down(project, &observed, args.volumes);
     let effects = Effects {
@@ -51,7 +51,7 @@ pub async fn run(args: &DownArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatu
     let result = carry_out(&effects, &plan, interrupted(), &mut progress).await;
     drop(progress);
     lock.release().await.map_err(|e| Failure::failed(e.to_string()))?;
-    result.map_err(session::failure)?;
+    result.map_err(|e| session::failure(&e))?;
     for note in &plan.notes {
         ctx.out.say(note);
     }

@@ -18,7 +18,7 @@ use crate::ui::text::pad;
 pub async fn run(args: &LogsArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
     let source = load::stack(ctx)?;
     let engine = session::connect(ctx, &source).await?;
-    let observed = engine.observe(&source.stack.project, &[]).await.map_err(|e| session::failure(e.into()))?;
+    let observed = engine.observe(&source.stack.project, &[]).await.map_err(|e| session::failure(&e.into()))?;
     let services = || observed.containers.iter().filter(|c| c.label(label::ROLE) == "service");
     for wanted in &args.services {
         if !services().any(|c| c.service() == wanted) {
@@ -46,7 +46,7 @@ pub async fn run(args: &LogsArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatu
     let mut lines = engine.follow(&chosen, wanted);
     let paint = ctx.out.data_paint();
     while let Some(line) = lines.next().await {
-        let (prefix, text) = line.map_err(|e| session::failure(e.into()))?;
+        let (prefix, text) = line.map_err(|e| session::failure(&e.into()))?;
         if ctx.out.is_json() {
             ctx.out.json_line(&serde_json::json!({ "container": prefix, "line": text }))?;
         } else {

@@ -13,7 +13,7 @@ pub async fn run(args: &PlanArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatu
     let source = load::stack(ctx)?;
     let engine = session::connect(ctx, &source).await?;
     let wanted = session::wanted(ctx, &source);
-    let prepared = apply::prepare(&engine, &wanted).await.map_err(session::failure)?;
+    let prepared = apply::prepare(&engine, &wanted).await.map_err(|e| session::failure(&e))?;
     if ctx.out.is_json() {
         ctx.out.json(&ui::plan::json(&prepared.plan))?;
     } else {

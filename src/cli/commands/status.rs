@@ -15,7 +15,7 @@ pub async fn run(ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
     let source = load::stack(ctx)?;
     let engine = session::connect(ctx, &source).await?;
     let project = &source.stack.project;
-    let observed = engine.observe(project, &[]).await.map_err(|e| session::failure(e.into()))?;
+    let observed = engine.observe(project, &[]).await.map_err(|e| session::failure(&e.into()))?;
     let mut containers: Vec<&ObservedContainer> =
         observed.containers.iter().filter(|c| c.label(label::ROLE) == "service").collect();
     containers.sort_by_key(|c| (c.service().to_owned(), c.number(), c.name.clone()));

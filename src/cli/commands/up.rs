@@ -24,7 +24,7 @@ pub async fn run(args: &UpArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus>
     let source = load::stack(ctx)?;
     let engine = session::connect(ctx, &source).await?;
     let wanted = session::wanted(ctx, &source);
-    let prepared = apply::prepare(&engine, &wanted).await.map_err(session::failure)?;
+    let prepared = apply::prepare(&engine, &wanted).await.map_err(|e| session::failure(&e))?;
     if prepared.plan.is_empty() {
         ctx.out.say(format!("{} is as {} says: 0 steps", wanted.stack.project, ctx.settings.file.display()));
     } else {
@@ -55,5 +55,5 @@ async fn deploy(engine: &Engine, wanted: &Wanted, consent: bool, ctx: &Context<'
     let mut progress = Progress::new(ctx.out);
     let result = apply::up(engine, wanted, consent, session::now, interrupted(), &mut progress).await;
     drop(progress);
-    Ok(result.map_err(session::failure)?)
+    Ok(result.map_err(|e| session::failure(&e))?)
 }

@@ -51,7 +51,7 @@ pub async fn report(
     shown: Shown,
     ctx: &Context<'_>,
 ) -> anyhow::Result<ExitStatus> {
-    let prepared = apply::prepare(engine, wanted).await.map_err(session::failure)?;
+    let prepared = apply::prepare(engine, wanted).await.map_err(|e| session::failure(&e))?;
     let stack = &wanted.stack;
     let target = target(stack.proxy.as_ref());
     let chain = stack.proxy.as_ref().and_then(|p| certificate(p, &prepared.values)).map(|(chain, _)| chain);

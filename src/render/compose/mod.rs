@@ -8,7 +8,7 @@ use crate::base::name::ServiceName;
 use crate::base::units::Span;
 use crate::model::artifact::Artifact;
 use crate::model::proxy::Proxy;
-use crate::model::service::{Ask, Image, Service};
+use crate::model::service::{Ask, Image, Preset, Service};
 use crate::model::stack::Stack;
 
 use super::RenderError;
@@ -20,7 +20,7 @@ mod variables;
 use variables::Variables;
 
 /// Network of services that may open connections to the outside.
-const OUTSIDE: &str = "outside";
+const OUTSIDE: &str = "default";
 
 #[derive(Serialize)]
 struct View<'a> {
@@ -46,6 +46,8 @@ struct Entry<'a> {
     environment: BTreeMap<&'a str, String>,
     secrets: Vec<Granted>,
     volumes: Vec<VolumeView<'a>>,
+    /// Folder beside the file with what it reloads.
+    reloaded: Option<&'a str>,
     tmpfs: Vec<String>,
     networks: Vec<String>,
     depends_on: BTreeMap<String, &'static str>,
@@ -180,6 +182,7 @@ fn entry<'a>(
             .iter()
             .map(|v| VolumeView { source: &v.volume, target: &v.target, read_only: v.read_only })
             .collect(),
+        reloaded: (service.preset == Some(Preset::Prometheus)).then_some(service.name.as_str()),
         tmpfs: tmpfs(service),
         networks: networks_of(stack, service),
         depends_on,
