@@ -57,8 +57,8 @@ test: images-all tools ## all tests, with a real engine
 
 soak: images-all tools ## the long tests, for SOAK_BUDGET seconds, from SOAK_SEED
 	@echo "soak: SOAK_BUDGET=$(SOAK_BUDGET) SOAK_SEED=$(SOAK_SEED)"
-	@$(with_env) SOAK_BUDGET=$(SOAK_BUDGET) SOAK_SEED=$(SOAK_SEED) \
-		cargo test --locked -- --ignored --test-threads=1 --nocapture
+	@$(with_env) SOAK=1 SOAK_BUDGET=$(SOAK_BUDGET) SOAK_SEED=$(SOAK_SEED) \
+		cargo test --locked --test real -- --test-threads=1 --nocapture
 
 bench: demo ## how long the commands take on the running demo
 	@$(with_env) for what in check plan "up --yes" "verify --quick"; do \

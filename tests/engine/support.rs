@@ -31,13 +31,9 @@ pub(crate) struct Real {
 }
 
 /// `None` where there is no engine.
-pub(crate) async fn real(test: &str) -> Option<Real> {
-    if !Path::new("/var/run/docker.sock").exists() {
-        eprintln!("no engine here: {test} is skipped");
-        return None;
-    }
+pub(crate) async fn real(test: &str) -> Real {
     let engine = Engine::connect(None, &Env::default()).await.unwrap();
-    Some(Real { engine, project: project(&format!("t{}-{test}", std::process::id())) })
+    Real { engine, project: project(&format!("t{}-{test}", std::process::id())) }
 }
 
 impl Real {

@@ -16,7 +16,7 @@ use crate::support::{project, real};
 
 #[tokio::test]
 async fn one_at_a_time() {
-    let Some(t) = real("lock").await else { return };
+    let t = real("lock").await;
     t.engine.ensure_holder().await.unwrap();
     let begin = Instant::now();
     let lock = t.engine.lock(&t.project, "ada@laptop", 1234).await.unwrap();
@@ -35,7 +35,7 @@ async fn one_at_a_time() {
 
 #[tokio::test]
 async fn a_lock_that_was_taken_away_is_seen() {
-    let Some(t) = real("taken").await else { return };
+    let t = real("taken").await;
     let lock = t.engine.lock(&t.project, "ada@laptop", 1).await.unwrap();
     t.engine.remove(&lock_name(&t.project), true).await.unwrap();
     let begin = Instant::now();
@@ -47,7 +47,7 @@ async fn a_lock_that_was_taken_away_is_seen() {
 
 #[tokio::test]
 async fn a_killed_holder_frees_it() {
-    let Some(t) = real("killed").await else { return };
+    let t = real("killed").await;
     t.engine.ensure_holder().await.unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "real::locks::hold_for_ever", "--ignored", "--nocapture"])
@@ -86,7 +86,7 @@ async fn hold_for_ever() {
 
 #[tokio::test]
 async fn a_holder_that_died_before_the_start_does_not_hold_it() {
-    let Some(t) = real("stale").await else { return };
+    let t = real("stale").await;
     t.engine.ensure_holder().await.unwrap();
     let docker = Docker::connect_with_unix_defaults().unwrap();
     let body = ContainerCreateBody {

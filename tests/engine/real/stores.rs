@@ -15,7 +15,7 @@ use crate::support::real;
 
 #[tokio::test]
 async fn the_holder_runs_and_ends_with_its_input() {
-    let Some(t) = real("holder").await else { return };
+    let t = real("holder").await;
     t.engine.ensure_holder().await.unwrap();
     let mut spec = t.spec("h", "");
     spec.image = "stackctl/holder:1".into();
@@ -27,7 +27,7 @@ async fn the_holder_runs_and_ends_with_its_input() {
 
 #[tokio::test]
 async fn state_is_kept_and_secrets_are_for_their_owner() {
-    let Some(t) = real("state").await else { return };
+    let t = real("state").await;
     assert!(t.engine.read_state(&t.project).await.unwrap().is_none());
     let mut labels = t.labels();
     labels.insert(label::COMPOSE_PROJECT.into(), t.project.to_string());
@@ -77,7 +77,7 @@ async fn state_is_kept_and_secrets_are_for_their_owner() {
 
 #[tokio::test]
 async fn files_arrive_with_owner_mode_and_links() {
-    let Some(t) = real("files").await else { return };
+    let t = real("files").await;
     let volume = format!("{}_app_files", t.project);
     t.engine.create_volume(&VolumeSpec { name: volume.clone(), labels: t.labels() }).await.unwrap();
     let release = |hash: &str, text: &str| {
