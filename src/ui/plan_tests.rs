@@ -76,7 +76,7 @@ fn people_see_groups_causes_and_consequences() {
 #[test]
 fn details_show_waiting_too() {
     let text = human(&plan(), Paint(false), 80, true);
-    assert!(text.contains("    · wait until sum-app-1-next is ready\n    · let requests to app end (5s)\n"), "{text}");
+    assert!(text.contains("    · wait until sum-app-1-next is ready\n    · let requests to the old app end (at most 5s)\n"), "{text}");
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! What the tests share: projects that clean up after themselves, and a small image with a shell.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::Command;
 
 use bollard::Docker;
