@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::plan::step::{Action, Plan, Step};
 
 use super::paint::Paint;
-use super::text::{clean, count, wrap};
+use super::text::{clean, columns, count, pad, wrap};
 
 /// Group of what belongs to no service: networks, images, state.
 const STACK: &str = "the stack";
@@ -22,13 +22,11 @@ pub fn human(plan: &Plan, paint: Paint, width: usize, details: bool) -> String {
             continue;
         }
         let _ = writeln!(out, "{}", paint.bold(clean(service)));
-        let mut cause = "";
-        for step in steps {
-            if step.cause != cause && !step.cause.is_empty() {
-                let _ = writeln!(out, "  {}", paint.dim(wrap(&clean(&step.cause), width, 2)));
-            }
-            cause = &step.cause;
-            out.push_str(&line(step, paint, width));
+        let texts: Vec<String> = steps.iter().map(|s| clean(&s.action.to_string())).collect();
+        // Causes stand in a column of their own, unless one long step would push them all off the line.
+        let column = texts.iter().map(|t| columns(t)).filter(|c| *c <= width / 2).max().unwrap_or(0);
+        for (step, text) in steps.into_iter().zip(texts) {
+            out.push_str(&line(step, &text, column, paint, width));
         }
         out.push('\n');
     }
@@ -128,10 +126,11 @@ impl Counts {
 }
 
 fn shown(step: &Step) -> bool {
-    step.action.sign() != '·' || step.interrupts.is_some() || step.destroys
+    let mark = matches!(&step.action, Action::WriteState { files, .. } if files.iter().all(|f| f.path.starts_with("applied/")));
+    (step.action.sign() != '·' && !mark) || step.interrupts.is_some() || step.destroys
 }
 
-fn line(step: &Step, paint: Paint, width: usize) -> String {
+fn line(step: &Step, text: &str, column: usize, paint: Paint, width: usize) -> String {
     let sign = step.action.sign().to_string();
     let sign = match sign.as_str() {
         "+" => paint.green(&sign),
@@ -139,13 +138,21 @@ fn line(step: &Step, paint: Paint, width: usize) -> String {
         "-" => paint.red(&sign),
         _ => paint.dim(&sign),
     };
-    let mut out = format!("    {sign} {}\n", wrap(&clean(&step.action.to_string()), width, 8));
+    let cause = clean(&step.cause);
+    let together = 4 + columns(text).max(column) + 2 + columns(&cause);
+    let mut out = if cause.is_empty() {
+        format!("  {sign} {}\n", wrap(text, width, 4))
+    } else if together <= width && columns(text) <= column {
+        format!("  {sign} {}  {}\n", pad(text, column), paint.dim(cause))
+    } else {
+        format!("  {sign} {}\n      {}\n", wrap(text, width, 4), paint.dim(wrap(&cause, width, 6)))
+    };
     if let Some(what) = &step.interrupts {
-        let text = wrap(&format!("interrupts: {}", clean(what)), width, 10);
-        let _ = writeln!(out, "        {}", paint.yellow(text));
+        let text = wrap(&format!("interrupts: {}", clean(what)), width, 8);
+        let _ = writeln!(out, "      {}", paint.yellow(text));
     }
     if step.destroys {
-        let _ = writeln!(out, "        {}", paint.bold_red("destroys: it cannot be made again"));
+        let _ = writeln!(out, "      {}", paint.bold_red("destroys: it cannot be made again"));
     }
     out
 }

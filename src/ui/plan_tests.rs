@@ -53,19 +53,15 @@ fn people_see_groups_causes_and_consequences() {
     assert_eq!(
         human(&plan(), Paint(false), 80, false),
         "the stack\n  \
-           not there yet\n    \
-             + create network sum_default (10.83.0.0/24)\n  \
-           asked for\n    \
-             - remove volume sum_old\n        \
+           + create network sum_default (10.83.0.0/24)\n      \
+               not there yet\n  \
+           - remove volume sum_old  asked for\n      \
                destroys: it cannot be made again\n\
          \napp\n  \
-           its image changed\n    \
-             ~ start sum-app-1-next\n  \
-           replaced\n    \
-             - stop sum-app-1\n\
+           ~ start sum-app-1-next  its image changed\n  \
+           - stop sum-app-1        replaced\n\
          \npostgres\n  \
-           its memory changed\n    \
-             - stop sum-postgres-1\n        \
+           - stop sum-postgres-1  its memory changed\n      \
                interrupts: postgres is away while it starts again\n\
          \nnote: Nginx 1.22 may close idle connections at a reload\n\
          \nrelease 4 of sum: 7 steps (1 to make, 1 to change, 3 to take away)\n\
@@ -76,7 +72,7 @@ fn people_see_groups_causes_and_consequences() {
 #[test]
 fn details_show_waiting_too() {
     let text = human(&plan(), Paint(false), 80, true);
-    assert!(text.contains("    · wait until sum-app-1-next is ready\n    · let requests to the old app end (at most 5s)\n"), "{text}");
+    assert!(text.contains("· let requests to the old app end (at most 5s)\n      its image changed\n"), "{text}");
 }
 
 #[test]

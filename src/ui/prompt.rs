@@ -15,7 +15,7 @@ pub fn consent(out: &Output, question: &str, yes: bool, flag: &str) -> Result<()
         return Err(Failure::refused(format!("this needs consent: {question}"))
             .hint(format!("nobody can be asked here; pass `{flag}` if that is what you want")));
     }
-    if confirm(out, question, false)? {
+    if confirm(out, &format!("{question}. Go on?"), false)? {
         return Ok(());
     }
     Err(Failure::refused("nothing was changed"))
@@ -34,7 +34,7 @@ pub fn typed_consent(out: &Output, question: &str, name: &str, given: Option<&st
             .hint(format!("nobody can be asked here; pass `{flag} {name}` if that is what you want")));
     }
     let answer: String = Input::with_theme(&*theme(out))
-        .with_prompt(format!("{question} Type `{name}` to go on"))
+        .with_prompt(format!("{question}. Type `{name}` to go on"))
         .allow_empty(true)
         .interact_text()
         .map_err(interrupted)?;

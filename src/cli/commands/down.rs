@@ -28,11 +28,11 @@ pub async fn run(args: &DownArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatu
         return Ok(ExitStatus::Done);
     }
     if args.volumes {
-        let question = format!("this removes all data of {project}.");
+        let question = format!("this removes all data of {project}");
         let given = if args.yes { Some(project.as_str()) } else { args.confirm.as_deref() };
         ui::prompt::typed_consent(ctx.out, &question, project.as_str(), given, "--confirm")?;
     } else {
-        ui::prompt::consent(ctx.out, &format!("this takes {project} down. Go on?"), args.yes, "--yes")?;
+        ui::prompt::consent(ctx.out, &format!("this takes {project} down"), args.yes, "--yes")?;
     }
     engine.ensure_holder().await.map_err(|e| session::failure(&e.into()))?;
     let mut progress = Progress::new(ctx.out);

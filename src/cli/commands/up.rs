@@ -36,7 +36,7 @@ pub async fn run(args: &UpArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus>
                 let (paint, width) = (ctx.out.talk_paint(), ctx.out.width());
                 ctx.out.say(ui::plan::human(&prepared.plan, paint, width, false));
             }
-            ui::prompt::consent(ctx.out, "the plan interrupts service. Go on?", args.yes, "--yes")?;
+            ui::prompt::consent(ctx.out, "the plan interrupts service", args.yes, "--yes")?;
         }
         let consent = prepared.plan.needs_consent() || args.yes;
         let deployed = deploy(&engine, &wanted, consent, ctx).await?;
