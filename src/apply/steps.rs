@@ -147,7 +147,7 @@ impl Effects<'_> {
             Ok(code) => {
                 let command = container.command.clone().unwrap_or_default().join(" ");
                 let cause = format!("`{command}` of {service} exited with {code}");
-                let hint = "nothing has been switched; mend it and run `stackctl up` again".to_owned();
+                let hint = "mend it and run `stackctl up` again".to_owned();
                 let waited = Err(ready::NotReady { cause, hint: Some(hint) });
                 self.explain(step, service, &container.name, waited).await
             }

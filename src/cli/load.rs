@@ -13,7 +13,7 @@ use crate::ui::error::{Failure, Kind, Told};
 use crate::ui::problems::Report;
 use crate::ui::text::count;
 
-use super::run::Context;
+use super::context::Context;
 
 /// Far more than any stack needs; a file larger than this was named by mistake.
 const LARGEST: u64 = 1 << 20;

@@ -11,19 +11,10 @@ use crate::ui::paint::ColourChoice;
 
 use super::args::{Cli, Command};
 use super::commands;
+use super::context::{Context, interrupted};
 use super::exit::ExitStatus;
 use super::help;
 use super::settings::Settings;
-
-/// What every command gets.
-pub struct Context<'a> {
-    /// What the process was started with.
-    pub env: &'a Env,
-    /// What was asked for.
-    pub settings: &'a Settings,
-    /// Where to show it.
-    pub out: &'a Output,
-}
 
 /// Runs the command line `args` (the program's name first) on the process's own streams.
 pub fn run(args: impl IntoIterator<Item = OsString>, env: &Env) -> ExitStatus {
@@ -93,24 +84,6 @@ fn wait_undoing(command: impl Future<Output = anyhow::Result<ExitStatus>>) -> an
         interrupted().await;
         interrupted().await;
     })
-}
-
-/// Ends when the user (Ctrl-C) or the system (SIGTERM) asks the process to stop.
-pub async fn interrupted() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                result = tokio::signal::ctrl_c() => if result.is_err() { std::future::pending::<()>().await },
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }
 
 fn finish(result: anyhow::Result<ExitStatus>, out: &Output) -> ExitStatus {

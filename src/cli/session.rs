@@ -8,8 +8,8 @@ use crate::engine::Engine;
 use crate::ui::error::{Failure, Kind};
 use crate::ui::text::clean;
 
+use super::context::Context;
 use super::load::Source;
-use super::run::Context;
 
 /// Variable that names a registry which stands in for Docker Hub.
 const MIRROR: &str = "STACKCTL_REGISTRY_MIRROR";

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
+use crate::cli::context::Context;
 use crate::cli::exit::ExitStatus;
 use crate::cli::load::{self, Source};
-use crate::cli::run::Context;
 use crate::model::stack::Stack;
 use crate::ui::problems::Report;
 use crate::ui::text::count;

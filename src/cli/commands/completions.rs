@@ -1,9 +1,9 @@
 //! `completions`
 
 use crate::cli::args::CompletionsArgs;
+use crate::cli::context::Context;
 use crate::cli::exit::ExitStatus;
 use crate::cli::help;
-use crate::cli::run::Context;
 
 /// Runs it.
 pub fn run(args: &CompletionsArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {

@@ -4,9 +4,9 @@ use futures_util::StreamExt;
 
 use crate::base::suggest::nearest;
 use crate::cli::args::{LogsArgs, Tail};
+use crate::cli::context::Context;
 use crate::cli::exit::ExitStatus;
 use crate::cli::load;
-use crate::cli::run::Context;
 use crate::cli::session;
 use crate::engine::logs::Wanted;
 use crate::model::container::label;

@@ -1,9 +1,9 @@
 //! `man`
 
 use crate::cli::args::ManArgs;
+use crate::cli::context::Context;
 use crate::cli::exit::ExitStatus;
 use crate::cli::help;
-use crate::cli::run::Context;
 use crate::ui::error::Failure;
 use crate::ui::text::count;
 

@@ -2,9 +2,9 @@
 
 use crate::apply;
 use crate::cli::args::PlanArgs;
+use crate::cli::context::Context;
 use crate::cli::exit::ExitStatus;
 use crate::cli::load;
-use crate::cli::run::Context;
 use crate::cli::session;
 use crate::ui;
 

@@ -4,9 +4,9 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::apply::artifacts::{artifacts, makes_secrets};
 use crate::cli::args::RenderArgs;
+use crate::cli::context::Context;
 use crate::cli::exit::ExitStatus;
 use crate::cli::load;
-use crate::cli::run::Context;
 use crate::cli::session;
 use crate::files;
 use crate::model::artifact::{Artifact, Content};

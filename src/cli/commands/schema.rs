@@ -1,7 +1,7 @@
 //! `schema`
 
+use crate::cli::context::Context;
 use crate::cli::exit::ExitStatus;
-use crate::cli::run::Context;
 use crate::config::describe;
 
 /// Runs it.

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
+use crate::cli::context::Context;
 use crate::cli::exit::ExitStatus;
 use crate::cli::load;
-use crate::cli::run::Context;
 use crate::cli::session;
 use crate::model::container::label;
 use crate::model::observed::{Observed, ObservedContainer};

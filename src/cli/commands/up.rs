@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::apply::{self, Deployed, Wanted};
 use crate::cli::args::UpArgs;
+use crate::cli::context::{Context, interrupted};
 use crate::cli::exit::ExitStatus;
 use crate::cli::load;
-use crate::cli::run::{Context, interrupted};
 use crate::cli::session;
 use crate::engine::Engine;
 use crate::probe::Options;

@@ -5,8 +5,8 @@ mod draft;
 use std::io::Write as _;
 
 use crate::cli::args::{InitArgs, Template};
+use crate::cli::context::Context;
 use crate::cli::exit::ExitStatus;
-use crate::cli::run::Context;
 use crate::ui::error::Failure;
 use crate::ui::output::Output;
 use crate::ui::prompt;
