@@ -74,7 +74,8 @@ pub(super) fn target_bank(live: u8, there: &[&ObservedContainer], right: impl Fn
     match (banks.contains(&live), banks.first()) {
         (true, _) => live,
         (false, Some(other)) => *other,
-        (false, None) if there.iter().any(|c| bank(c) == live) => 1 - live,
+        // What was never started can go before anything else happens.
+        (false, None) if there.iter().any(|c| bank(c) == live && c.state != "created") => 1 - live,
         (false, None) => live,
     }
 }

@@ -106,7 +106,7 @@ fn the_next_run_finishes() {
 
 #[test]
 fn the_next_run_may_want_something_else() {
-    sweep(PLANS, &THIRD[1..], 2);
+    sweep(PLANS, &THIRD[1..], 1);
 }
 
 /// Killed again and again, wanting something else each time.

@@ -81,16 +81,16 @@ impl Sketch {
             out.push_str("[services.prometheus]\npreset = \"prometheus:v2.53.3\"\n");
         }
         out.push_str("[secrets]\ntoken = { env = \"TOKEN\" }\n");
-        if let Some((image, port)) = self.door {
+        let routed = self.app_route || (self.api && self.api_route);
+        // A front door without routes is an error of the file.
+        if let Some((image, port)) = self.door.filter(|_| routed) {
             let _ = write!(
                 out,
                 "[proxy]\nimage = \"{image}\"\ndomains = [\"localhost\"]\ntls = \"self-signed\"\nhttp_port = {port}\nhttps_port = {}\nlimit = {{ rate = \"{}/s\", burst = 10 }}\n",
                 port + 1,
                 self.limit
             );
-            if self.app_route || (self.api && self.api_route) {
-                out.push_str("[routes]\n");
-            }
+            out.push_str("[routes]\n");
             if self.app_route {
                 let _ = writeln!(out, "\"/\" = \"{app}\"");
             }

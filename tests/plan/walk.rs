@@ -122,9 +122,12 @@ pub(crate) fn fail(world: &mut World, wish: &Wish, plan: &Plan, dice: Option<Dic
     world.record(plan.release, "failed");
     match undo(plan, &walked.reached) {
         Undo::GoOn => Ok(false),
-        Undo::Back { remove, start } => {
+        Undo::Back { remove, links, start } => {
             for name in remove {
                 world.remove_by_hand(&name);
+            }
+            for (volume, links) in links {
+                world.volumes.entry(volume).or_default().links.extend(links);
             }
             for name in &start {
                 world.start(name).map_err(|e| format!("taking back: {e}\n{plan}"))?;
@@ -252,7 +255,7 @@ pub(crate) fn settled(world: &mut World, wish: &Wish) -> Result<(), String> {
                 return Err(format!("{} serves by {:?} instead of {hash}", replica.name, container.loaded));
             }
         }
-        if let Some((volume, wanted)) = &placed.fixed_files {
+        if let Some((volume, wanted)) = placed.fixed_files.as_ref().filter(|_| !placed.replicas.is_empty()) {
             let there = world.volumes.get(volume).map(|v| &v.files);
             for file in wanted {
                 if there.and_then(|f| f.get(&file.path)).map(String::as_str) != Some(file.content.expose()) {
