@@ -114,7 +114,7 @@ pub async fn carry_out(
     if let Err(error) = &mut result {
         let aftermath = match undo(plan, &run.reached) {
             Undo::GoOn => "the new release serves; `stackctl up` finishes what is left".to_owned(),
-            Undo::Back { remove, start } => take_back(effects, &remove, &start, sink).await,
+            Undo::Back { remove, links, start } => take_back(effects, &remove, links, &start, sink).await,
         };
         if let ApplyError::Step(failure) = error {
             failure.aftermath = aftermath;
@@ -127,7 +127,13 @@ pub async fn carry_out(
     result
 }
 
-async fn take_back(effects: &Effects<'_>, remove: &[String], start: &[String], sink: &mut dyn Sink) -> String {
+async fn take_back(
+    effects: &Effects<'_>,
+    remove: &[String],
+    links: Vec<(String, BTreeMap<String, String>)>,
+    start: &[String],
+    sink: &mut dyn Sink,
+) -> String {
     if !remove.is_empty() {
         sink.event(Event::Undoing(format!("removing {}", remove.join(", "))));
     }
@@ -136,6 +142,12 @@ async fn take_back(effects: &Effects<'_>, remove: &[String], start: &[String], s
     for (name, result) in futures_util::future::join_all(removals).await {
         if result.is_err() {
             left.push(name.as_str());
+        }
+    }
+    for (volume, links) in links {
+        let links: Vec<(String, String)> = links.into_iter().collect();
+        if effects.engine.write_files(&volume, &[], &links).await.is_err() {
+            left.push("other files");
         }
     }
     let mut away = Vec::new();

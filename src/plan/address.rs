@@ -73,7 +73,8 @@ pub(super) fn target_bank(live: u8, there: &[&ObservedContainer], right: impl Fn
     let banks: BTreeSet<u8> = there.iter().filter(|c| right(c)).map(|c| bank(c)).collect();
     match banks.first() {
         Some(other) if !banks.contains(&live) => *other,
-        None if there.iter().any(|c| bank(c) == live) => 1 - live,
+        // What was never started can go before anything else happens.
+        None if there.iter().any(|c| bank(c) == live && c.state != "created") => 1 - live,
         _ => live,
     }
 }

@@ -167,8 +167,12 @@ fn placed(
         .iter()
         .filter(|c| c.service() == shape.service.as_str() && c.label(label::ROLE) == "service")
         .collect();
+    // One that was never started is half-made: nobody knows what else was to happen first.
     let right = |c: &ObservedContainer| {
-        c.label(label::CONFIG) == hash && whole(c, &shape.spec) && image_is(c, &shape.spec, inputs)
+        c.label(label::CONFIG) == hash
+            && c.state != "created"
+            && whole(c, &shape.spec)
+            && image_is(c, &shape.spec, inputs)
     };
     let live = live_bank(shape.service.as_str(), &there, inputs);
     let bank = address::target_bank(live, &there, |c| right(c) && (c.running() || !c.name.contains('.')));
@@ -183,7 +187,7 @@ fn placed(
         candidates.sort_by_key(|c| (c.name != name, !c.running(), c.id.clone()));
         // One that never got its name must at least run: else nobody knows how far its making got.
         let existing = candidates.into_iter().find(|c| c.name == name || c.running());
-        let create_as = if there.iter().any(|c| c.name == name) {
+        let create_as = if there.iter().any(|c| c.name == name && c.state != "created") {
             format!("{name}.{}", hash.get(..8).unwrap_or_default())
         } else {
             name.clone()
@@ -225,14 +229,20 @@ fn placed(
     })
 }
 
-/// The bank that serves: as the front door's flag says; without one, where the containers are that have their names.
+/// The bank that serves: as the front door's flag says. The flag of a service without routes may be from another
+/// time, or its last route may just be going: it counts as long as somebody runs there. Without one, where containers
+/// run, those first that have their names.
 fn live_bank(service: &str, there: &[&ObservedContainer], inputs: &Inputs<'_>) -> u8 {
     let routed = inputs.stack.proxy.as_ref().is_some_and(|p| p.routes.iter().any(|r| r.service.as_str() == service));
+    let flag = inputs.observed.live.get(service).copied();
     if routed {
-        return inputs.observed.live.get(service).copied().unwrap_or(0);
+        return flag.unwrap_or(0);
     }
-    let named = there.iter().find(|c| c.name == inputs.stack.container_name(service, c.number()));
-    named.or(there.first()).map_or(0, |c| address::bank(c))
+    if let Some(flag) = flag.filter(|f| there.iter().any(|c| c.running() && address::bank(c) == *f)) {
+        return flag;
+    }
+    let named = |c: &ObservedContainer| c.name == inputs.stack.container_name(service, c.number());
+    there.iter().max_by_key(|c| (c.running(), named(c))).map_or(0, |c| address::bank(c))
 }
 
 /// All its networks are connected: a run that was killed between creating and connecting leaves one that is not.
@@ -241,6 +251,6 @@ fn whole(container: &ObservedContainer, spec: &ContainerSpec) -> bool {
 }
 
 /// The tag still means the image it was made from.
-fn image_is(container: &ObservedContainer, spec: &ContainerSpec, inputs: &Inputs<'_>) -> bool {
+pub(super) fn image_is(container: &ObservedContainer, spec: &ContainerSpec, inputs: &Inputs<'_>) -> bool {
     inputs.observed.images.get(&spec.image).is_none_or(|image| image.id == container.image_id)
 }

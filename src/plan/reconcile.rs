@@ -204,19 +204,46 @@ impl Draft<'_> {
     }
 
     /// The volume of a service that reloads its files, with `current` pointing at them: for a container that is
-    /// about to start. Returns nothing for services that do not reload.
-    fn first_files(&mut self, placed: &Placed, after: Vec<usize>) -> Option<usize> {
+    /// about to start. Without links where a predecessor still goes by them. Returns nothing for services that do
+    /// not reload.
+    fn first_files(&mut self, placed: &Placed, after: Vec<usize>, linked: bool) -> Option<usize> {
         let (hash, files) = self.files.get(&placed.service).filter(|_| placed.reloads)?;
-        let mut links = BTreeMap::from([("current".to_owned(), format!("releases/{hash}"))]);
         let mut all = below_release(hash, files);
         if placed.service.as_str() == PROXY {
             all.push(Artifact::plain("live/on", ""));
-            links.extend(self.live_links(|_| true));
+        }
+        let links = if linked { self.all_links(placed) } else { BTreeMap::new() };
+        let mut after = after;
+        if linked {
+            after.extend(self.unmark(placed, &after.clone()));
         }
         let action =
             Action::WriteFiles { volume: self.reloaded(placed), service: placed.service.clone(), files: all, links };
         let write = self.add(action, "configuration it starts with", after);
         Some(write)
+    }
+
+    /// All links of the files volume of a service that reloads its files, as they shall be.
+    fn all_links(&self, placed: &Placed) -> BTreeMap<String, String> {
+        let hash = self.files.get(&placed.service).map_or("", |f| f.0.as_str());
+        let mut links = BTreeMap::from([("current".to_owned(), format!("releases/{hash}"))]);
+        if placed.service.as_str() == PROXY {
+            links.extend(self.live_links(|_| true));
+        }
+        links
+    }
+
+    /// Forgets which files a service has loaded, before it may load others: whoever wants the old ones back after a
+    /// killed run must not find that they are loaded.
+    fn unmark(&mut self, placed: &Placed, after: &[usize]) -> Option<usize> {
+        let known = self.inputs.observed.state.as_ref()?.applied.contains_key(placed.service.as_str());
+        if !known || self.applied(placed) {
+            return None;
+        }
+        let mark = Artifact::plain(format!("applied/{}", placed.service), "");
+        let what = format!("that {} is about to load other files", placed.service);
+        let action = Action::WriteState { what, files: vec![mark] };
+        Some(self.add(action, "a run that ends here must not be mistaken for one that did not begin", after.to_vec()))
     }
 
     fn mark(&mut self, placed: &Placed, after: Vec<usize>) -> Option<usize> {

@@ -143,6 +143,9 @@ pub enum Action {
         service: ServiceName,
         /// Link to target.
         links: BTreeMap<String, String>,
+        /// Where links lead before, if the step can be taken back until its reader has started.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        back: BTreeMap<String, String>,
     },
     /// Makes a program read its files again.
     Reload {

@@ -1,5 +1,9 @@
 //! Taking back what was begun, while the old release still serves.
 
+use std::collections::BTreeMap;
+
+use crate::base::name::ServiceName;
+
 use super::step::{Action, Plan};
 
 /// How far a plan got when it stopped.
@@ -23,6 +27,8 @@ pub enum Undo {
     Back {
         /// Containers that were made.
         remove: Vec<String>,
+        /// Links to put back before anything starts, by volume.
+        links: Vec<(String, BTreeMap<String, String>)>,
         /// Containers that were stopped.
         start: Vec<String>,
     },
@@ -33,23 +39,33 @@ pub fn undo(plan: &Plan, reached: &[Reached]) -> Undo {
     let steps = || plan.steps.iter().zip(reached).filter(|(_, r)| **r != Reached::Not);
     // Once the front door serves by new files, or something old is gone, there is no way back that is shorter than
     // the way on.
-    let moved = steps().any(|(step, _)| {
-        matches!(&step.action, Action::Switch { .. } | Action::Reload { .. } | Action::Rename { .. })
-            || matches!(&step.action, Action::Remove { .. } if step.after.iter().any(|_| true))
+    let ready = |service: &ServiceName| {
+        steps().any(|(step, r)| {
+            *r == Reached::Done && matches!(&step.action, Action::WaitReady { service: s, .. } if s == service)
+        })
+    };
+    let moved = steps().any(|(step, _)| match &step.action {
+        // Switched for a front door that never came up: the old one is back sooner.
+        Action::Switch { back, service, .. } => back.is_empty() || ready(service),
+        Action::Reload { .. } | Action::Rename { .. } => true,
+        Action::Remove { .. } => !step.after.is_empty(),
+        _ => false,
     });
     if moved {
         return Undo::GoOn;
     }
     let mut remove = Vec::new();
+    let mut links = Vec::new();
     let mut start = Vec::new();
     for (step, _) in steps() {
         match &step.action {
             Action::Create { container, .. } | Action::RunJob { container, .. } => remove.push(container.name.clone()),
+            Action::Switch { volume, back, .. } => links.push((volume.clone(), back.clone())),
             Action::Stop { container, .. } => start.push(container.clone()),
             _ => {}
         }
     }
     remove.reverse();
     start.reverse();
-    Undo::Back { remove, start }
+    Undo::Back { remove, links, start }
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 
 use crate::base::name::ServiceName;
+use crate::model::container::label;
 use crate::plan::Inputs;
+use crate::plan::address::bank;
 use crate::plan::place::{Placed, Replica};
 use crate::plan::spec::RELOADED;
 use crate::plan::step::{Action, Step};
@@ -30,11 +32,10 @@ impl Draft<'_> {
         Some((placed.socket_for(proxy, replica, port?)?, proxy.socket(door, PRIVATE_PORT)?))
     }
 
-    /// Flags of the front door that say which generation of a service is live: a link to a file that is there for
-    /// bank 1, to one that never is for bank 0.
+    /// Flags of the front door that say which generation of a service is live.
     pub(super) fn live_links(&self, which: impl Fn(&Placed) -> bool) -> BTreeMap<String, String> {
         let routed = self.placement.services.iter().filter(|p| self.routed(&p.service) && which(p));
-        routed.map(|p| (format!("live/{}.b", p.service), if p.bank == 1 { "on" } else { "off" }.to_owned())).collect()
+        routed.map(|p| (format!("live/{}.b", p.service), flag(p.bank))).collect()
     }
 
     /// The front door: started at once where there is none, switched after every gate where there is one.
@@ -42,22 +43,64 @@ impl Draft<'_> {
         let placement = self.placement;
         let Some(placed) = &placement.proxy else { return };
         let Some(replica) = placed.replicas.first() else { return };
-        if let Some((name, running)) = &replica.existing {
-            self.change(placed, replica, name, *running);
-        } else {
-            self.new_door(placed, replica, broken.get(&placed.service).map_or(&[], Vec::as_slice));
+        let broken = broken.get(&placed.service).map_or(&[][..], Vec::as_slice);
+        match &replica.existing {
+            Some((name, true)) => self.change(placed, replica, name),
+            Some((name, false)) => self.start_door(placed, replica, name, "it is stopped", broken),
+            None => self.start_door(placed, replica, &replica.create_as, "", broken),
         }
     }
 
-    fn new_door(&mut self, placed: &Placed, replica: &Replica, broken: &[usize]) {
-        let mut needs = self.needs(placed);
-        needs.extend(broken);
-        // Where one is running, its successor only takes over when everything behind it is ready.
-        let replaced = !placed.retired.is_empty();
-        let gates = if replaced { self.gates.clone() } else { Vec::new() };
-        let mut before_files = self.secrets.into_iter().collect::<Vec<_>>();
-        before_files.extend(&gates);
-        needs.extend(self.first_files(placed, before_files));
+    /// A front door that does not run: made if it is not there, and started, in the place of another if one runs.
+    fn start_door(&mut self, placed: &Placed, replica: &Replica, name: &str, cause: &str, broken: &[usize]) {
+        let observed = &self.inputs.observed.containers;
+        let replaces = observed.iter().any(|c| placed.retired.contains(&c.name) && c.running());
+        // It starts at once where nobody is behind it yet; else when everything is ready that it will send requests
+        // to.
+        let moves = self.placement.services.iter().any(|p| self.routed(&p.service) && p.bank != p.live);
+        let gates = if replaces || moves || !cause.is_empty() { self.gates.clone() } else { Vec::new() };
+        let mut before_files: Vec<usize> = self.secrets.into_iter().collect();
+        if !replaces {
+            before_files.extend(&gates);
+        }
+        let files = self.first_files(placed, before_files, !replaces);
+        let mut after = gates.clone();
+        after.extend(files);
+        let mut cause = cause;
+        if replica.existing.is_none() {
+            cause = if placed.retired.is_empty() { "new in the stack" } else { "its configuration or image changed" };
+            let mut needs = self.needs(placed);
+            needs.extend(broken);
+            needs.extend(files);
+            after.push(self.create_door(placed, replica, cause, needs));
+        }
+        if replaces {
+            after.extend(self.unmark(placed, &after.clone()));
+            after = self.stop_old(placed, &after);
+            // While neither runs: the old one cannot reach what the new one sends requests to, nor the other way
+            // round, if their networks differ.
+            let links = self.all_links(placed);
+            let back = self.links_now(placed);
+            let action =
+                Action::Switch { volume: self.reloaded(placed).name, service: placed.service.clone(), links, back };
+            after.push(self.add(action, "its successor starts with other files", after.clone()));
+        }
+        let start = self.add(Action::Start { container: name.to_owned() }, cause, after);
+        let wait = self.wait_door(placed, replica, name, Some(start));
+        self.mark(placed, vec![wait]);
+        self.gates.push(wait);
+    }
+
+    /// Where the links of the front door's files lead now, as far as that is known.
+    fn links_now(&self, placed: &Placed) -> BTreeMap<String, String> {
+        let observed = self.inputs.observed;
+        let applied = observed.state.as_ref().and_then(|s| s.applied.get(placed.service.as_str()));
+        let current = applied.map(|hash| ("current".to_owned(), format!("releases/{hash}")));
+        let live = observed.live.iter().map(|(service, bank)| (format!("live/{service}.b"), flag(*bank)));
+        current.into_iter().chain(live).collect()
+    }
+
+    fn create_door(&mut self, placed: &Placed, replica: &Replica, cause: &str, needs: Vec<usize>) -> usize {
         let mut container = placed.spec.clone();
         container.name.clone_from(&replica.create_as);
         container.hostname = Some(placed.service.to_string());
@@ -65,51 +108,55 @@ impl Draft<'_> {
         for attachment in &mut container.networks {
             attachment.address = replica.address(&attachment.network);
         }
-        let cause = if replaced { "its configuration or image changed" } else { "new in the stack" };
         let action = Action::Create { container: Box::new(container), service: placed.service.clone() };
-        let create = self.add(action, cause, needs);
-        let mut after = vec![create];
-        after.extend(gates);
-        let after = self.stop_old(placed, &after);
-        let start = self.add(Action::Start { container: replica.create_as.clone() }, cause, after);
-        let wait = self.wait_door(placed, replica, &replica.create_as, start);
-        self.mark(placed, vec![wait]);
-        self.gates.push(wait);
+        self.add(action, cause, needs)
     }
 
-    /// The proxy runs (or is only stopped) with the right container: its files may have changed.
-    fn change(&mut self, placed: &Placed, replica: &Replica, name: &str, running: bool) {
-        if running {
-            if !self.applied(placed) {
-                let done = self.reload(placed, name, self.gates.clone());
-                self.gates.push(done);
-            }
-            self.switch_traffic(placed);
-            return;
+    /// The right front door runs: its files may have changed.
+    fn change(&mut self, placed: &Placed, replica: &Replica, name: &str) {
+        if !self.proven(name) {
+            let wait = self.wait_door(placed, replica, name, None);
+            self.gates.push(wait);
         }
-        let files = if self.applied(placed) { None } else { self.first_files(placed, self.gates.clone()) };
-        let mut after = self.gates.clone();
-        after.extend(files);
-        let start = self.add(Action::Start { container: name.to_owned() }, "it is stopped", after);
-        let wait = self.wait_door(placed, replica, name, start);
-        if files.is_some() {
-            self.mark(placed, vec![wait]);
+        let reload = !self.applied(placed);
+        if reload {
+            let done = self.reload(placed, name, self.gates.clone());
+            self.gates.push(done);
         }
-        self.gates.push(wait);
+        self.switch_traffic(placed, reload);
     }
 
     /// One switch for all services whose next generation is ready. No reload: the front door knows both banks.
-    fn switch_traffic(&mut self, placed: &Placed) {
-        let links = self.live_links(|p| p.bank != p.live);
+    /// A reload has switched those already whose flag led nowhere.
+    fn switch_traffic(&mut self, placed: &Placed, reloaded: bool) {
+        let links = self.live_links(|p| p.bank != p.live && !(reloaded && self.deserted(p)));
         if links.is_empty() {
             return;
         }
-        let action = Action::Switch { volume: self.reloaded(placed).name, service: placed.service.clone(), links };
+        let (volume, service) = (self.reloaded(placed).name, placed.service.clone());
+        let action = Action::Switch { volume, service, links, back: BTreeMap::new() };
         let step = self.add(action, "everything new is ready", self.gates.clone());
         self.gates.push(step);
     }
 
-    fn wait_door(&mut self, placed: &Placed, replica: &Replica, container: &str, start: usize) -> usize {
+    /// The flag leads to a bank where nobody runs: a service that gets its first route, for one.
+    fn deserted(&self, placed: &Placed) -> bool {
+        let observed = &self.inputs.observed.containers;
+        !observed.iter().any(|c| {
+            c.service() == placed.service.as_str()
+                && c.label(label::ROLE) == "service"
+                && c.running()
+                && bank(c) == placed.live
+        })
+    }
+
+    fn wait_door(
+        &mut self,
+        placed: &Placed,
+        replica: &Replica,
+        container: &str,
+        start: impl IntoIterator<Item = usize>,
+    ) -> usize {
         let action = Action::WaitReady {
             container: container.to_owned(),
             service: placed.service.clone(),
@@ -123,7 +170,7 @@ impl Draft<'_> {
             }),
             address: placed.socket(replica, 80),
         };
-        self.add(action, "it must accept connections", vec![start])
+        self.add(action, "it must accept connections", start.into_iter().collect())
     }
 
     /// New files beside the old, asked whether they are right, switched, loaded, and marked as loaded.
@@ -145,11 +192,13 @@ impl Draft<'_> {
         }
         let mut before_switch = after;
         before_switch.push(last);
-        let switch = Action::Switch {
-            volume: self.reloaded(placed).name,
-            service: placed.service.clone(),
-            links: BTreeMap::from([("current".to_owned(), format!("releases/{hash}"))]),
-        };
+        before_switch.extend(self.unmark(placed, &before_switch.clone()));
+        let mut links = BTreeMap::from([("current".to_owned(), format!("releases/{hash}"))]);
+        if placed.service.as_str() == super::FRONT_DOOR {
+            links.extend(self.live_links(|p| p.bank != p.live && self.deserted(p)));
+        }
+        let (volume, service) = (self.reloaded(placed).name, placed.service.clone());
+        let switch = Action::Switch { volume, service, links, back: BTreeMap::new() };
         let switch = self.add(switch, "everything behind it is ready", before_switch);
         let door = placed
             .replicas
@@ -169,7 +218,7 @@ impl Draft<'_> {
     /// Files of a service that is about to be created.
     pub(super) fn first_files_of_service(&mut self, placed: &Placed) -> Vec<usize> {
         let after = self.secrets.into_iter().collect();
-        self.first_files(placed, after).into_iter().collect()
+        self.first_files(placed, after, true).into_iter().collect()
     }
 
     /// A service that runs and reads its files again (Prometheus), once what the files name is there.
@@ -179,6 +228,11 @@ impl Draft<'_> {
             self.reload(placed, &name, self.gates.clone());
         }
     }
+}
+
+/// Where a flag leads: to a file that is there for bank 1, to one that never is for bank 0.
+fn flag(bank: u8) -> String {
+    if bank == 1 { "on" } else { "off" }.to_owned()
 }
 
 /// What the reader should know.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::base::name::ServiceName;
 use crate::model::container::{Attachment, ContainerSpec, label};
 use crate::model::service::{Ask, Restart};
-use crate::plan::place::{Placed, Replica};
+use crate::plan::place::{Placed, Replica, image_is};
 use crate::plan::step::Action;
 
 use super::{Draft, labels};
@@ -32,12 +32,14 @@ impl Draft<'_> {
         }
         for replica in &placed.replicas {
             match &replica.existing {
-                Some((name, true)) if *name == replica.name => {}
+                Some((name, true)) if *name == replica.name && self.proven(name) => {}
                 Some((name, running)) => {
                     let mut after = before_start.clone();
                     if !running {
-                        let start = Action::Start { container: name.clone() };
-                        after = vec![self.add(start, "it is stopped", before_start.clone())];
+                        if !placed.start_first {
+                            after = self.stop_old(placed, &after);
+                        }
+                        after = vec![self.add(Action::Start { container: name.clone() }, "it is stopped", after)];
                     }
                     ready.push(self.wait(placed, replica, name, after));
                 }
@@ -49,6 +51,15 @@ impl Draft<'_> {
             self.mark(placed, ready.clone());
         }
         self.ready.insert(placed.service.clone(), ready);
+    }
+
+    /// Whether a container has been seen ready: the release that made it came to its end. After a killed run nobody
+    /// knows.
+    pub(super) fn proven(&self, name: &str) -> bool {
+        let state = self.inputs.observed.state.as_ref();
+        let done = state.and_then(|s| s.releases.iter().rev().find(|r| r.result == "done")).map_or(0, |r| r.number);
+        let container = self.inputs.observed.containers.iter().find(|c| c.name == name);
+        container.and_then(|c| c.label(label::RELEASE).parse::<u32>().ok()).is_some_and(|made| made <= done)
     }
 
     fn dependencies(&self, service: &ServiceName) -> Vec<usize> {
@@ -149,11 +160,13 @@ impl Draft<'_> {
     fn pre_deploy(&mut self, placed: &Placed, needs: &[usize], depends: &[usize]) -> Option<usize> {
         let service = self.inputs.stack.services.get(&placed.service)?;
         let command = service.pre_deploy.clone()?;
-        // A container of this configuration exists: the job has run before it was made.
+        // A container of this configuration was started: the job had run before that.
         let done = self.inputs.observed.containers.iter().any(|c| {
             c.service() == placed.service.as_str()
                 && c.label(label::ROLE) == "service"
                 && c.label(label::CONFIG) == placed.hash
+                && c.state != "created"
+                && image_is(c, &placed.spec, self.inputs)
         });
         if done {
             return None;

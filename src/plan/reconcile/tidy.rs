@@ -65,11 +65,21 @@ impl Draft<'_> {
         for replica in &placed.replicas {
             let now = replica.existing.as_ref().map_or(&replica.create_as, |e| &e.0);
             if *now != replica.name {
-                let after = freed.get(&replica.name).copied().into_iter().chain(gates.iter().copied()).collect();
+                let after = freed.get(&replica.name).copied().into_iter().chain(gates.iter().copied());
+                let after = after.chain(self.calls_by_name(now)).collect();
                 let action = Action::Rename { container: now.clone(), to: replica.name.clone() };
                 self.add(action, "its predecessor is gone", after);
             }
         }
+    }
+
+    /// Steps that still call a container by its present name.
+    fn calls_by_name<'a>(&'a self, name: &'a str) -> impl Iterator<Item = usize> + 'a {
+        let calls = move |action: &Action| match action {
+            Action::Drain { door: container, .. } | Action::Reload { container, .. } => container == name,
+            _ => false,
+        };
+        self.steps.iter().enumerate().filter(move |(_, s)| calls(&s.action)).map(|(index, _)| index)
     }
 
     /// The front door's connections to the containers that go.

@@ -1,0 +1,12 @@
+//! The plan, tried on an engine in memory: every order a plan allows, a kill or a failure after every step.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod converge;
+mod golden;
+mod kill;
+mod model;
+mod stacks;
+mod undo;
+mod walk;
+mod wish;

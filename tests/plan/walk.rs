@@ -1,0 +1,302 @@
+//! Carries plans out on the model, in any order they allow, and checks after every step what must hold.
+
+use std::collections::BTreeSet;
+
+use stackctl::model::container::label;
+use stackctl::plan::undo::{Reached, Undo, undo};
+use stackctl::plan::{Action, Plan, Step};
+
+use crate::model::{Extent, World};
+use crate::wish::{Planned, Wish};
+
+/// Numbers that look random and are the same every time (xorshift64*).
+#[derive(Clone)]
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    pub(crate) fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let high = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33;
+        usize::try_from(high).unwrap_or(0) % n.max(1)
+    }
+}
+
+/// Where to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Until {
+    End,
+    /// After this many steps; `true`: and in the middle of all that could begin then.
+    Killed(usize, bool),
+    /// The step of this index fails; `true`: after it has taken effect in part.
+    Fails(usize, bool),
+}
+
+pub(crate) struct Walked {
+    pub(crate) reached: Vec<Reached>,
+}
+
+/// Any order in which each step comes after all it waits for. `None`: the plan's own.
+fn next(plan: &Plan, reached: &[Reached], dice: &mut Option<Dice>) -> Option<usize> {
+    let ready = ready(plan, reached);
+    match dice {
+        Some(dice) => (!ready.is_empty()).then(|| ready[dice.below(ready.len())]),
+        None => ready.first().copied(),
+    }
+}
+
+fn ready(plan: &Plan, reached: &[Reached]) -> Vec<usize> {
+    let done = |i: &usize| reached[*i] == Reached::Done;
+    (0..plan.steps.len()).filter(|i| reached[*i] == Reached::Not && plan.steps[*i].after.iter().all(done)).collect()
+}
+
+/// Walks a plan; every step must work, and what must hold must hold after each.
+pub(crate) fn walk(
+    world: &mut World,
+    wish: &Wish,
+    plan: &Plan,
+    mut dice: Option<Dice>,
+    until: Until,
+) -> Result<Walked, String> {
+    shape(plan)?;
+    let mut check = Check::new(world, wish);
+    let mut reached = vec![Reached::Not; plan.steps.len()];
+    let mut count = 0;
+    while let Some(index) = next(plan, &reached, &mut dice) {
+        if let Until::Killed(limit, half) = until
+            && limit == count
+        {
+            if half {
+                for index in ready(plan, &reached) {
+                    world.apply(&plan.steps[index], Extent::Half).map_err(|e| tell(plan, index, &e))?;
+                    check.after(world, &plan.steps[index]).map_err(|e| tell(plan, index, &e))?;
+                }
+            }
+            return Ok(Walked { reached });
+        }
+        if let Until::Fails(which, half) = until
+            && which == index
+        {
+            reached[index] = Reached::Begun;
+            if half {
+                world.apply(&plan.steps[index], Extent::Half).map_err(|e| tell(plan, index, &e))?;
+            }
+            return Ok(Walked { reached });
+        }
+        let step = &plan.steps[index];
+        check.before(world, wish, step).map_err(|e| tell(plan, index, &e))?;
+        world.apply(step, Extent::Whole).map_err(|e| tell(plan, index, &e))?;
+        reached[index] = Reached::Done;
+        count += 1;
+        check.after(world, step).map_err(|e| tell(plan, index, &e))?;
+    }
+    if reached.iter().any(|r| *r != Reached::Done) {
+        return Err(format!("some steps wait for ever\n{plan}"));
+    }
+    world.record(plan.release, "done");
+    Ok(Walked { reached })
+}
+
+fn tell(plan: &Plan, index: usize, error: &str) -> String {
+    format!("at #{index}: {error}\n{plan}")
+}
+
+/// Plans, walks to the end, and checks that the desired state is reached and nothing is left to do.
+pub(crate) fn deploy(world: &mut World, wish: &Wish, dice: Option<Dice>) -> Result<(), String> {
+    let planned = wish.plan(world);
+    walk(world, wish, &planned.plan, dice, Until::End)?;
+    settled(world, wish).map_err(|e| format!("{e}\nafter\n{}", planned.plan))
+}
+
+/// Fails steps, takes back what can be taken back, as `apply::up` does. Tells whether it was taken back.
+pub(crate) fn fail(
+    world: &mut World,
+    wish: &Wish,
+    plan: &Plan,
+    dice: Option<Dice>,
+    until: Until,
+) -> Result<bool, String> {
+    let before = world.clone();
+    let walked = walk(world, wish, plan, dice, until)?;
+    world.record(plan.release, "failed");
+    match undo(plan, &walked.reached) {
+        Undo::GoOn => Ok(false),
+        Undo::Back { remove, links, start } => {
+            for name in remove {
+                world.remove_by_hand(&name);
+            }
+            for (volume, links) in links {
+                world.volumes.entry(volume).or_default().links.extend(links);
+            }
+            for name in &start {
+                world.start(name).map_err(|e| format!("taking back: {e}\n{plan}"))?;
+            }
+            // Time passes: what was started again answers again.
+            for container in &mut world.containers {
+                container.ready |= start.contains(&container.name);
+            }
+            let new: Vec<_> = world.unserved().difference(&before.unserved()).cloned().collect();
+            if !new.is_empty() {
+                return Err(format!("taken back, but nobody answers for {new:?}\n{plan}"));
+            }
+            for old in before.containers.iter().filter(|c| c.running()) {
+                if old.label(label::ROLE) == "service" && !world.find(&old.name).is_some_and(|c| c.running()) {
+                    return Err(format!("taken back, but {} does not run\n{plan}", old.name));
+                }
+            }
+            Ok(true)
+        }
+    }
+}
+
+/// Each step waits only for earlier ones, and the reader gets a cause.
+fn shape(plan: &Plan) -> Result<(), String> {
+    for (index, step) in plan.steps.iter().enumerate() {
+        if step.after.iter().any(|a| *a >= index) || step.cause.is_empty() {
+            return Err(tell(plan, index, "it waits for a later step, or has no cause"));
+        }
+    }
+    Ok(())
+}
+
+struct Check {
+    /// Services nobody answered for before, or that the plan said would be away.
+    excused: BTreeSet<String>,
+    /// The front door was not there: it starts at once, and each service is there when it is there.
+    opening: bool,
+    data: BTreeSet<String>,
+    /// There is nothing to serve any more.
+    closing: bool,
+}
+
+impl Check {
+    fn new(world: &World, wish: &Wish) -> Self {
+        let excused = world.unserved();
+        let opening = excused.contains("proxy");
+        Self { excused, opening, data: world.data_volumes(), closing: wish.stack.proxy.is_none() }
+    }
+
+    fn before(&self, world: &World, wish: &Wish, step: &Step) -> Result<(), String> {
+        let Action::Start { container } = &step.action else { return Ok(()) };
+        let Some(found) = world.find(container) else { return Ok(()) };
+        let Some(service) = wish.stack.services.values().find(|s| s.name.as_str() == found.service()) else {
+            return Ok(());
+        };
+        if service.pre_deploy.is_some() && !world.job_ran(found) {
+            return Err(format!("{container} starts before its job has run"));
+        }
+        for need in &service.depends_on {
+            let wanted = wish.stack.services.get(need).is_some_and(|s| s.replicas > 0);
+            if wanted && !world.containers.iter().any(|c| c.service() == need.as_str() && c.running() && c.ready) {
+                return Err(format!("{container} starts before {need} is ready"));
+            }
+        }
+        Ok(())
+    }
+
+    fn after(&mut self, world: &World, step: &Step) -> Result<(), String> {
+        if let (Some(_), Action::Stop { container, .. }) = (&step.interrupts, &step.action) {
+            self.excused.extend(world.find(container).map(|c| c.service().to_owned()));
+        }
+        let unserved = world.unserved();
+        if self.opening && !unserved.contains("proxy") {
+            self.opening = false;
+            self.excused.extend(unserved.clone());
+        }
+        // Once somebody answers again, that must stay so; a step that was announced holds for this plan.
+        let bad: Vec<&String> = unserved.difference(&self.excused).collect();
+        if !bad.is_empty() && !self.closing {
+            return Err(format!("nobody answers for {bad:?}"));
+        }
+        if !unserved.contains("proxy") {
+            self.excused.retain(|s| unserved.contains(s));
+        }
+        if let Some(doubled) = world.doubled() {
+            return Err(doubled);
+        }
+        if let Some(wrong) = world.misrouted() {
+            return Err(wrong);
+        }
+        let lost: Vec<_> = self.data.difference(&world.data_volumes()).cloned().collect();
+        if !lost.is_empty() {
+            return Err(format!("data is lost: {lost:?}"));
+        }
+        Ok(())
+    }
+}
+
+/// The desired state is there, nothing else of ours is, and there is nothing to do.
+pub(crate) fn settled(world: &mut World, wish: &Wish) -> Result<(), String> {
+    let again = wish.plan(world);
+    if !again.plan.is_empty() {
+        return Err(format!("there is still something to do:\n{}", again.plan));
+    }
+    let Planned { placement, files, .. } = again;
+    let mut names = BTreeSet::new();
+    let mut volumes = BTreeSet::new();
+    for placed in placement.services.iter().chain(&placement.proxy) {
+        volumes.extend(placed.spec.mounts.iter().map(|m| m.volume.clone()));
+        for replica in &placed.replicas {
+            names.insert(replica.name.clone());
+            let Some(container) = world.find(&replica.name) else { return Err(format!("no {}", replica.name)) };
+            if !container.running() || !container.ready {
+                return Err(format!("{} does not run, or nobody asked whether it is ready", replica.name));
+            }
+            if container.label(label::CONFIG) != placed.hash {
+                return Err(format!("{} is an old one", replica.name));
+            }
+            if container.networks.len() != placed.spec.networks.len() {
+                return Err(format!("{} lacks a network", replica.name));
+            }
+            if let Some((hash, _)) = files.get(&placed.service)
+                && container.loaded.as_deref() != Some(format!("releases/{hash}").as_str())
+            {
+                return Err(format!("{} serves by {:?} instead of {hash}", replica.name, container.loaded));
+            }
+        }
+        if let Some((volume, wanted)) = placed.fixed_files.as_ref().filter(|_| !placed.replicas.is_empty()) {
+            let there = world.volumes.get(volume).map(|v| &v.files);
+            for file in wanted {
+                if there.and_then(|f| f.get(&file.path)).map(String::as_str) != Some(file.content.expose()) {
+                    return Err(format!("{} is not in {volume}", file.path));
+                }
+            }
+        }
+    }
+    let there: BTreeSet<String> = world.containers.iter().map(|c| c.name.clone()).collect();
+    if there != names {
+        return Err(format!("containers: {there:?} instead of {names:?}"));
+    }
+    let networks: BTreeSet<String> = placement.networks.iter().map(|n| n.name.clone()).collect();
+    if world.our_networks() != networks {
+        return Err(format!("networks: {:?} instead of {networks:?}", world.our_networks()));
+    }
+    let stale: Vec<_> = world.files_volumes().difference(&volumes).cloned().collect();
+    if !stale.is_empty() {
+        return Err(format!("files volumes left: {stale:?}"));
+    }
+    if wish.stack.proxy.is_some() {
+        let unserved = world.unserved();
+        if !unserved.is_empty() {
+            return Err(format!("nobody answers for {unserved:?}"));
+        }
+        let Some(door) = world.loaded() else { return Err("the front door has no files".into()) };
+        for (service, banks) in door.routes {
+            let addresses = &banks[usize::from(world.flag(&service))];
+            for address in addresses {
+                let there = world.containers.iter().any(|c| {
+                    c.service() == service && c.running() && c.networks.values().any(|a| *a == Some(*address))
+                });
+                if !there {
+                    return Err(format!("the front door sends requests for {service} to {address}: nobody is there"));
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! What somebody wants: a stack file with the values it needs, and from there to a plan as `apply::prepare` does it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+use stackctl::base::name::ServiceName;
+use stackctl::base::secret::Secret;
+use stackctl::config;
+use stackctl::engine::state::secret_file;
+use stackctl::model::artifact::{Artifact, files_hash};
+use stackctl::model::observed::Observed;
+use stackctl::model::secrets::{SecretSource, SecretValues};
+use stackctl::model::service::Image;
+use stackctl::model::stack::Stack;
+use stackctl::plan::{self, Files, Inputs, Placement, Plan};
+
+use crate::model::{Door, World};
+
+#[derive(Clone)]
+pub(crate) struct Wish {
+    pub(crate) stack: Stack,
+    /// Values of secrets that come from outside, by variable.
+    pub(crate) outside: BTreeMap<String, String>,
+    /// Hash of every build context.
+    pub(crate) context: String,
+}
+
+impl Wish {
+    pub(crate) fn new(text: &str) -> Self {
+        let loaded = config::load(text, None, &BTreeMap::new());
+        let Some(stack) = loaded.stack else { panic!("{:#?}\n{text}", loaded.problems) };
+        Self { stack, outside: BTreeMap::new(), context: "0123456789abcdef".into() }
+    }
+
+    pub(crate) fn secret(mut self, variable: &str, value: &str) -> Self {
+        self.outside.insert(variable.into(), value.into());
+        self
+    }
+
+    pub(crate) fn context(mut self, hash: &str) -> Self {
+        self.context = hash.into();
+        self
+    }
+
+    pub(crate) fn plan(&self, world: &mut World) -> Planned {
+        world.ensure_state(&self.stack);
+        self.plan_of(&world.observe(&self.stack))
+    }
+
+    pub(crate) fn plan_of(&self, observed: &Observed) -> Planned {
+        let stack = &self.stack;
+        let mut values = SecretValues::new();
+        let mut new = Vec::new();
+        for (name, spec) in &stack.secrets {
+            let stored = observed.state.as_ref().and_then(|s| s.secrets.get(name));
+            let value = match &spec.source {
+                SecretSource::Derived(_) => continue,
+                SecretSource::Env(variable) => {
+                    Secret::new(self.outside.get(variable).cloned().unwrap_or_else(|| "from outside".into()))
+                }
+                _ => stored.cloned().unwrap_or_else(|| Secret::new(format!("made for {name}"))),
+            };
+            if stored != Some(&value) {
+                new.push(secret_file(name, &value));
+            }
+            values.insert(name.clone(), value);
+        }
+        for (name, spec) in &stack.secrets {
+            if let SecretSource::Derived(template) = &spec.source {
+                let value = template.fill(&values);
+                values.insert(name.clone(), value);
+            }
+        }
+        let contexts: BTreeMap<ServiceName, String> = stack
+            .services
+            .values()
+            .filter_map(|s| match &s.image {
+                Image::Build(build) => Some((build.name.clone(), self.context.clone())),
+                Image::Pull(_) => None,
+            })
+            .collect();
+        let inputs = Inputs {
+            stack,
+            observed,
+            values: &values,
+            key: b"key",
+            contexts: &contexts,
+            mirror: None,
+            origin: ("/srv/stack", "/srv/stack/stack.toml"),
+        };
+        let asked: BTreeSet<String> = stack
+            .services
+            .values()
+            .map(|s| plan::image::reference(s, &inputs))
+            .chain(stack.proxy.iter().map(|p| p.image.clone()))
+            .collect();
+        // As the real engine is asked: for the images of this stack and no others.
+        let mut observed = observed.clone();
+        observed.images.retain(|reference, _| asked.contains(reference));
+        let inputs = Inputs { observed: &observed, ..inputs };
+        let placement = plan::place(&inputs).expect("a place for everything");
+        let files = files(stack, &placement, &values);
+        let plan = plan::reconcile(&inputs, &placement, &files, new);
+        Planned { plan, placement, files }
+    }
+}
+
+pub(crate) struct Planned {
+    pub(crate) plan: Plan,
+    pub(crate) placement: Placement,
+    pub(crate) files: Files,
+}
+
+/// Stands in for the templates: says all that decides about traffic, and changes whenever they would.
+fn files(stack: &Stack, placement: &Placement, values: &SecretValues) -> Files {
+    let mut out = Files::new();
+    for watcher in placement.services.iter().filter(|p| p.reloads) {
+        let mut targets = Vec::new();
+        for placed in &placement.services {
+            let Some(service) = stack.services.get(&placed.service).filter(|s| s.metrics.is_some()) else { continue };
+            for replica in &placed.replicas {
+                let socket = service.port.and_then(|p| placed.socket_for(watcher, replica, p));
+                targets.extend(socket.map(|s| s.to_string()));
+            }
+        }
+        let files = vec![Artifact::plain("prometheus.yml", targets.join("\n"))];
+        out.insert(watcher.service.clone(), (files_hash(b"key", &files), files));
+    }
+    if let (Some(proxy), Some(door)) = (&stack.proxy, &placement.proxy) {
+        let mut routes = BTreeMap::new();
+        for placed in placement.services.iter().filter(|p| proxy.routes.iter().any(|r| r.service == p.service)) {
+            let port = stack.services[&placed.service].port.unwrap_or(0);
+            let mut banks = [Vec::new(), Vec::new()];
+            for pair in placed.replicas.iter().filter_map(|r| placed.sockets_for(door, r, port)) {
+                banks[0].push(*pair[0].ip());
+                banks[1].push(*pair[1].ip());
+            }
+            // With no replicas there is nothing to send requests to: the template answers 503.
+            if !banks[0].is_empty() {
+                routes.insert(placed.service.to_string(), banks);
+            }
+        }
+        let rules: Vec<_> = proxy.routes.iter().map(|r| json!([r.path, r.service, r.limit, r.timeout])).collect();
+        let certificate: Vec<&str> =
+            values.iter().filter(|(n, _)| n.as_str().contains("tls")).map(|(_, v)| v.expose()).collect();
+        let rest = json!([rules, proxy.domains, proxy.headers, proxy.image, certificate]).to_string();
+        let text = serde_json::to_string(&Door { routes, rest }).expect("plain data");
+        let files = vec![Artifact::plain("nginx.conf", text)];
+        out.insert(door.service.clone(), (files_hash(b"key", &files), files));
+    }
+    out
+}
