@@ -62,11 +62,12 @@ pub fn down(project: &ProjectName, observed: &Observed, volumes: bool) -> Plan {
             let action = Action::Remove { container: carrier.name.clone() };
             after.push(add(&mut plan, action, "asked for with --volumes", all.clone(), false));
         }
-        for volume in observed.volumes.iter().filter(|v| v.labels.get(label::ROLE).is_some_and(|r| r == "state")) {
+        for volume in observed.volumes.iter().filter(|v| v.labels.get(label::ROLE).is_some_and(|r| r == "carrier")) {
             let action = Action::RemoveVolume { volume: volume.name.clone() };
             add(&mut plan, action, "releases and generated secrets; asked for with --volumes", after.clone(), true);
         }
-    } else if observed.volumes.iter().any(|v| v.labels.get(label::ROLE).is_some_and(|r| r == "data" || r == "state")) {
+    } else if observed.volumes.iter().any(|v| v.labels.get(label::ROLE).is_some_and(|r| r == "data" || r == "carrier"))
+    {
         plan.notes.push("volumes and generated secrets stay; `down --volumes` removes them too".to_owned());
     }
     plan

@@ -1,0 +1,150 @@
+//! What people do every day, and what they do by mistake.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use super::support::{Site, Visitor, replicas_answering, said, slim};
+
+#[test]
+fn up_twice_changes_nothing_and_a_change_touches_only_what_it_names() {
+    let site = Site::new(&slim("t-every", 18081), "t-every", 18081);
+    site.up("1");
+    site.run(&["up", "--yes"], &[("APP_VERSION", "1")]).ends(0).says("0 steps");
+    let containers = ["t-every-app-1", "t-every-app-2", "t-every-app-3", "t-every-proxy-1", "t-every-stackctl"];
+    assert_eq!(site.list("containers"), containers);
+    let proxy = site.docker(&["inspect", "-f", "{{.Id}}", "t-every-proxy-1"]);
+
+    let visitor = Visitor::of(&site);
+    site.up("2");
+    visitor.was_always_served();
+    assert!(site.get("/health").unwrap().1.contains("\"version\":\"2\""));
+    assert_eq!(proxy, site.docker(&["inspect", "-f", "{{.Id}}", "t-every-proxy-1"]), "the front door stayed");
+    assert_eq!(site.list("containers"), containers);
+    assert_eq!(replicas_answering(&site, "/", 30).len(), 3, "every replica answers");
+
+    // More, then fewer, replicas.
+    for (replicas, names) in [(5, 5), (2, 2)] {
+        site.write(&slim("t-every", 18081).replace("replicas    = 3", &format!("replicas    = {replicas}")));
+        let visitor = Visitor::of(&site);
+        site.up("2");
+        visitor.was_always_served();
+        assert_eq!(replicas_answering(&site, "/", 40).len(), names);
+        site.nothing_to_do("2");
+    }
+
+    // Somebody helped by hand: a container restarted, one removed.
+    site.docker(&["restart", "t-every-app-1"]);
+    site.nothing_to_do("2");
+    while replicas_answering(&site, "/", 10).len() < 2 {
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    site.docker(&["rm", "-f", "t-every-app-2"]);
+    assert_eq!(site.run(&["plan", "--exit-code"], &[("APP_VERSION", "2")]).code, 3);
+    let visitor = Visitor::of(&site);
+    site.up("2");
+    visitor.was_always_served();
+    site.nothing_to_do("2");
+    site.run(&["status"], &[]).ends(0).says("t-every-app-2");
+    site.run(&["logs", "app", "--tail", "5"], &[]).ends(0).says("app-2 |");
+    site.run(&["logs", "ap"], &[]).ends(1).says("did you mean `app`?");
+}
+
+#[test]
+fn down_keeps_data_unless_it_is_told_not_to() {
+    let stack = format!(
+        "{}\n[services.postgres]\npreset = \"postgres:15\"\nmemory = \"128M\"\n",
+        slim("t-data", 18082)
+            .replace("replicas    = 3", "replicas    = 1")
+            .replace("#EXTRA", "pre_deploy = [\"python3\", \"-m\", \"app.migrate\"]")
+            .replace("[proxy]", "DATABASE_URL_FILE = \"${postgres.url.file}\"\n\n[proxy]")
+    );
+    let site = Site::new(&stack, "t-data", 18082);
+    site.up("1");
+    let (status, _) = post(&site, "/api/items", "{\"name\":\"kept\"}");
+    assert!((200..300).contains(&status), "{status}");
+
+    site.run(&["down"], &[]).ends(5).says("--yes");
+    site.run(&["down", "--volumes"], &[]).ends(5).says("nobody can be asked here");
+    assert_eq!(site.get("/health").unwrap().0, 200, "refused: nothing was touched");
+
+    site.run(&["down", "--yes"], &[]).ends(0);
+    assert_eq!(site.list("network"), Vec::<String>::new());
+    assert_eq!(site.list("volume"), ["t-data_postgres-data", "t-data_stackctl"]);
+    site.up("1");
+    assert!(site.get("/api/items").unwrap().1.contains("kept"));
+
+    site.run(&["down", "--volumes", "--yes"], &[]).ends(0);
+    for kind in ["containers", "network", "volume"] {
+        assert_eq!(site.list(kind), Vec::<String>::new(), "{kind}");
+    }
+    site.run(&["down", "--volumes", "--yes"], &[]).ends(0).says("0 steps");
+}
+
+#[test]
+fn a_second_checkout_goes_on_where_the_first_stopped() {
+    let stack = slim("t-second", 18083).replace(
+        "[proxy]",
+        "SECRET_KEY_FILE = \"${secrets.key.file}\"\nGIVEN_FILE = \"${secrets.given.file}\"\n\n[proxy]",
+    ) + "\n[secrets]\nkey = { generate = \"hex:32\" }\ngiven = { env = \"GIVEN\" }\n";
+    let site = Site::new(&stack, "t-second", 18083);
+    site.run(&["up", "--yes", "--no-verify"], &[]).ends(2).says("set `GIVEN` in the environment or in .env");
+    assert_eq!(site.list("containers"), Vec::<String>::new(), "a missing secret touches nothing");
+    std::fs::write(site.folder().join(".env"), "GIVEN=a-value-from-dotenv\n").unwrap();
+    set_mode(&site, ".env", 0o600);
+    site.up("1");
+    let key = |site: &Site| {
+        let facts: serde_json::Value = serde_json::from_str(&site.get("/").unwrap().1).unwrap();
+        facts["key_id"].as_str().unwrap().to_owned()
+    };
+    let before = key(&site);
+    // The same file somewhere else, and no .env there.
+    std::fs::remove_file(site.folder().join(".env")).unwrap();
+    site.run(&["up", "--yes"], &[("APP_VERSION", "1")]).ends(0).says("0 steps");
+    site.up("2");
+    assert_eq!(before, key(&site), "the generated secret is the engine's");
+}
+
+#[test]
+fn two_at_once_take_turns() {
+    let site = Site::new(&slim("t-turns", 18084), "t-turns", 18084);
+    site.up("1");
+    let mut command = site.command(&["up", "--yes", "--no-verify"], &[("APP_VERSION", "2")]);
+    let first = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut first = first;
+    std::thread::sleep(Duration::from_millis(900));
+    let second = site.run(&["up", "--yes", "--no-verify"], &[("APP_VERSION", "2")]);
+    let done = first.wait().unwrap();
+    assert!(done.success(), "{done}");
+    // It waited for the first and found nothing left to do, or gave up waiting and named the holder.
+    match second.code {
+        0 => {}
+        75 => assert!(second.err.contains("tester@"), "{}", second.err),
+        other => panic!("exit {other}: {}", second.err),
+    }
+    site.nothing_to_do("2");
+}
+
+#[test]
+fn an_engine_that_is_not_there_is_said_in_words() {
+    let site = Site::new(&slim("t-none", 18085), "t-none", 18085);
+    for command in ["plan", "up", "status", "verify"] {
+        site.run(&["--host", "unix:///nonexistent/engine.sock", command], &[]).ends(1).says("/nonexistent/engine.sock");
+    }
+    site.run(&["--host", "ssh://deploy@host.invalid", "plan"], &[]).ends(1).says("not supported yet");
+}
+
+fn post(site: &Site, path: &str, body: &str) -> (u16, String) {
+    let output = std::process::Command::new("curl")
+        .args(["-s", "-o", "/dev/stdout", "-w", "\n%{http_code}", "-H", "Content-Type: application/json", "-d", body])
+        .arg(format!("http://localhost:{}{path}", site.port))
+        .output()
+        .unwrap();
+    let text = said(&output).out;
+    let (body, status) = text.rsplit_once('\n').unwrap();
+    (status.parse().unwrap(), body.to_owned())
+}
+
+fn set_mode(site: &Site, name: &str, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(site.folder().join(name), std::fs::Permissions::from_mode(mode)).unwrap();
+}

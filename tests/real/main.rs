@@ -1,0 +1,16 @@
+//! stackctl on a real engine, with real Nginx, PostgreSQL, Redis and the sample app: what the README promises.
+//!
+//! Every test has a stack of its own and takes it away again. They take turns (`support::alone`): each loads the
+//! machine, and what they measure is whether requests survive. `SOAK=1` runs the long forms.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "figures are printed for the reader of a soak")]
+
+mod compose;
+mod everyday;
+mod failing;
+mod kill;
+mod leak;
+mod release;
+mod restart;
+mod support;
