@@ -169,7 +169,10 @@ fn placed(
         .collect();
     // One that was never started is half-made: nobody knows what else was to happen first.
     let right = |c: &ObservedContainer| {
-        c.label(label::CONFIG) == hash && c.state != "created" && whole(c, &shape.spec) && image_is(c, &shape.spec, inputs)
+        c.label(label::CONFIG) == hash
+            && c.state != "created"
+            && whole(c, &shape.spec)
+            && image_is(c, &shape.spec, inputs)
     };
     let live = live_bank(shape.service.as_str(), &there, inputs);
     let bank = match shape.replicas {

@@ -552,5 +552,4 @@ impl World {
         let ours = self.networks.iter().filter(|n| n.labels.get(label::PROJECT).is_some_and(|p| *p == self.project));
         ours.map(|n| n.name.clone()).collect()
     }
-
 }

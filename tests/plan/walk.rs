@@ -53,9 +53,7 @@ fn next(plan: &Plan, reached: &[Reached], dice: &mut Option<Dice>) -> Option<usi
 
 fn ready(plan: &Plan, reached: &[Reached]) -> Vec<usize> {
     let done = |i: &usize| reached[*i] == Reached::Done;
-    (0..plan.steps.len())
-        .filter(|i| reached[*i] == Reached::Not && plan.steps[*i].after.iter().all(done))
-        .collect()
+    (0..plan.steps.len()).filter(|i| reached[*i] == Reached::Not && plan.steps[*i].after.iter().all(done)).collect()
 }
 
 /// Walks a plan; every step must work, and what must hold must hold after each.
@@ -117,7 +115,13 @@ pub(crate) fn deploy(world: &mut World, wish: &Wish, dice: Option<Dice>) -> Resu
 }
 
 /// Fails steps, takes back what can be taken back, as `apply::up` does. Tells whether it was taken back.
-pub(crate) fn fail(world: &mut World, wish: &Wish, plan: &Plan, dice: Option<Dice>, until: Until) -> Result<bool, String> {
+pub(crate) fn fail(
+    world: &mut World,
+    wish: &Wish,
+    plan: &Plan,
+    dice: Option<Dice>,
+    until: Until,
+) -> Result<bool, String> {
     let before = world.clone();
     let walked = walk(world, wish, plan, dice, until)?;
     world.record(plan.release, "failed");

@@ -77,11 +77,14 @@ impl Draft<'_> {
             after = self.stop_old(placed, &after);
             // While neither runs: the old one cannot reach what the new one sends requests to, nor the other way
             // round, if their networks differ.
-            let links = self.all_links(placed);
             let back = self.links_now(placed);
-            let action =
-                Action::Switch { volume: self.reloaded(placed).name, service: placed.service.clone(), links, back };
-            after.push(self.add(action, "its successor starts with other files", after.clone()));
+            let mut links = self.all_links(placed);
+            links.retain(|link, to| back.get(link) != Some(to));
+            if !links.is_empty() {
+                let (volume, service) = (self.reloaded(placed).name, placed.service.clone());
+                let action = Action::Switch { volume, service, links, back };
+                after.push(self.add(action, "its successor starts with other files", after.clone()));
+            }
         }
         let start = self.add(Action::Start { container: name.to_owned() }, cause, after);
         let wait = self.wait_door(placed, replica, name, Some(start));
