@@ -71,10 +71,11 @@ pub(super) fn bank(container: &ObservedContainer) -> u8 {
 /// The bank a service's containers shall be in: where those that are right are, else the one that is not live.
 pub(super) fn target_bank(live: u8, there: &[&ObservedContainer], right: impl Fn(&ObservedContainer) -> bool) -> u8 {
     let banks: BTreeSet<u8> = there.iter().filter(|c| right(c)).map(|c| bank(c)).collect();
+    // What was never started can go before anything else happens.
+    let occupied = there.iter().any(|c| bank(c) == live && c.state != "created");
     match banks.first() {
         Some(other) if !banks.contains(&live) => *other,
-        // What was never started can go before anything else happens.
-        None if there.iter().any(|c| bank(c) == live && c.state != "created") => 1 - live,
+        None if occupied => 1 - live,
         _ => live,
     }
 }

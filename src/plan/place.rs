@@ -175,7 +175,11 @@ fn placed(
             && image_is(c, &shape.spec, inputs)
     };
     let live = live_bank(shape.service.as_str(), &there, inputs);
-    let bank = address::target_bank(live, &there, |c| right(c) && (c.running() || !c.name.contains('.')));
+    let bank = match shape.replicas {
+        // Nobody to switch to: what is there serves until the front door has forgotten it.
+        0 => live,
+        _ => address::target_bank(live, &there, |c| right(c) && (c.running() || !c.name.contains('.'))),
+    };
 
     let mut replicas = Vec::new();
     let mut kept: Vec<&str> = Vec::new();
@@ -231,7 +235,7 @@ fn placed(
 
 /// The bank that serves: as the front door's flag says. The flag of a service without routes may be from another
 /// time, or its last route may just be going: it counts as long as somebody runs there. Without one, where containers
-/// run, those first that have their names.
+/// run: first those of a release that came to its end, then those that have their names.
 fn live_bank(service: &str, there: &[&ObservedContainer], inputs: &Inputs<'_>) -> u8 {
     let routed = inputs.stack.proxy.as_ref().is_some_and(|p| p.routes.iter().any(|r| r.service.as_str() == service));
     let flag = inputs.observed.live.get(service).copied();
@@ -242,7 +246,14 @@ fn live_bank(service: &str, there: &[&ObservedContainer], inputs: &Inputs<'_>) -
         return flag;
     }
     let named = |c: &ObservedContainer| c.name == inputs.stack.container_name(service, c.number());
-    there.iter().max_by_key(|c| (c.running(), named(c))).map_or(0, |c| address::bank(c))
+    there.iter().max_by_key(|c| (c.running(), proven(c, inputs), named(c))).map_or(0, |c| address::bank(c))
+}
+
+/// Whether a container has been seen ready: the release that made it came to its end. After a killed run nobody knows.
+pub(super) fn proven(container: &ObservedContainer, inputs: &Inputs<'_>) -> bool {
+    let state = inputs.observed.state.as_ref();
+    let done = state.and_then(|s| s.releases.iter().rev().find(|r| r.result == "done")).map_or(0, |r| r.number);
+    container.label(label::RELEASE).parse::<u32>().is_ok_and(|made| made <= done)
 }
 
 /// All its networks are connected: a run that was killed between creating and connecting leaves one that is not.

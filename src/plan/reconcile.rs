@@ -8,7 +8,7 @@ mod proxy;
 mod service;
 mod tidy;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::name::ServiceName;
 use crate::base::units::Span;
@@ -62,6 +62,7 @@ pub fn reconcile(inputs: &Inputs<'_>, placement: &Placement, files: &Files, new_
     }
     draft.retire();
     draft.tidy();
+    draft.shorten();
     let notes = proxy::notes(inputs, &draft.steps);
     Plan { project: inputs.stack.project.clone(), release, steps: draft.steps, notes }
 }
@@ -93,6 +94,17 @@ impl Draft<'_> {
         after.dedup();
         self.steps.push(Step { action, cause: cause.into(), after, interrupts: None, destroys: false });
         self.steps.len() - 1
+    }
+
+    /// Says of each step only what it waits for directly: what that waits for in turn is understood.
+    fn shorten(&mut self) {
+        let mut before: Vec<BTreeSet<usize>> = Vec::new();
+        for step in &mut self.steps {
+            let implied: BTreeSet<usize> =
+                step.after.iter().filter_map(|a| before.get(*a)).flatten().copied().collect();
+            step.after.retain(|a| !implied.contains(a));
+            before.push(implied.into_iter().chain(step.after.iter().copied()).collect());
+        }
     }
 
     fn interrupt(&mut self, index: usize, what: String) {
@@ -243,11 +255,11 @@ impl Draft<'_> {
         let mark = Artifact::plain(format!("applied/{}", placed.service), "");
         let what = format!("that {} is about to load other files", placed.service);
         let action = Action::WriteState { what, files: vec![mark] };
-        Some(self.add(action, "a run that ends here must not be mistaken for one that did not begin", after.to_vec()))
+        Some(self.add(action, "in case this run ends in between", after.to_vec()))
     }
 
     fn mark(&mut self, placed: &Placed, after: Vec<usize>) -> Option<usize> {
-        let (hash, _) = self.files.get(&placed.service).filter(|_| placed.reloads)?;
+        let (hash, _) = self.files.get(&placed.service).filter(|_| placed.reloads && !self.applied(placed))?;
         let mark = Artifact::plain(format!("applied/{}", placed.service), hash.clone());
         let what = format!("that {} has loaded its files", placed.service);
         Some(self.add(Action::WriteState { what, files: vec![mark] }, "the next run need not reload", after))

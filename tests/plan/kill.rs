@@ -18,10 +18,10 @@ pub(crate) const PLANS: &[(&str, Option<Make>, Make)] = &[
     ("limit", Some(|_| {}), |s| s.limit = 99),
     ("limit and image", Some(|_| {}), |s| (s.limit, s.tag) = (99, 2)),
     ("service removed", Some(|_| {}), |s| (s.api, s.worker) = (false, false)),
-    ("service added", Some(|s| s.api = false), |_| {}),
+    ("service added", Some(|s| s.api = false), |s| s.api = true),
     ("renamed", Some(|_| {}), |s| s.app = "web"),
     ("no longer routed", Some(|_| {}), |s| s.api_route = false),
-    ("routed now", Some(|s| s.api_route = false), |_| {}),
+    ("routed now", Some(|s| s.api_route = false), |s| s.api_route = true),
     ("database", Some(|_| {}), |s| s.database = "512M"),
     ("database and image", Some(|_| {}), |s| (s.database, s.tag) = ("512M", 2)),
     ("port of the door", Some(|_| {}), |s| s.door = Some(("nginx:1.30", 9090))),
@@ -51,26 +51,30 @@ pub(crate) fn sketches(before: Option<Make>, during: Make) -> (Option<Sketch>, S
         make(&mut sketch);
         sketch
     });
-    let mut during_ = before.clone().unwrap_or_else(Sketch::new);
-    during(&mut during_);
-    // "Now it has it" is told by what there was before.
-    (before, during_)
+    let mut changed = before.clone().unwrap_or_else(Sketch::new);
+    during(&mut changed);
+    (before, changed)
 }
 
 fn sweep(plans: &[(&str, Option<Make>, Make)], thirds: &[(&str, Make)], orders: u64) {
     let mut failed = Vec::new();
     let mut cases = 0;
     for (name, before, during) in plans {
-        let (before, during) = match *name {
-            "service added" | "routed now" => (sketches(*before, |_| {}).0, Sketch::new()),
-            _ => sketches(*before, *during),
-        };
+        let (before, during) = sketches(*before, *during);
         let mut start = World::new("shop");
         if let Some(before) = &before {
             deploy(&mut start, &before.wish(), None).expect("what was there before");
         }
         let wish = during.wish();
         let planned = wish.plan(&mut start).plan;
+        let thirds: Vec<_> = thirds
+            .iter()
+            .map(|(third, make)| {
+                let mut sketch = during.clone();
+                make(&mut sketch);
+                (third, sketch.wish())
+            })
+            .collect();
         for order in 0..orders {
             let dice = (order > 0).then(|| Dice::new(order * 31 + planned.steps.len() as u64));
             for stop in 0..planned.steps.len() {
@@ -81,13 +85,11 @@ fn sweep(plans: &[(&str, Option<Make>, Make)], thirds: &[(&str, Make)], orders: 
                         failed.push((format!("{name}, order {order}, before the kill at {stop}"), e));
                         continue;
                     }
-                    for (third, make) in thirds {
-                        let mut sketch = during.clone();
-                        make(&mut sketch);
+                    for (third, wish) in &thirds {
                         cases += 1;
                         let mut world = world.clone();
                         let dice = (order > 0).then(|| Dice::new(order + stop as u64));
-                        if let Err(e) = deploy(&mut world, &sketch.wish(), dice) {
+                        if let Err(e) = deploy(&mut world, wish, dice) {
                             let case = format!("{name}, order {order}, killed after {stop} (half: {half}), {third}");
                             failed.push((case, format!("{e}\nthe plan that was killed\n{planned}")));
                         }

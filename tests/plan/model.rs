@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
-use stackctl::base::hash;
 use stackctl::base::name::SecretName;
 use stackctl::base::secret::Secret;
 use stackctl::engine::state::{carrier_name, volume_name};
@@ -110,7 +109,7 @@ impl World {
     pub(crate) fn ensure_state(&mut self, stack: &Stack) {
         if self.state.is_none() {
             self.state = Some(State { key: b"key".to_vec(), ..State::default() });
-            let labels = [(label::PROJECT, self.project.as_str()), (label::ROLE, "state")];
+            let labels = [(label::PROJECT, self.project.as_str()), (label::ROLE, "carrier")];
             let labels: BTreeMap<_, _> = labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
             self.volumes.insert(volume_name(&stack.project), Volume { labels, ..Volume::default() });
         }
@@ -499,12 +498,20 @@ impl World {
             .collect()
     }
 
-    /// Somebody else's container at an address the front door takes for a service's.
-    pub(crate) fn misrouted(&self) -> Option<String> {
+    /// Addresses that somebody has, running or not: kept for them.
+    pub(crate) fn kept(&self) -> BTreeSet<Ipv4Addr> {
+        self.containers.iter().flat_map(|c| c.networks.values().flatten()).copied().collect()
+    }
+
+    /// Somebody else's container at an address the front door takes for a service's. Only among `kept` addresses:
+    /// when somebody removes a container by hand, its address is free, and nothing says that the front door still
+    /// has it.
+    pub(crate) fn misrouted(&self, kept: &BTreeSet<Ipv4Addr>) -> Option<String> {
         let door = self.loaded()?;
         for (service, banks) in &door.routes {
             for container in self.containers.iter().filter(|c| c.running() && c.service() != service) {
-                if container.networks.values().flatten().any(|a| banks[usize::from(self.flag(service))].contains(a)) {
+                let known = &banks[usize::from(self.flag(service))];
+                if container.networks.values().flatten().any(|a| kept.contains(a) && known.contains(a)) {
                     return Some(format!("requests for {service} reach {}", container.name));
                 }
             }
@@ -544,10 +551,5 @@ impl World {
     pub(crate) fn our_networks(&self) -> BTreeSet<String> {
         let ours = self.networks.iter().filter(|n| n.labels.get(label::PROJECT).is_some_and(|p| *p == self.project));
         ours.map(|n| n.name.clone()).collect()
-    }
-
-    pub(crate) fn digest(&self) -> String {
-        let text = format!("{:?}{:?}{:?}", self.containers, self.networks, self.volumes);
-        hash::sha256(text.as_bytes())
     }
 }

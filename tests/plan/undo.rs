@@ -3,7 +3,6 @@
 use crate::converge::report;
 use crate::kill::{PLANS, sketches};
 use crate::model::World;
-use crate::stacks::Sketch;
 use crate::walk::{Dice, Until, deploy, fail};
 
 #[test]
@@ -11,13 +10,11 @@ fn a_failure_of_any_step_is_taken_back_or_finished() {
     let mut failed = Vec::new();
     let mut cases = 0;
     for (name, before, during) in PLANS {
-        let (before, during) = match *name {
-            "service added" | "routed now" => (sketches(*before, |_| {}).0, Sketch::new()),
-            _ => sketches(*before, *during),
-        };
+        let (before, during) = sketches(*before, *during);
+        let before = before.map(|s| s.wish());
         let mut start = World::new("shop");
         if let Some(before) = &before {
-            deploy(&mut start, &before.wish(), None).expect("what was there before");
+            deploy(&mut start, before, None).expect("what was there before");
         }
         let wish = during.wish();
         let planned = wish.plan(&mut start).plan;
@@ -29,9 +26,9 @@ fn a_failure_of_any_step_is_taken_back_or_finished() {
                     let mut world = start.clone();
                     let mut run = || {
                         let back = fail(&mut world, &wish, &planned, dice.clone(), Until::Fails(index, half))?;
-                        let wants = [Some(&during), before.as_ref().filter(|_| back || order % 2 == 0)];
-                        for sketch in wants.into_iter().flatten() {
-                            deploy(&mut world.clone(), &sketch.wish(), dice.clone())
+                        let wants = [Some(&wish), before.as_ref().filter(|_| back || order % 2 == 0)];
+                        for wish in wants.into_iter().flatten() {
+                            deploy(&mut world.clone(), wish, dice.clone())
                                 .map_err(|e| format!("{e}\nthe plan that failed (taken back: {back})\n{planned}"))?;
                         }
                         Ok::<_, String>(())

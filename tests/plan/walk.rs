@@ -1,6 +1,7 @@
 //! Carries plans out on the model, in any order they allow, and checks after every step what must hold.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 
 use stackctl::model::container::label;
 use stackctl::plan::undo::{Reached, Undo, undo};
@@ -169,6 +170,7 @@ struct Check {
     excused: BTreeSet<String>,
     /// The front door was not there: it starts at once, and each service is there when it is there.
     opening: bool,
+    kept: BTreeSet<Ipv4Addr>,
     data: BTreeSet<String>,
     /// There is nothing to serve any more.
     closing: bool,
@@ -178,7 +180,8 @@ impl Check {
     fn new(world: &World, wish: &Wish) -> Self {
         let excused = world.unserved();
         let opening = excused.contains("proxy");
-        Self { excused, opening, data: world.data_volumes(), closing: wish.stack.proxy.is_none() }
+        let closing = wish.stack.proxy.is_none();
+        Self { excused, opening, kept: world.kept(), data: world.data_volumes(), closing }
     }
 
     fn before(&self, world: &World, wish: &Wish, step: &Step) -> Result<(), String> {
@@ -219,7 +222,7 @@ impl Check {
         if let Some(doubled) = world.doubled() {
             return Err(doubled);
         }
-        if let Some(wrong) = world.misrouted() {
+        if let Some(wrong) = world.misrouted(&self.kept) {
             return Err(wrong);
         }
         let lost: Vec<_> = self.data.difference(&world.data_volumes()).cloned().collect();

@@ -1,5 +1,6 @@
 //! What somebody wants: a stack file with the values it needs, and from there to a plan as `apply::prepare` does it.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
@@ -16,6 +17,10 @@ use stackctl::plan::{self, Files, Inputs, Placement, Plan};
 
 use crate::model::{Door, World};
 
+thread_local! {
+    static KNOWN: RefCell<BTreeMap<String, Stack>> = const { RefCell::new(BTreeMap::new()) };
+}
+
 #[derive(Clone)]
 pub(crate) struct Wish {
     pub(crate) stack: Stack,
@@ -27,8 +32,14 @@ pub(crate) struct Wish {
 
 impl Wish {
     pub(crate) fn new(text: &str) -> Self {
-        let loaded = config::load(text, None, &BTreeMap::new());
-        let Some(stack) = loaded.stack else { panic!("{:#?}\n{text}", loaded.problems) };
+        // The same few texts are read thousands of times.
+        let known = KNOWN.with_borrow(|known| known.get(text).cloned());
+        let stack = known.unwrap_or_else(|| {
+            let loaded = config::load(text, None, &BTreeMap::new());
+            let Some(stack) = loaded.stack else { panic!("{:#?}\n{text}", loaded.problems) };
+            KNOWN.with_borrow_mut(|known| known.insert(text.to_owned(), stack.clone()));
+            stack
+        });
         Self { stack, outside: BTreeMap::new(), context: "0123456789abcdef".into() }
     }
 

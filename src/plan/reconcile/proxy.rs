@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 
 use crate::base::name::ServiceName;
-use crate::model::container::label;
 use crate::plan::Inputs;
-use crate::plan::address::bank;
 use crate::plan::place::{Placed, Replica};
 use crate::plan::spec::RELOADED;
 use crate::plan::step::{Action, Step};
@@ -79,11 +77,14 @@ impl Draft<'_> {
             after = self.stop_old(placed, &after);
             // While neither runs: the old one cannot reach what the new one sends requests to, nor the other way
             // round, if their networks differ.
-            let links = self.all_links(placed);
             let back = self.links_now(placed);
-            let action =
-                Action::Switch { volume: self.reloaded(placed).name, service: placed.service.clone(), links, back };
-            after.push(self.add(action, "its successor starts with other files", after.clone()));
+            let mut links = self.all_links(placed);
+            links.retain(|link, to| back.get(link) != Some(to));
+            if !links.is_empty() {
+                let (volume, service) = (self.reloaded(placed).name, placed.service.clone());
+                let action = Action::Switch { volume, service, links, back };
+                after.push(self.add(action, "its successor starts with other files", after.clone()));
+            }
         }
         let start = self.add(Action::Start { container: name.to_owned() }, cause, after);
         let wait = self.wait_door(placed, replica, name, Some(start));
@@ -118,18 +119,17 @@ impl Draft<'_> {
             let wait = self.wait_door(placed, replica, name, None);
             self.gates.push(wait);
         }
-        let reload = !self.applied(placed);
-        if reload {
+        if self.applied(placed) {
+            self.switch_traffic(placed);
+        } else {
             let done = self.reload(placed, name, self.gates.clone());
             self.gates.push(done);
         }
-        self.switch_traffic(placed, reload);
     }
 
     /// One switch for all services whose next generation is ready. No reload: the front door knows both banks.
-    /// A reload has switched those already whose flag led nowhere.
-    fn switch_traffic(&mut self, placed: &Placed, reloaded: bool) {
-        let links = self.live_links(|p| p.bank != p.live && !(reloaded && self.deserted(p)));
+    fn switch_traffic(&mut self, placed: &Placed) {
+        let links = self.live_links(|p| p.bank != p.live);
         if links.is_empty() {
             return;
         }
@@ -137,17 +137,6 @@ impl Draft<'_> {
         let action = Action::Switch { volume, service, links, back: BTreeMap::new() };
         let step = self.add(action, "everything new is ready", self.gates.clone());
         self.gates.push(step);
-    }
-
-    /// The flag leads to a bank where nobody runs: a service that gets its first route, for one.
-    fn deserted(&self, placed: &Placed) -> bool {
-        let observed = &self.inputs.observed.containers;
-        !observed.iter().any(|c| {
-            c.service() == placed.service.as_str()
-                && c.label(label::ROLE) == "service"
-                && c.running()
-                && bank(c) == placed.live
-        })
     }
 
     fn wait_door(
@@ -195,7 +184,8 @@ impl Draft<'_> {
         before_switch.extend(self.unmark(placed, &before_switch.clone()));
         let mut links = BTreeMap::from([("current".to_owned(), format!("releases/{hash}"))]);
         if placed.service.as_str() == super::FRONT_DOOR {
-            links.extend(self.live_links(|p| p.bank != p.live && self.deserted(p)));
+            // Traffic moves with it: the new files may name services whose flag still leads nowhere.
+            links.extend(self.live_links(|p| p.bank != p.live));
         }
         let (volume, service) = (self.reloaded(placed).name, placed.service.clone());
         let switch = Action::Switch { volume, service, links, back: BTreeMap::new() };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::base::name::ServiceName;
 use crate::model::container::{Attachment, ContainerSpec, label};
 use crate::model::service::{Ask, Restart};
-use crate::plan::place::{Placed, Replica, image_is};
+use crate::plan::place::{Placed, Replica, image_is, proven};
 use crate::plan::step::Action;
 
 use super::{Draft, labels};
@@ -53,13 +53,9 @@ impl Draft<'_> {
         self.ready.insert(placed.service.clone(), ready);
     }
 
-    /// Whether a container has been seen ready: the release that made it came to its end. After a killed run nobody
-    /// knows.
+    /// Whether a container has been seen ready.
     pub(super) fn proven(&self, name: &str) -> bool {
-        let state = self.inputs.observed.state.as_ref();
-        let done = state.and_then(|s| s.releases.iter().rev().find(|r| r.result == "done")).map_or(0, |r| r.number);
-        let container = self.inputs.observed.containers.iter().find(|c| c.name == name);
-        container.and_then(|c| c.label(label::RELEASE).parse::<u32>().ok()).is_some_and(|made| made <= done)
+        self.inputs.observed.containers.iter().any(|c| c.name == name && proven(c, self.inputs))
     }
 
     fn dependencies(&self, service: &ServiceName) -> Vec<usize> {
