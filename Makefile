@@ -60,14 +60,9 @@ soak: images-all tools ## the long tests, for SOAK_BUDGET seconds, from SOAK_SEE
 	@$(with_env) SOAK=1 SOAK_BUDGET=$(SOAK_BUDGET) SOAK_SEED=$(SOAK_SEED) \
 		cargo test --locked --test real -- --test-threads=1 --nocapture
 
-bench: demo ## how long the commands take on the running demo
-	@$(with_env) for what in check plan "up --yes" "verify --quick"; do \
-		for run in 1 2 3; do \
-			from=$$(date +%s%N); $(STACKCTL) --quiet $$what >/dev/null; to=$$(date +%s%N); \
-			printf '%-16s %6d ms\n' "$$what" $$(( (to - from) / 1000000 )); \
-		done; \
-	done
-	@printf '%-16s %6d kB\n' binary $$(( $$(stat -c %s target/release/stackctl) / 1000 ))
+bench: images build ## against docker compose, side by side; benches/compose.py --help
+	@tests/images/tools.sh compose-2.26
+	@$(with_env) benches/compose.py $(BENCH)
 
 lint: ## format and lints, as CI asks
 	@cargo fmt --check
