@@ -7,7 +7,7 @@ use stackctl::model::container::label;
 use stackctl::plan::undo::{Reached, Undo, undo};
 use stackctl::plan::{Action, Plan, Step};
 
-use crate::model::{Extent, World};
+use crate::model::{Container, Extent, World};
 use crate::wish::{Planned, Wish};
 
 /// Numbers that look random and are the same every time (xorshift64*).
@@ -146,7 +146,7 @@ pub(crate) fn fail(
                 return Err(format!("taken back, but nobody answers for {new:?}\n{plan}"));
             }
             for old in before.containers.iter().filter(|c| c.running()) {
-                if old.label(label::ROLE) == "service" && !world.find(&old.name).is_some_and(|c| c.running()) {
+                if old.label(label::ROLE) == "service" && !world.find(&old.name).is_some_and(Container::running) {
                     return Err(format!("taken back, but {} does not run\n{plan}", old.name));
                 }
             }
