@@ -90,7 +90,7 @@ pub(crate) fn walk(
             return Ok(Walked { reached });
         }
         let step = &plan.steps[index];
-        check.before(world, wish, step).map_err(|e| tell(plan, index, &e))?;
+        Check::before(world, wish, step).map_err(|e| tell(plan, index, &e))?;
         world.apply(step, Extent::Whole).map_err(|e| tell(plan, index, &e))?;
         reached[index] = Reached::Done;
         count += 1;
@@ -184,7 +184,7 @@ impl Check {
         Self { excused, opening, kept: world.kept(), data: world.data_volumes(), closing }
     }
 
-    fn before(&self, world: &World, wish: &Wish, step: &Step) -> Result<(), String> {
+    fn before(world: &World, wish: &Wish, step: &Step) -> Result<(), String> {
         let Action::Start { container } = &step.action else { return Ok(()) };
         let Some(found) = world.find(container) else { return Ok(()) };
         let Some(service) = wish.stack.services.values().find(|s| s.name.as_str() == found.service()) else {
