@@ -184,6 +184,7 @@ impl World {
     }
 
     /// Does a step. `Half` stands for a client that was killed in the middle of it.
+    #[expect(clippy::too_many_lines, reason = "one arm an action")]
     pub(crate) fn apply(&mut self, step: &Step, extent: Extent) -> Done {
         let whole = extent == Extent::Whole;
         match &step.action {

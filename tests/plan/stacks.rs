@@ -7,6 +7,7 @@ use crate::wish::Wish;
 
 /// A stack file in a few fields.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a line of the file that is there or not")]
 pub(crate) struct Sketch {
     pub(crate) app: &'static str,
     pub(crate) tag: u32,

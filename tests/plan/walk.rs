@@ -7,7 +7,7 @@ use stackctl::model::container::label;
 use stackctl::plan::undo::{Reached, Undo, undo};
 use stackctl::plan::{Action, Plan, Step};
 
-use crate::model::{Extent, World};
+use crate::model::{Container, Extent, World};
 use crate::wish::{Planned, Wish};
 
 /// Numbers that look random and are the same every time (xorshift64*).
@@ -90,7 +90,7 @@ pub(crate) fn walk(
             return Ok(Walked { reached });
         }
         let step = &plan.steps[index];
-        check.before(world, wish, step).map_err(|e| tell(plan, index, &e))?;
+        Check::before(world, wish, step).map_err(|e| tell(plan, index, &e))?;
         world.apply(step, Extent::Whole).map_err(|e| tell(plan, index, &e))?;
         reached[index] = Reached::Done;
         count += 1;
@@ -146,7 +146,7 @@ pub(crate) fn fail(
                 return Err(format!("taken back, but nobody answers for {new:?}\n{plan}"));
             }
             for old in before.containers.iter().filter(|c| c.running()) {
-                if old.label(label::ROLE) == "service" && !world.find(&old.name).is_some_and(|c| c.running()) {
+                if old.label(label::ROLE) == "service" && !world.find(&old.name).is_some_and(Container::running) {
                     return Err(format!("taken back, but {} does not run\n{plan}", old.name));
                 }
             }
@@ -184,7 +184,7 @@ impl Check {
         Self { excused, opening, kept: world.kept(), data: world.data_volumes(), closing }
     }
 
-    fn before(&self, world: &World, wish: &Wish, step: &Step) -> Result<(), String> {
+    fn before(world: &World, wish: &Wish, step: &Step) -> Result<(), String> {
         let Action::Start { container } = &step.action else { return Ok(()) };
         let Some(found) = world.find(container) else { return Ok(()) };
         let Some(service) = wish.stack.services.values().find(|s| s.name.as_str() == found.service()) else {
