@@ -238,7 +238,8 @@ pub(crate) fn get(address: (&str, u16), path: &str) -> Result<(u16, String), Str
     let socket = address.0.parse::<std::net::IpAddr>().map_err(|e| e.to_string())?;
     let mut stream = TcpStream::connect_timeout(&(socket, address.1).into(), Duration::from_secs(3))
         .map_err(|e| format!("connect: {e}"))?;
-    stream.set_read_timeout(Some(Duration::from_secs(8))).unwrap();
+    // Longer than the front door tries when nobody is behind it.
+    stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).map_err(|e| format!("write: {e}"))?;
     let mut answer = Vec::new();
