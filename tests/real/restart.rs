@@ -55,13 +55,13 @@ fn after_a_restart_in_any_order_every_upstream_reaches_its_own_service() {
 
 fn wait_for_door(site: &Site) -> u16 {
     for _ in 0..50 {
+        // Until Nginx listens, the engine's own forwarder takes the connection and ends it without an answer.
         match site.get("/health") {
             Ok((status, _)) => return status,
-            Err(error) if error.starts_with("connect") => std::thread::sleep(Duration::from_millis(100)),
-            Err(error) => panic!("the front door took the request and did not answer: {error}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(100)),
         }
     }
-    panic!("the front door does not accept connections");
+    panic!("the front door does not answer");
 }
 
 fn wait_until_served(site: &Site) {
