@@ -112,9 +112,13 @@ pub async fn carry_out(
     let run = executor::run(effects, plan, interrupted, sink).await;
     let mut result = run.error.map_or(Ok(()), Err);
     if let Err(error) = &mut result {
-        let aftermath = match undo(plan, &run.reached) {
-            Undo::GoOn => "the new release serves; `stackctl up` finishes what is left".to_owned(),
-            Undo::Back { remove, links, start } => take_back(effects, &remove, links, &start, sink).await,
+        let aftermath = if only_removes(plan) {
+            "what is left goes when you run it again".to_owned()
+        } else {
+            match undo(plan, &run.reached) {
+                Undo::GoOn => "the new release serves; `stackctl up` finishes what is left".to_owned(),
+                Undo::Back { remove, links, start } => take_back(effects, &remove, links, &start, sink).await,
+            }
         };
         if let ApplyError::Step(failure) = error {
             failure.aftermath = aftermath;
@@ -125,6 +129,11 @@ pub async fn carry_out(
     let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     sink.event(Event::End { done: result.is_ok(), millis });
     result
+}
+
+/// Whether a plan only takes away: there is nothing to go back to.
+fn only_removes(plan: &Plan) -> bool {
+    plan.steps.iter().all(|step| step.action.sign() == '-')
 }
 
 async fn take_back(

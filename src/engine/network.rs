@@ -19,6 +19,11 @@ impl Engine {
     pub async fn remove_network(&self, id: &str) -> Result<(), EngineError> {
         match self.call(&format!("remove the network {id}"), self.docker.remove_network(id)).await {
             Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
+            // Engines now and then count a container that has left (seen on 20.10); only a restart makes them recount.
+            Err(error) if error.message.contains("has active endpoints") => Err(error.with_hint(format!(
+                "`docker network inspect {id}` shows who is attached: stop them; if it shows nobody, the engine has \
+                 miscounted, and a restart of it (`systemctl restart docker`) helps"
+            ))),
             other => other,
         }
     }
