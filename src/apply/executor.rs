@@ -9,12 +9,16 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
+use crate::engine::Engine;
 use crate::plan::undo::Reached;
 use crate::plan::{Action, Plan};
 
 use super::error::{ApplyError, Failure};
 use super::event::{Event, Sink};
 use super::steps::Effects;
+
+/// Processors of an engine that is not this machine, as far as anybody knows.
+const SOME: usize = 4;
 
 /// How a plan ended.
 pub struct Run {
@@ -41,11 +45,16 @@ pub async fn run(
     let mut running: Running<'_> = FuturesUnordered::new();
     let mut error: Option<ApplyError> = None;
     tokio::pin!(interrupted);
+    let at_once = at_once(effects.engine);
 
     loop {
         if error.is_none() {
             for index in ready(plan, &reached) {
                 let Some(step) = plan.steps.get(index) else { continue };
+                let busy = since.keys().filter(|i| plan.steps.get(**i).is_some_and(|s| is_short(&s.action))).count();
+                if is_short(&step.action) && busy >= at_once {
+                    continue;
+                }
                 reached[index] = Reached::Begun;
                 since.insert(index, Instant::now());
                 sink.event(Event::Started { index, step });
@@ -101,4 +110,24 @@ fn ready(plan: &Plan, reached: &[Reached]) -> Vec<usize> {
 
 fn waits(action: &Action) -> bool {
     matches!(action, Action::WaitReady { .. } | Action::Gate { .. } | Action::Drain { .. } | Action::Pull { .. })
+}
+
+/// How many short steps the engine gets at once: one for each of its processors. It makes mounts, networks and
+/// processes; more of them side by side only means that the first, on which the most depends, are done as late as the
+/// last.
+fn at_once(engine: &Engine) -> usize {
+    let here = std::thread::available_parallelism().map_or(SOME, std::num::NonZero::get);
+    if engine.facts().local { here.max(2) } else { SOME }
+}
+
+/// Work of the engine itself that is over in a moment.
+fn is_short(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::CreateNetwork { .. }
+            | Action::CreateVolume { .. }
+            | Action::WriteFiles { .. }
+            | Action::Create { .. }
+            | Action::Start { .. }
+    )
 }
