@@ -19,6 +19,7 @@ need mmdebstrap mmdebstrap
 need openssl openssl
 need jq jq
 need curl curl
+need time time
 need python3 python3
 need flock util-linux
 need cc gcc

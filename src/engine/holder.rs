@@ -185,8 +185,8 @@ pub(super) fn body(
             readonly_rootfs: Some(true),
             cap_drop: Some(vec!["ALL".to_owned()]),
             security_opt: Some(vec!["no-new-privileges".to_owned()]),
-            pids_limit: Some(4),
-            memory: Some(16 << 20),
+            pids_limit: Some(64),
+            memory: Some(64 << 20),
             mounts,
             ..HostConfig::default()
         }),
