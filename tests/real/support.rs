@@ -19,6 +19,11 @@ pub(crate) fn soak() -> bool {
     std::env::var("SOAK").is_ok_and(|v| v == "1")
 }
 
+/// Seconds the long forms may take together (`SOAK_BUDGET`).
+pub(crate) fn budget() -> u64 {
+    std::env::var("SOAK_BUDGET").ok().and_then(|s| s.parse().ok()).unwrap_or(2400)
+}
+
 /// Another seed every run, printed, so that a failure can be repeated.
 pub(crate) fn seed() -> u64 {
     let seed = std::env::var("SOAK_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| {
