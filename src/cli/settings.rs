@@ -119,7 +119,7 @@ mod tests {
 
     fn env(pairs: &[(&str, &str)]) -> Env {
         let vars = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Env { vars, cwd: "/work".into(), ..Env::default() }
+        Env { vars, cwd: "/srv".into(), ..Env::default() }
     }
 
     #[test]
@@ -133,7 +133,7 @@ mod tests {
         let settings = Settings::resolve(&Global::default(), &variable).ok();
         assert!(settings.is_some_and(|s| s.manner.json
             && s.stage.as_deref() == Some("staging")
-            && s.path.as_os_str() == "/work/b.toml"));
+            && s.path.as_os_str() == "/srv/b.toml"));
     }
 
     #[test]

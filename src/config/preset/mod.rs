@@ -13,6 +13,7 @@ use crate::model::secrets::{SecretSource, SecretSpec, Template};
 use crate::model::service::{Image, Preset, Restart, Service};
 
 use super::keys::service::ServiceKeys;
+use super::tree::Part;
 
 /// A preset as the file's reader sees it.
 pub struct Definition {
@@ -61,6 +62,23 @@ impl Expansion<'_> {
         self.offered_secrets.insert(name, full.clone());
         full
     }
+}
+
+/// The user's settings over a preset's own.
+fn overridden(mut own: Vec<(String, String)>, keys: &ServiceKeys) -> Vec<(String, String)> {
+    for (key, value) in keys.settings.iter().flat_map(|m| &m.value.0) {
+        let text: String = value
+            .value
+            .0
+            .iter()
+            .map(|part| match part {
+                Part::Text(text) | Part::Reference(text) => text.as_str(),
+            })
+            .collect();
+        own.retain(|(name, _)| *name != key.value.0);
+        own.push((key.value.0.clone(), text));
+    }
+    own
 }
 
 fn fallback(name: &str) -> SecretName {

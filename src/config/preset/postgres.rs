@@ -1,11 +1,10 @@
 //! PostgreSQL, as the official image runs it.
 
 use crate::base::units::{ByteSize, Span};
-use crate::config::tree::Part;
 use crate::model::secrets::{Piece, Recipe, SecretSource, Template};
 use crate::model::service::{Ask, Health, Image, VolumeMount};
 
-use super::{Definition, Expansion};
+use super::{Definition, Expansion, overridden};
 
 pub(super) const DEFINITION: Definition = Definition {
     name: "postgres",
@@ -37,19 +36,8 @@ fn expand(x: &mut Expansion<'_>) {
 
     let memory = x.service.memory.unwrap_or(ByteSize(512 << 20));
     let mut command = vec!["postgres".to_owned()];
-    let mut settings = tuning(memory);
-    for (key, value) in x.keys.settings.iter().flat_map(|m| &m.value.0) {
-        let text: String = value
-            .value
-            .0
-            .iter()
-            .map(|p| match p {
-                Part::Text(t) | Part::Reference(t) => t.as_str(),
-            })
-            .collect();
-        settings.retain(|(name, _)| *name != key.value.0);
-        settings.push((key.value.0.clone(), text));
-    }
+    let settings = tuning(memory);
+    let settings = overridden(settings, x.keys);
     for (key, value) in settings {
         command.extend(["-c".to_owned(), format!("{key}={value}")]);
     }

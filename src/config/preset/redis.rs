@@ -1,11 +1,10 @@
 //! Redis, as the official image runs it.
 
 use crate::base::units::{ByteSize, Span};
-use crate::config::tree::Part;
 use crate::model::secrets::{Piece, Recipe, SECRETS_FOLDER, SecretSource, Template};
 use crate::model::service::{Ask, Health, Image, VolumeMount};
 
-use super::{Definition, Expansion};
+use super::{Definition, Expansion, overridden};
 
 pub(super) const DEFINITION: Definition = Definition {
     name: "redis",
@@ -33,25 +32,14 @@ fn expand(x: &mut Expansion<'_>) {
 
     let memory = x.service.memory.unwrap_or(ByteSize(256 << 20));
     // Four fifths: the rest is for copy-on-write while a snapshot is written, and for client buffers.
-    let mut settings = vec![
+    let settings = vec![
         ("dir".to_owned(), "/data".to_owned()),
         ("maxmemory".to_owned(), (memory.0 / 5 * 4).to_string()),
         ("maxmemory-policy".to_owned(), "allkeys-lru".to_owned()),
         ("appendonly".to_owned(), "yes".to_owned()),
         ("appendfsync".to_owned(), "everysec".to_owned()),
     ];
-    for (key, value) in x.keys.settings.iter().flat_map(|m| &m.value.0) {
-        let text: String = value
-            .value
-            .0
-            .iter()
-            .map(|p| match p {
-                Part::Text(t) | Part::Reference(t) => t.as_str(),
-            })
-            .collect();
-        settings.retain(|(name, _)| *name != key.value.0);
-        settings.push((key.value.0.clone(), text));
-    }
+    let settings = overridden(settings, x.keys);
     let mut conf = String::from("# Rendered by stackctl. Password first: everything below is public.\nrequirepass ");
     let mut pieces = vec![Piece::Text(std::mem::take(&mut conf)), Piece::Secret(password.clone())];
     for (key, value) in settings {
