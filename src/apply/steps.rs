@@ -204,7 +204,7 @@ impl Effects<'_> {
             cause: not_ready.cause,
             hint: not_ready
                 .hint
-                .or_else(|| Some(format!("see the log of {service} below; mend it and run `stackctl up` again"))),
+                .or_else(|| Some(format!("see the log of {service} above; mend it and run `stackctl up` again"))),
             container: Some(container.to_owned()),
             log,
             aftermath: String::new(),

@@ -104,6 +104,11 @@ fn with_login_hint(error: EngineError, login: &Login, reference: &str) -> Engine
              `docker pull {reference}` first",
             registry::registry_of(reference)
         )),
+        // Whatever it was, it was between the engine and the registry.
+        _ if error.kind == ErrorKind::Other => error.with_hint(format!(
+            "check the name of the image, and whether the engine reaches {}",
+            registry::registry_of(reference)
+        )),
         _ => error,
     }
 }

@@ -44,6 +44,9 @@ pub(crate) struct Load {
     /// Arrivals per think time on one HTTP/2 connection
     #[arg(long, default_value_t = 4)]
     pub(crate) streams: u32,
+    /// Most requests under way on one HTTP/2 connection; what is due above that goes out late, as on HTTP/1.1
+    #[arg(long, default_value_t = 100)]
+    pub(crate) in_flight: usize,
     /// Stop after this many seconds
     #[arg(long, value_name = "SECONDS")]
     pub(crate) duration: Option<f64>,

@@ -19,6 +19,7 @@ pub(crate) async fn run(plan: Rc<Plan>, stats: Rc<Recorder>, stop: Rc<Stop>, mut
     let mut streams = tokio::task::JoinSet::new();
     while let Some(due) = timetable.arrival(&stop).await {
         while streams.try_join_next().is_some() {}
+        while streams.len() >= plan.in_flight && streams.join_next().await.is_some() {}
         // Let the connection's task read what has arrived: a GOAWAY that is here must be obeyed.
         tokio::task::yield_now().await;
         if let Some(open) = connection.take() {

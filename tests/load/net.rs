@@ -34,6 +34,7 @@ pub(crate) struct Plan {
     turn: Cell<usize>,
     pub(crate) post: Option<usize>,
     pub(crate) count_header: Option<String>,
+    pub(crate) in_flight: usize,
 }
 
 impl Plan {
@@ -68,7 +69,8 @@ impl Plan {
             args.host.clone().unwrap_or_else(|| first.authority().map(ToString::to_string).unwrap_or_default());
         let paths = urls.iter().map(|u| u.path_and_query().map_or("/".to_owned(), ToString::to_string)).collect();
         let count_header = args.count_header.as_deref().map(str::to_ascii_lowercase);
-        Ok(Self { address, tls, authority, paths, turn: Cell::new(0), post: args.post, count_header })
+        let in_flight = args.in_flight.max(1);
+        Ok(Self { address, tls, authority, paths, turn: Cell::new(0), post: args.post, count_header, in_flight })
     }
 
     /// The next path, in turn over all connections.

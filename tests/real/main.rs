@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "figures are printed for the reader of a soak")]
 
+mod beside;
 mod compose;
 mod everyday;
 mod failing;

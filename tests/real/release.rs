@@ -17,18 +17,18 @@ fn client() -> PathBuf {
     folder.parent().unwrap().parent().unwrap().join("examples/load")
 }
 
-struct Load {
+pub(crate) struct Load {
     child: Child,
     until: PathBuf,
 }
 
 impl Load {
-    fn start(site: &Site, port: u16) -> Self {
+    pub(crate) fn start(site: &Site, port: u16) -> Self {
         let until = site.folder().join("enough");
         let _ = std::fs::remove_file(&until);
         let child = Command::new(client())
             .args(["--url", &format!("https://127.0.0.1:{port}/"), "--host", "localhost", "--mode", "all"])
-            .args(["--connections", "64", "--think-ms", if soak() { "100" } else { "160" }, "--streams", "1"])
+            .args(["--connections", "64", "--think-ms", "20", "--streams", "1", "--in-flight", "2"])
             .args(["--insecure", "--json", "--until-file"])
             .arg(&until)
             .stdout(Stdio::piped())
@@ -37,7 +37,7 @@ impl Load {
         Self { child, until }
     }
 
-    fn end(self) -> serde_json::Value {
+    pub(crate) fn end(self) -> serde_json::Value {
         std::fs::write(&self.until, "").unwrap();
         let output = self.child.wait_with_output().unwrap();
         serde_json::from_slice(&output.stdout).unwrap()
@@ -51,7 +51,7 @@ fn stack(name: &str, port: u16, https: u16, nginx: &str) -> String {
     )
 }
 
-fn releases(name: &str, port: u16, nginx: &str, wanted: u64) -> serde_json::Value {
+pub(crate) fn releases(name: &str, port: u16, nginx: &str, wanted: u64) -> serde_json::Value {
     let https = port + 400;
     let site = Site::new(&stack(name, port, https, nginx), name, port);
     site.up("0");
@@ -67,8 +67,23 @@ fn releases(name: &str, port: u16, nginx: &str, wanted: u64) -> serde_json::Valu
         std::thread::sleep(std::time::Duration::from_secs(1));
     }
     let report = load.end();
-    println!("Nginx {nginx}, {releases} releases: {report}");
+    println!("Nginx {nginx}, {releases} releases: {}", line(&report));
     report
+}
+
+/// A load in one line.
+pub(crate) fn line(report: &serde_json::Value) -> String {
+    let modes = report["modes"].as_object().into_iter().flatten();
+    let modes: Vec<String> = modes.map(|(mode, c)| format!("{mode} {} of {}", c["failed"], c["sent"])).collect();
+    format!(
+        "{} of {} requests failed in {} s ({}); longest silence {} ms; {}",
+        report["failed"],
+        report["sent"],
+        report["seconds"],
+        modes.join(", "),
+        report["longest_gap_ms"],
+        report["failures"]
+    )
 }
 
 #[test]

@@ -14,6 +14,11 @@ use tempfile::TempDir;
 
 static TURN: Mutex<()> = Mutex::new(());
 
+/// The right to load the machine; whoever has it is alone.
+pub(crate) fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The long forms are asked for.
 pub(crate) fn soak() -> bool {
     std::env::var("SOAK").is_ok_and(|v| v == "1")
@@ -124,8 +129,7 @@ address   = "127.0.0.1"
 
 impl Site {
     pub(crate) fn new(toml: &str, name: &str, port: u16) -> Self {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        Self::on(None, Some(turn), toml, name, port)
+        Self::on(None, Some(turn()), toml, name, port)
     }
 
     pub(crate) fn on(
