@@ -31,7 +31,8 @@ images-all: ground ## every stand-in image the tests use
 	@mkdir -p target
 	@tests/images/pull-or-build.sh --all >$(ENV).new && mv $(ENV).new $(ENV)
 
-tools: ground ## programs the tests compare with, into target/tools
+tools: ground ## programs the tests need, and those they compare with (into target/tools)
+	@tests/ground.sh --tests
 	@tests/images/tools.sh
 
 build: ## the program, as released

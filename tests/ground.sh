@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes a machine ready for the demo and the tests: programs, and a Docker engine that answers.
+# Makes a machine ready for the demo: programs, and a Docker engine that answers; with --tests for the tests, too.
 # Does nothing, and says nothing, where all is there. Debian and Ubuntu.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,6 +23,11 @@ need time time
 need python3 python3
 need flock util-linux
 need cc gcc
+if [ "${1:-}" = --tests ]; then
+    need ip iproute2
+    need nginx nginx
+    need systemd-analyze systemd
+fi
 [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing+=(debian-archive-keyring)
 # A Docker that is here but has no engine, nor one elsewhere.
 if [ -z "${DOCKER_HOST:-}" ] && ! docker version >/dev/null 2>&1 && ! command -v dockerd >/dev/null; then
@@ -33,6 +38,12 @@ if [ ${#missing[@]} -gt 0 ]; then
     command -v apt-get >/dev/null || die "please install: ${missing[*]}"
     say "installing ${missing[*]}"
     log=$(mktemp)
+    # Programs are wanted, not services on this machine's ports; the engine is started below.
+    policy=/usr/sbin/policy-rc.d
+    if [ -e $policy ]; then policy=; else
+        printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null && as_root chmod 755 $policy
+        trap 'as_root rm -f "$policy"' EXIT
+    fi
     {
         as_root apt-get update -qq &&
             # The client has a package of its own in newer releases, which docker.io only recommends.
@@ -41,6 +52,8 @@ if [ ${#missing[@]} -gt 0 ]; then
             as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
     } >"$log" 2>&1 || { tail -n 20 "$log" >&2; die "apt-get failed, see $log"; }
     rm -f "$log"
+    [ -z "$policy" ] || as_root rm -f "$policy"
+    trap - EXIT
 fi
 
 command -v cargo >/dev/null ||

@@ -177,9 +177,9 @@ pub enum Restart {
     No,
     /// When it exits other than 0.
     OnFailure,
-    /// Always.
+    /// Whenever it is not running, and when the engine starts.
     Always,
-    /// Unless somebody stopped it.
+    /// Like `always`, but not when the engine starts after somebody stopped it.
     UnlessStopped,
 }
 

@@ -184,7 +184,9 @@ fn empty() -> ContainerSpec {
         read_only: false,
         cap_add: Vec::new(),
         init: false,
-        restart: Restart::UnlessStopped,
+        // Not `unless-stopped`: every signal the engine passes on, a reload's too, makes it take the container for
+        // stopped by hand from then on (moby #53415), and so does its own start after a crash (moby `restore`).
+        restart: Restart::Always,
         stop_signal: None,
         stop_timeout: Span::seconds(10),
         health: None,

@@ -12,6 +12,7 @@ mod everyday;
 mod failing;
 mod kill;
 mod leak;
+mod reboot;
 mod release;
 mod restart;
 mod support;

@@ -67,7 +67,15 @@ pub(crate) struct Site {
     dir: TempDir,
     pub(crate) name: String,
     pub(crate) port: u16,
-    engine: Option<String>,
+    elsewhere: Option<Elsewhere>,
+}
+
+/// An engine that is not the machine's.
+pub(crate) struct Elsewhere {
+    /// As `DOCKER_HOST` has it.
+    pub(crate) socket: String,
+    /// What a command is put behind to run in that engine's network.
+    pub(crate) within: Vec<String>,
 }
 
 /// What a run of the binary said.
@@ -133,14 +141,14 @@ impl Site {
     }
 
     pub(crate) fn on(
-        engine: Option<String>,
+        elsewhere: Option<Elsewhere>,
         turn: Option<MutexGuard<'static, ()>>,
         toml: &str,
         name: &str,
         port: u16,
     ) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let site = Self { _turn: turn, dir, name: name.to_owned(), port, engine };
+        let site = Self { _turn: turn, dir, name: name.to_owned(), port, elsewhere };
         site.write(toml);
         site.clean();
         site
@@ -155,7 +163,11 @@ impl Site {
     }
 
     pub(crate) fn command(&self, args: &[&str], env: &[(&str, &str)]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_stackctl"));
+        let program = env!("CARGO_BIN_EXE_stackctl").to_owned();
+        let mut words = self.elsewhere.as_ref().map(|e| e.within.clone()).unwrap_or_default();
+        words.push(program);
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
         let mirror = std::env::var("STACKCTL_REGISTRY_MIRROR").unwrap_or_else(|_| "stackctl.test".to_owned());
         command
             .env_clear()
@@ -166,8 +178,8 @@ impl Site {
             .current_dir(self.dir.path())
             .args(args)
             .stdin(std::process::Stdio::null());
-        if let Some(engine) = &self.engine {
-            command.env("DOCKER_HOST", engine);
+        if let Some(elsewhere) = &self.elsewhere {
+            command.env("DOCKER_HOST", &elsewhere.socket);
         }
         command
     }
@@ -195,8 +207,8 @@ impl Site {
 
     pub(crate) fn docker(&self, args: &[&str]) -> String {
         let mut command = Command::new("docker");
-        if let Some(engine) = &self.engine {
-            command.env("DOCKER_HOST", engine);
+        if let Some(elsewhere) = &self.elsewhere {
+            command.env("DOCKER_HOST", &elsewhere.socket);
         }
         let output = command.args(args).output().unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()

@@ -43,7 +43,7 @@ pub(crate) fn service(text: &str, port: Option<u16>) -> Service {
         pids: 200,
         read_only: false,
         cap_add: BTreeSet::new(),
-        restart: Restart::UnlessStopped,
+        restart: Restart::Always,
         stop_signal: None,
         stop_grace_period: Span::seconds(10),
         egress: true,

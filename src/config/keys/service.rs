@@ -54,8 +54,8 @@ table! {
         read_only: bool = "false",
         /// Linux capabilities it keeps; all others are dropped.
         cap_add: Vec<At<Capability>>,
-        /// When the engine restarts it.
-        restart: RestartKey = "\"unless-stopped\"",
+        /// When the engine restarts it. `unless-stopped` stays down after the engine crashed, too: engines take what ends then for stopped by hand.
+        restart: RestartKey = "\"always\"",
         /// Signal that asks it to stop, instead of the image's own.
         stop_signal: Text,
         /// How long it may take to stop before it is killed.
@@ -176,8 +176,8 @@ impl Decode for RestartKey {
         Some(Self(match word(node, RESTARTS, problems)? {
             "no" => Restart::No,
             "on-failure" => Restart::OnFailure,
-            "always" => Restart::Always,
-            _ => Restart::UnlessStopped,
+            "unless-stopped" => Restart::UnlessStopped,
+            _ => Restart::Always,
         }))
     }
 }

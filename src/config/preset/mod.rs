@@ -114,7 +114,7 @@ pub fn bare(name: ServiceName, line: u32, image: Image) -> Service {
         pids: 512,
         read_only: false,
         cap_add: BTreeSet::new(),
-        restart: Restart::UnlessStopped,
+        restart: Restart::Always,
         stop_signal: None,
         stop_grace_period: Span::seconds(30),
         egress: true,

@@ -43,7 +43,7 @@ pub(crate) fn service(name: &str) -> Service {
         pids: 100,
         read_only: false,
         cap_add: BTreeSet::new(),
-        restart: Restart::UnlessStopped,
+        restart: Restart::Always,
         stop_signal: None,
         stop_grace_period: Span::seconds(10),
         egress: true,

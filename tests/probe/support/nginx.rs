@@ -47,7 +47,7 @@ impl Nginx {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("nginx must be installed (apt-get install nginx-light)");
+            .expect("nginx must be installed (apt-get install nginx)");
         let mut nginx = Self { child, folder };
         nginx.wait(port);
         nginx
