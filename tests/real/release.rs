@@ -75,6 +75,8 @@ pub(crate) fn releases(name: &str, port: u16, nginx: &str, wanted: u64) -> serde
 pub(crate) fn line(report: &serde_json::Value) -> String {
     let modes = report["modes"].as_object().into_iter().flatten();
     let modes: Vec<String> = modes.map(|(mode, c)| format!("{mode} {} of {}", c["failed"], c["sent"])).collect();
+    let failures = report["failures"].as_object().into_iter().flatten();
+    let failures: Vec<String> = failures.map(|(kind, f)| format!("{kind} {}", f["count"])).collect();
     format!(
         "{} of {} requests failed in {} s ({}); longest silence {} ms; {}",
         report["failed"],
@@ -82,7 +84,7 @@ pub(crate) fn line(report: &serde_json::Value) -> String {
         report["seconds"],
         modes.join(", "),
         report["longest_gap_ms"],
-        report["failures"]
+        failures.join(", ")
     )
 }
 
