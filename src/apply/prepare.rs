@@ -8,6 +8,7 @@ use crate::config::interpolate::Variables;
 use crate::engine::Engine;
 use crate::files::context::Context;
 use crate::model::artifact::files_hash;
+use crate::model::container::ContainerSpec;
 use crate::model::observed::Observed;
 use crate::model::proxy::{Proxy, Tls};
 use crate::model::secrets::SecretValues;
@@ -48,6 +49,8 @@ pub struct Prepared {
     pub values: SecretValues,
     /// References and IDs of images by service, for the release's record.
     pub images: BTreeMap<String, String>,
+    /// Containers as the stack wants them, by service; `proxy` for the front door.
+    pub specs: BTreeMap<String, ContainerSpec>,
 }
 
 /// Key of fingerprints before there is one: only for plans that are shown, never for what is done.
@@ -85,7 +88,9 @@ pub async fn prepare(engine: &Engine, wanted: &Wanted) -> Result<Prepared, Apply
         .map(|p| (p.service.to_string(), p.spec.image.clone()))
         .collect();
     let contexts = contexts.into_iter().map(|(name, (_, context))| (name, context)).collect();
-    Ok(Prepared { plan, contexts, values: resolved.values, images, observed })
+    let specs = placement.services.into_iter().chain(placement.proxy);
+    let specs = specs.map(|p| (p.service.to_string(), p.spec)).collect();
+    Ok(Prepared { plan, contexts, values: resolved.values, images, specs, observed })
 }
 
 fn scan(stack: &Stack, folder: &Path) -> Result<BTreeMap<ServiceName, (Build, Context)>, ApplyError> {

@@ -1,5 +1,6 @@
 //! L0: words every other layer speaks. Imports nothing from the crate.
 
+pub mod date;
 pub mod env;
 pub mod hash;
 pub mod name;

@@ -20,6 +20,8 @@ pub enum Shape {
     },
     /// A number above 0.
     Number,
+    /// Any number.
+    Figure,
     /// `true` or `false`.
     Boolean,
     /// One of these words.
@@ -70,6 +72,7 @@ impl Shape {
             Self::Text { what, .. } => (*what).to_owned(),
             Self::Integer { min, max } => format!("a whole number from {min} to {max}"),
             Self::Number => "a number above 0".to_owned(),
+            Self::Figure => "a number".to_owned(),
             Self::Boolean => "`true` or `false`".to_owned(),
             Self::Word(words) => crate::base::suggest::one_of(words.iter().copied()),
             Self::List(item) => match item.as_ref() {
@@ -101,7 +104,7 @@ impl Shape {
             Self::Map { key, value } => value.tables(&format!("{path}.{}", key.to_uppercase()), out),
             Self::List(item) => item.tables(path, out),
             Self::Either(shapes) => shapes.iter().for_each(|s| s.tables(path, out)),
-            Self::Text { .. } | Self::Integer { .. } | Self::Number | Self::Boolean | Self::Word(_) => {}
+            Self::Text { .. } | Self::Integer { .. } | Self::Number | Self::Figure | Self::Boolean | Self::Word(_) => {}
         }
     }
 }

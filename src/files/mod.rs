@@ -2,6 +2,7 @@
 
 pub mod context;
 pub mod error;
+pub mod history;
 mod ignore;
 pub mod write;
 

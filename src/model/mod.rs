@@ -2,8 +2,11 @@
 //! line a reader should look at), without effects.
 
 pub mod artifact;
+pub mod checklist;
 pub mod container;
 pub mod finding;
+pub mod history;
+pub mod inspected;
 pub mod observed;
 pub mod proxy;
 pub mod secrets;

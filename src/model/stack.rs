@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::base::name::{ProjectName, SecretName, ServiceName};
 
+use super::checklist::Checklist;
 use super::proxy::Proxy;
 use super::secrets::SecretSpec;
 use super::service::Service;
@@ -28,6 +29,8 @@ pub struct Stack {
     pub proxy: Option<Proxy>,
     /// Addresses the stack's networks are cut from.
     pub pool: Pool,
+    /// What the file adds to the checklist.
+    pub checklist: Checklist,
 }
 
 /// An IPv4 range a stack's networks are cut from, a /24 each.

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{OnceCell as Once, watch};
 use tokio::time::sleep;
 
+use crate::model::inspected::Inspected;
 use crate::model::observed::Observed;
 use crate::model::proxy::Proxy;
 use crate::model::stack::Stack;
@@ -17,7 +18,7 @@ use super::net::client::{Door, Request};
 use super::net::error::ProbeError;
 use super::net::http::Response;
 use super::tls::session;
-use super::{Options, Target};
+use super::{Inside, Known, Options, Target};
 
 /// Longest Retry-After that is waited for, in seconds: one a minute, and its rounding, is not.
 const MOST_PATIENT: u64 = 15;
@@ -25,9 +26,9 @@ const MOST_PATIENT: u64 = 15;
 /// One run of the checklist.
 pub(super) struct Context<'a> {
     pub(super) stack: &'a Stack,
+    pub(super) known: &'a Known<'a>,
     pub(super) observed: Option<&'a Observed>,
     pub(super) target: &'a Target,
-    pub(super) expected_certificate: Option<&'a str>,
     pub(super) options: &'a Options,
     /// When the run began: health has until `options.deadline` from here.
     pub(super) started: Instant,
@@ -36,27 +37,54 @@ pub(super) struct Context<'a> {
     /// Health is settled: what asks for pages waits for it, so that a slow start is told once and not by every check.
     settled: watch::Sender<bool>,
     https: OnceCell<Arc<rustls::ClientConfig>>,
+    /// The containers in detail, looked at once.
+    containers: Once<Result<Vec<Inspected>, String>>,
 }
 
+/// Why something was not seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unseen {
+    /// It cannot be seen from where this runs: the question does not apply here.
+    FromHere(String),
+    /// It should be visible, but was not: there is no verdict.
+    Broken(String),
+}
+
+/// What most checks of containers need.
+const NO_ENGINE: &str = "not visible from here: it needs the engine";
+
 impl<'a> Context<'a> {
-    pub(super) fn new(
-        stack: &'a Stack,
-        observed: Option<&'a Observed>,
-        target: &'a Target,
-        expected_certificate: Option<&'a str>,
-        options: &'a Options,
-    ) -> Self {
+    pub(super) fn new(stack: &'a Stack, known: &'a Known<'a>, target: &'a Target, options: &'a Options) -> Self {
         Self {
             stack,
-            observed,
+            known,
+            observed: known.observed,
             target,
-            expected_certificate,
             options,
             started: Instant::now(),
             sent: Cell::new(0),
             settled: watch::Sender::new(false),
             https: OnceCell::new(),
+            containers: Once::new(),
         }
+    }
+
+    /// The way behind the front door.
+    pub(super) fn inside(&self) -> Result<&'a dyn Inside, Unseen> {
+        self.known.inside.ok_or_else(|| Unseen::FromHere(NO_ENGINE.to_owned()))
+    }
+
+    /// The containers in detail.
+    pub(super) async fn containers(&self) -> Result<&[Inspected], Unseen> {
+        let inside = self.inside()?;
+        let looked = self.containers.get_or_init(|| inside.containers()).await;
+        looked.as_deref().map_err(|why| Unseen::Broken(why.clone()))
+    }
+
+    /// Line of stack.toml that declares a service or the front door.
+    pub(super) fn line_of(&self, service: &str) -> u32 {
+        let declared = self.stack.services.iter().find(|(name, _)| name.as_str() == service).map(|(_, s)| s.line);
+        declared.or(self.stack.proxy.as_ref().map(|p| p.line)).unwrap_or(1)
     }
 
     /// Whether a check was asked for.
@@ -108,15 +136,22 @@ impl<'a> Context<'a> {
     /// One GET at a door of the stack, counted. A limit of the stack may reject it: then it comes back when it is told
     /// to, so that a tight limit does not spoil the rest of the checklist.
     pub(super) async fn get(&self, door: &Door, path: &str) -> Result<Response, ProbeError> {
+        self.ask(door, &Request::path(path)).await
+    }
+
+    /// Like [`Self::get`], for any request.
+    pub(super) async fn ask(&self, door: &Door, request: &Request<'_>) -> Result<Response, ProbeError> {
         for _ in 0..2 {
-            let response = self.once(door, path).await?;
+            self.count(1);
+            let response = door.get(request).await?;
             let wait = response.header("retry-after").map_or(Some(1), |value| value.trim().parse().ok());
             match wait {
                 Some(seconds @ 0..=MOST_PATIENT) if response.status == 429 => sleep(Duration::from_secs(seconds)).await,
                 _ => return Ok(response),
             }
         }
-        self.once(door, path).await
+        self.count(1);
+        door.get(request).await
     }
 
     /// One GET at a door of the stack, counted, whatever comes back.

@@ -2,7 +2,8 @@
 //!
 //! [`verify`] runs the checklist ([`CATALOGUE`]) against a front door and hands out [`Finding`]s; [`ready`] asks one
 //! service once whether it is up; [`through`] is one GET through a listener of our choice. Nothing here prints, writes
-//! a file or talks to the engine: what the engine knows comes in as [`Observed`].
+//! a file or talks to the engine: what others know comes in as [`Known`], and what has to be asked behind the front
+//! door goes through [`Inside`].
 //!
 //! Whatever answers is taken for hostile: bodies, headers and times are capped ([`net::http`]), and everything that
 //! reaches a finding goes through [`text::clean`].
@@ -11,21 +12,27 @@ mod catalogue;
 mod check;
 mod checks;
 mod context;
+mod inside;
 mod limit;
 mod net;
 mod ready;
 mod text;
 mod tls;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::model::container::ContainerSpec;
 use crate::model::finding::Finding;
 use crate::model::observed::Observed;
+use crate::model::secrets::SecretValues;
 use crate::model::stack::Stack;
 
 pub use catalogue::CATALOGUE;
 pub use check::{Check, Family, Severity};
+pub use inside::{Answer, Inside};
+pub use net::dns::servers as name_servers;
 pub use net::error::ProbeError;
 pub use net::http::{Response, through};
 pub use ready::{NotReady, ready};
@@ -62,6 +69,8 @@ pub struct Options {
     pub skip: Vec<String>,
     /// PEM certificates trusted beside the public roots: a company's own authority.
     pub trust: Option<String>,
+    /// Who is asked for names; `None` if nobody is known.
+    pub name_server: Option<SocketAddr>,
 }
 
 impl Default for Options {
@@ -73,6 +82,7 @@ impl Default for Options {
             only: Vec::new(),
             skip: Vec::new(),
             trust: None,
+            name_server: None,
         }
     }
 }
@@ -83,18 +93,33 @@ pub const REQUESTS_PER_LIMIT: usize = 200;
 /// Longest time requests are offered to one limit; waiting for its bucket to drain may come on top, as long again.
 pub const TIME_PER_LIMIT: Duration = Duration::from_secs(30);
 
-/// Asks every question of the checklist and hands each finding to `sink`: in the catalogue's order whatever answers
-/// first, the independent ones in parallel, limits last and one at a time.
-///
-/// `expected_certificate` is the chain that was configured (PEM, leaf first), to tell it from the one that is served.
+/// What is known before anything is asked. What is not there cannot be seen from here: checks that need it do not
+/// apply, and say so.
+#[derive(Clone, Copy, Default)]
+pub struct Known<'a> {
+    /// What the engine has.
+    pub observed: Option<&'a Observed>,
+    /// The certificate chain that is configured (PEM, leaf first), to tell it from the one that is served.
+    pub certificate: Option<&'a str>,
+    /// The way behind the front door.
+    pub inside: Option<&'a dyn Inside>,
+    /// Containers as the stack wants them, by service; `proxy` for the front door.
+    pub specs: Option<&'a BTreeMap<String, ContainerSpec>>,
+    /// What `up` would do now, step by step.
+    pub steps: Option<&'a [String]>,
+    /// Values of the stack's secrets.
+    pub values: Option<&'a SecretValues>,
+}
+
+/// Asks every question of the checklist and hands each finding to `sink`: the independent ones in parallel, limits last
+/// and one at a time.
 pub async fn verify(
     stack: &Stack,
-    observed: Option<&Observed>,
+    known: &Known<'_>,
     target: &Target,
-    expected_certificate: Option<&str>,
     options: &Options,
     sink: &mut dyn FnMut(Finding),
 ) {
-    let context = context::Context::new(stack, observed, target, expected_certificate, options);
+    let context = context::Context::new(stack, known, target, options);
     checks::run(&context, sink).await;
 }

@@ -46,8 +46,8 @@ async fn http(path: &str, address: SocketAddrV4) -> Result<(), NotReady> {
     }
 }
 
-/// Start-up message of protocol 3.0; the answer is `R` (authentication) or `E` (error).
-async fn postgres(user: &str, database: &str, address: SocketAddrV4) -> Result<(), NotReady> {
+/// Start-up message of protocol 3.0.
+pub(super) fn postgres_hello(user: &str, database: &str) -> Vec<u8> {
     let mut body = 196_608u32.to_be_bytes().to_vec();
     for (key, value) in [("user", user), ("database", database)] {
         for text in [key, value] {
@@ -58,7 +58,12 @@ async fn postgres(user: &str, database: &str, address: SocketAddrV4) -> Result<(
     body.push(0);
     let mut message = u32::try_from(body.len() + 4).unwrap_or(u32::MAX).to_be_bytes().to_vec();
     message.extend(body);
-    let answer = exchange(address, &message, 2048, postgres_complete).await?;
+    message
+}
+
+/// The answer to the start-up message is `R` (authentication) or `E` (error).
+async fn postgres(user: &str, database: &str, address: SocketAddrV4) -> Result<(), NotReady> {
+    let answer = exchange(address, &postgres_hello(user, database), 2048, postgres_complete).await?;
     match answer.first() {
         Some(b'R') => Ok(()),
         Some(b'E') => {
@@ -109,7 +114,7 @@ async fn redis(address: SocketAddrV4) -> Result<(), NotReady> {
 }
 
 /// Sends, and reads until the answer is complete, the peer closes, or `most` bytes came.
-async fn exchange(
+pub(super) async fn exchange(
     address: SocketAddrV4,
     message: &[u8],
     most: usize,

@@ -8,7 +8,7 @@ use stackctl::model::finding::{Finding, Verdict};
 use stackctl::model::observed::{Observed, ObservedContainer};
 use stackctl::model::proxy::Tls;
 use stackctl::model::service::{Ask, Preset};
-use stackctl::probe::{Options, Target, verify};
+use stackctl::probe::{Known, Options, Target, verify};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -29,7 +29,8 @@ async fn ask(observed: &Observed, target: &Target, only: &[&str]) -> Vec<Finding
     let stack = stack(Tls::Off, vec![route("/", None)]);
     let mut findings = Vec::new();
     let options = Options { quick: true, ..options(only) };
-    verify(&stack, Some(observed), target, None, &options, &mut |finding| findings.push(finding)).await;
+    let known = Known { observed: Some(observed), ..Known::default() };
+    verify(&stack, &known, target, &options, &mut |finding| findings.push(finding)).await;
     findings
 }
 
@@ -111,7 +112,8 @@ async fn presets_are_asked_at_their_addresses() {
         observed.engine.local = local;
         let mut findings = Vec::new();
         let options = options(&["HLT-4"]);
-        verify(&stack, Some(&observed), &target(1, None), None, &options, &mut |f| findings.push(f)).await;
+        let known = Known { observed: Some(&observed), ..Known::default() };
+        verify(&stack, &known, &target(1, None), &options, &mut |f| findings.push(f)).await;
         assert_eq!(findings.iter().map(|f| f.verdict).collect::<Vec<_>>(), [verdict], "{}", lines(&findings));
     }
 }
@@ -123,7 +125,7 @@ async fn a_stack_without_routes_says_so_everywhere() {
     stack.services = BTreeMap::new();
     let target = Target { http: None, https: None, ..target(1, None) };
     let mut findings = Vec::new();
-    verify(&stack, None, &target, None, &options(&[]), &mut |f| findings.push(f)).await;
+    verify(&stack, &Known::default(), &target, &options(&[]), &mut |f| findings.push(f)).await;
     let passed = findings.iter().any(|f| matches!(f.verdict, Verdict::Pass | Verdict::Fail));
     assert!(!passed && findings.len() > 25, "{}", lines(&findings));
 }
@@ -135,7 +137,7 @@ async fn a_dead_front_door_fails_health_and_passes_nothing() {
     let SocketAddr::V4(closed) = closed else { unreachable!() };
     let options = Options { deadline: std::time::Duration::from_secs(2), ..options(&["HLT-1", "HDR", "RED", "NET-5"]) };
     let mut findings = Vec::new();
-    verify(&stack, None, &target(closed.port(), None), None, &options, &mut |f| findings.push(f)).await;
+    verify(&stack, &Known::default(), &target(closed.port(), None), &options, &mut |f| findings.push(f)).await;
     assert!(findings.iter().any(|f| f.id == "HLT-1" && f.verdict == Verdict::Fail), "{}", lines(&findings));
     assert!(findings.iter().all(|f| f.verdict != Verdict::Pass), "{}", lines(&findings));
 }

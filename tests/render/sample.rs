@@ -117,6 +117,7 @@ pub(crate) fn stack(services: Vec<Service>, proxy: Option<Proxy>) -> Stack {
         secrets: BTreeMap::new(),
         proxy,
         pool: Pool::default(),
+        checklist: stackctl::model::checklist::Checklist::default(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
+use crate::apply::inside::Behind;
 use crate::apply::prepare::certificate;
 use crate::apply::{self, Wanted};
 use crate::cli::args::{Format, VerifyArgs};
@@ -13,7 +14,7 @@ use crate::cli::session;
 use crate::engine::Engine;
 use crate::model::finding::{Finding, Verdict};
 use crate::model::proxy::Proxy;
-use crate::probe::{self, Options, Target};
+use crate::probe::{self, Known, Options, Target};
 use crate::ui;
 use crate::ui::findings::Report;
 
@@ -37,10 +38,17 @@ pub async fn run(args: &VerifyArgs, ctx: &Context<'_>) -> anyhow::Result<ExitSta
         deadline: args.deadline.0,
         only: args.only.clone(),
         skip: args.skip.clone(),
+        name_server: name_server(),
         ..Options::default()
     };
     let format = args.format.unwrap_or(if ctx.out.is_json() { Format::Json } else { Format::Human });
     report(&engine, &wanted, &options, Shown::All(format), ctx).await
+}
+
+/// The system's own name server.
+fn name_server() -> Option<SocketAddr> {
+    let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    probe::name_servers(&text).first().copied()
 }
 
 /// Asks, shows, judges.
@@ -54,17 +62,30 @@ pub async fn report(
     let prepared = apply::prepare(engine, wanted).await.map_err(|e| session::failure(&e))?;
     let stack = &wanted.stack;
     let target = target(stack.proxy.as_ref());
+    let behind = Behind::new(engine, wanted, &prepared);
+    let steps: Vec<String> =
+        prepared.plan.steps.iter().map(|step| format!("{} ({})", step.action, step.cause)).collect();
     let chain = stack.proxy.as_ref().and_then(|p| certificate(p, &prepared.values)).map(|(chain, _)| chain);
     let mut findings: Vec<Finding> = Vec::new();
     let started = session::now();
     let began = Instant::now();
     let watch = ui::watch::Watch::new(ctx.out, "asking the front door");
-    probe::verify(stack, Some(&prepared.observed), &target, chain.as_deref(), options, &mut |finding| {
+    let known = Known {
+        observed: Some(&prepared.observed),
+        certificate: chain.as_deref(),
+        inside: Some(&behind),
+        specs: Some(&prepared.specs),
+        steps: Some(&steps),
+        values: Some(&prepared.values),
+    };
+    probe::verify(stack, &known, &target, options, &mut |finding| {
         watch.say(&format!("{} {}: {}", finding.id, finding.title, finding.subject));
         findings.push(finding);
     })
     .await;
     drop(watch);
+    // Some were asked beside the others; the report has the catalogue's order.
+    findings.sort_by_key(|finding| probe::CATALOGUE.iter().position(|check| check.id == finding.id));
     let file = ctx.settings.file.display().to_string();
     let report = Report {
         project: stack.project.as_str(),

@@ -85,6 +85,30 @@ tls = { files = { cert = "certs/site.pem", key = "certs/site.key" } }"#,
 limit = { rate = "10/s", burst = 20, delay = 10 }"#,
     ),
     (
+        "a check",
+        r#"[checks.search]
+path   = "/api/search?q=x"
+json   = { status = "healthy" }
+within = "500ms"
+
+[checks.jobs]
+service = "postgres"
+sql     = "select count(*) from jobs where state = 'waiting'"
+at_most = 50"#,
+    ),
+    (
+        "a waiver",
+        r#"[[waivers]]
+check  = "TLS-5"
+reason = "the certificate is ordered"
+until  = "2027-03-31""#,
+    ),
+    (
+        "an attestation",
+        r#"[attestations]
+restore = { by = "ops@example.com", on = "2026-11-20" }"#,
+    ),
+    (
         "a stage",
         r#"[stages.staging]
 host                  = "unix:///var/run/docker.sock"

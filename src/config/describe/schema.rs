@@ -41,6 +41,7 @@ fn shape(of: &Shape, definitions: &mut Map<String, Value>) -> Value {
         // Any string may be, or hold, a variable of the environment.
         Shape::Text { pattern, .. } => json!({ "type": "string", "pattern": format!("{pattern}|\\$\\{{") }),
         Shape::Integer { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
+        Shape::Figure => json!({ "type": "number" }),
         Shape::Number => json!({ "type": "number", "exclusiveMinimum": 0 }),
         Shape::Boolean => json!({ "type": "boolean" }),
         Shape::Word(words) => json!({ "enum": words }),

@@ -1,5 +1,6 @@
 //! The keys of stack.toml, one table a file. Each key stands once: decoder, docs and schema are made from it.
 
+pub mod checklist;
 pub mod proxy;
 pub mod secret;
 pub mod service;
@@ -7,7 +8,7 @@ pub mod service;
 use crate::base::name::{ProjectName, SecretName, ServiceName};
 use crate::base::problem::{Problem, Problems};
 
-use super::decode::{Decode, Map, table};
+use super::decode::{At, Decode, Map, table};
 use super::shape::Shape;
 use super::tree::Node;
 use super::values::{Text, UrlPath};
@@ -29,6 +30,12 @@ table! {
         proxy: proxy::ProxyKeys,
         /// Paths of the front door, and who answers them.
         routes: Map<UrlPath, proxy::RouteKey>,
+        /// Checks of your own for `verify`, by name.
+        checks: Map<Text, checklist::OwnKeys>,
+        /// Findings that you put up with until a day.
+        waivers: Vec<At<checklist::WaiverKeys>>,
+        /// What no machine can judge and you vouch for.
+        attestations: Map<checklist::Attestable, checklist::AttestationKeys>,
     }
 }
 

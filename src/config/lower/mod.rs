@@ -1,5 +1,6 @@
 //! From decoded keys to the model: references resolved, presets expanded, everything checked against everything.
 
+mod checklist;
 mod like;
 mod proxy;
 mod reference;
@@ -90,11 +91,13 @@ pub(super) fn lower(file: &File, input: &Input<'_>, problems: &mut Problems) -> 
     }
     share_builds(&mut services, entries);
     let proxy = proxy::lower(file, &services, &mut declared, input, problems);
+    let checklist = checklist::lower(file, &services, input, problems);
     shape_of_stack::check(file, &services, proxy.as_ref(), &used, problems);
 
     file.name.as_ref()?;
     Some(Stack {
         project,
+        checklist,
         stage: input.stage.map(str::to_owned),
         host: file.host.as_ref().map(|h| h.value.0.clone()),
         services,

@@ -206,7 +206,7 @@ fn strength(proxy: &Proxy, name: &str, facts: &Facts) -> Finding {
 
 fn same(context: &Context<'_>, proxy: &Proxy, name: &str, session: &Session) -> Finding {
     let question = TLS_12.about(name).line(proxy.tls_line);
-    let configured = context.expected_certificate.map(certificate::from_pem);
+    let configured = context.known.certificate.map(certificate::from_pem);
     match configured.as_deref() {
         None => question.not_applicable("the configured certificate is not known here"),
         Some([]) => question.unsure("the configured certificate cannot be read"),

@@ -163,7 +163,7 @@ fn containers(context: &Context<'_>) -> Vec<Finding> {
                 .from("engine")
                 .expect(format!("{} running, none restarting or unhealthy", service.replicas));
             let Some(observed) = context.observed else {
-                return question.unsure("the engine was not asked");
+                return question.not_applicable("not visible from here: it needs the engine");
             };
             let found: Vec<_> = containers_of(observed, service.name.as_str()).collect();
             let count = |state: &str| found.iter().filter(|c| c.state == state).count();
@@ -188,7 +188,10 @@ fn containers(context: &Context<'_>) -> Vec<Finding> {
 }
 
 /// The replicas of a service; jobs and helpers have no number.
-fn containers_of<'a>(observed: &'a Observed, service: &'a str) -> impl Iterator<Item = &'a ObservedContainer> {
+pub(super) fn containers_of<'a>(
+    observed: &'a Observed,
+    service: &'a str,
+) -> impl Iterator<Item = &'a ObservedContainer> {
     observed.containers.iter().filter(move |c| c.service() == service && c.number() > 0)
 }
 
@@ -229,6 +232,6 @@ async fn presets(context: &Context<'_>) -> Vec<Finding> {
 }
 
 /// Where to ask a container: its static address, else the one it has now.
-fn address(container: &ObservedContainer) -> Option<Ipv4Addr> {
+pub(super) fn address(container: &ObservedContainer) -> Option<Ipv4Addr> {
     container.addresses().values().next().copied().or_else(|| container.networks.values().flatten().next().copied())
 }

@@ -1,14 +1,35 @@
 //! The checks, in groups that run side by side. A group answers with all its findings; what has no front door to ask
 //! says so instead of saying nothing.
 
+pub(super) mod attested;
+pub(super) mod body;
 pub(super) mod certificate;
+pub(super) mod compression;
+pub(super) mod containers;
+pub(super) mod cookies;
+pub(super) mod cors;
+pub(super) mod databases;
+pub(super) mod dns;
+pub(super) mod drift;
+pub(super) mod exchange;
 pub(super) mod exposure;
 pub(super) mod headers;
 pub(super) mod health;
+pub(super) mod host;
+pub(super) mod host_access;
+pub(super) mod http2;
+pub(super) mod images;
+pub(super) mod logs;
+pub(super) mod monitoring;
+pub(super) mod own;
 pub(super) mod policy;
 pub(super) mod ports;
 pub(super) mod protocol;
 pub(super) mod redirect;
+pub(super) mod replicas;
+pub(super) mod restarts;
+pub(super) mod secrets;
+pub(super) mod validity;
 pub(super) mod websocket;
 
 use std::pin::Pin;
@@ -19,11 +40,45 @@ use futures_util::stream::FuturesOrdered;
 use crate::model::finding::Finding;
 
 use super::CATALOGUE;
-use super::check::{Check, Family};
+use super::check::{Check, Family, Judged};
 use super::context::Context;
 use super::limit;
 
 type Group<'a> = Pin<Box<dyn Future<Output = Vec<Finding>> + 'a>>;
+
+/// The families, in the order of the report. A new one is its file, and one line here.
+fn groups<'a>(context: &'a Context<'_>) -> Vec<(Family, Group<'a>)> {
+    vec![
+        (Family::Health, Box::pin(health::run(context))),
+        (Family::Tls, Box::pin(protocol::run(context))),
+        (Family::Tls, Box::pin(certificate::run(context))),
+        (Family::Tls, Box::pin(exchange::run(context))),
+        (Family::Tls, Box::pin(validity::run(context))),
+        (Family::Headers, Box::pin(redirect::run(context))),
+        (Family::Headers, Box::pin(headers::run(context))),
+        (Family::Headers, Box::pin(cookies::run(context))),
+        (Family::Exposure, Box::pin(ports::run(context))),
+        (Family::Exposure, Box::pin(host_access::run(context))),
+        (Family::Exposure, Box::pin(exposure::run(context))),
+        (Family::Websocket, Box::pin(websocket::run(context))),
+        (Family::Traffic, Box::pin(cors::run(context))),
+        (Family::Traffic, Box::pin(body::run(context))),
+        (Family::Traffic, Box::pin(compression::run(context))),
+        (Family::Traffic, Box::pin(http2::run(context))),
+        (Family::Traffic, Box::pin(replicas::run(context))),
+        (Family::Containers, Box::pin(containers::run(context))),
+        (Family::Images, Box::pin(images::run(context))),
+        (Family::Secrets, Box::pin(secrets::run(context))),
+        (Family::Databases, Box::pin(databases::run(context))),
+        (Family::Logs, Box::pin(logs::run(context))),
+        (Family::Monitoring, Box::pin(monitoring::run(context))),
+        (Family::Host, Box::pin(host::run(context))),
+        (Family::Dns, Box::pin(dns::run(context))),
+        (Family::Drift, Box::pin(async { drift::run(context) })),
+        (Family::Own, Box::pin(own::run(context))),
+        (Family::Attested, Box::pin(async { attested::run(context) })),
+    ]
+}
 
 /// Runs everything that was asked for.
 pub(super) async fn run(context: &Context<'_>, sink: &mut dyn FnMut(Finding)) {
@@ -37,35 +92,28 @@ pub(super) async fn run(context: &Context<'_>, sink: &mut dyn FnMut(Finding)) {
             }
         }
     };
-    let wanted = |family| CATALOGUE.iter().any(|check| check.family == family && context.wants(check));
-    let mut groups: FuturesOrdered<Group<'_>> = FuturesOrdered::new();
-    if wanted(Family::Health) {
-        groups.push_back(Box::pin(health::run(context)));
-    } else {
+    let wanted = |family: Family| {
+        (family.gate() || !context.options.gate)
+            && CATALOGUE.iter().any(|check| check.family == family && context.wants(check))
+    };
+    if !wanted(Family::Health) {
         context.settle();
     }
-    if wanted(Family::Tls) {
-        groups.push_back(Box::pin(protocol::run(context)));
-        groups.push_back(Box::pin(certificate::run(context)));
-    }
-    if wanted(Family::Headers) {
-        groups.push_back(Box::pin(redirect::run(context)));
-        groups.push_back(Box::pin(headers::run(context)));
-    }
-    if wanted(Family::Exposure) {
-        groups.push_back(Box::pin(ports::run(context)));
-        groups.push_back(Box::pin(exposure::run(context)));
-    }
-    if wanted(Family::Websocket) && !context.options.gate {
-        groups.push_back(Box::pin(websocket::run(context)));
-    }
-    while let Some(findings) = groups.next().await {
-        emit(findings);
-    }
-    drop(groups);
-    if wanted(Family::Limits) && !context.options.gate {
-        limit::run(context, &mut emit).await;
-    }
+    let in_order = async {
+        let mut running: FuturesOrdered<Group<'_>> =
+            groups(context).into_iter().filter(|(family, _)| wanted(*family)).map(|(_, group)| group).collect();
+        while let Some(findings) = running.next().await {
+            emit(findings);
+        }
+        drop(running);
+        if wanted(Family::Limits) {
+            limit::run(context, &mut emit).await;
+        }
+    };
+    // Waiting is all it does, so it waits beside everything else.
+    let watched = async { if wanted(Family::Health) { restarts::run(context).await } else { Vec::new() } };
+    let ((), watched) = tokio::join!(in_order, watched);
+    emit(watched);
 }
 
 /// In the order of the catalogue; findings of one check stay in theirs.
@@ -76,12 +124,17 @@ fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {
 
 /// All these checks do not apply, for one reason.
 pub(super) fn none_apply(checks: &[&'static Check], subject: &str, line: Option<u32>, why: &str) -> Vec<Finding> {
+    all_are(checks, subject, line, &Judged::Skip(why.to_owned()))
+}
+
+/// All these checks get one answer.
+pub(super) fn all_are(checks: &[&'static Check], subject: &str, line: Option<u32>, judged: &Judged) -> Vec<Finding> {
     checks
         .iter()
         .map(|check| {
             let question = check.about(subject);
             let question = if let Some(line) = line { question.line(line) } else { question };
-            question.not_applicable(why)
+            question.judged(judged.clone())
         })
         .collect()
 }

@@ -58,7 +58,7 @@ pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
 fn published(context: &Context<'_>) -> Finding {
     let question = NET_1.about(context.stack.project.as_str()).from("engine");
     let Some(observed) = context.observed else {
-        return question.unsure("the engine was not asked");
+        return question.not_applicable("not visible from here: it needs the engine");
     };
     let door: Vec<u16> = context.stack.proxy.iter().flat_map(|p| [p.http_port, p.https_port]).collect();
     let mut worst = Vec::new();

@@ -66,7 +66,8 @@ pub(in crate::probe) const RL_6: Check = Check {
     id: "RL-6",
     family: Family::Limits,
     title: "limit: key",
-    question: "While the bucket is full, is a request with a forged X-Forwarded-For, Forwarded or X-Real-IP rejected too?",
+    question: "While the bucket is full, is a request with a forged X-Forwarded-For, Forwarded or X-Real-IP, or with \
+               another Authorization, rejected too?",
     pass: "yes, whatever the header says",
     source: "nginx limit_req_zone, real_ip",
     severity: Severity::High,

@@ -137,7 +137,7 @@ pub(super) fn key(forged: &Result<Forged, String>, rate: f64) -> Judgement {
         return Unsure("the bucket was not full when it was asked".into());
     }
     if freed.is_empty() {
-        return Pass("rejected with each of three forged headers".into());
+        return Pass("rejected with each of the forged headers".into());
     }
     let seen = format!("freed by {}", freed.join(", "));
     if leaked(rate, forged.window) + 1 >= forged.each {

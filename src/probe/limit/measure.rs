@@ -17,8 +17,8 @@ use super::volley::{Shell, Shot, fire, load};
 const DRAIN: Duration = Duration::from_secs(60);
 /// What Nginx says if nobody told it otherwise (`limit_req_status`).
 const NGINX_DEFAULT: u16 = 503;
-/// Headers that name another client, for servers that believe them.
-const FORGED: [&str; 3] = ["X-Forwarded-For", "Forwarded", "X-Real-IP"];
+/// Headers that name another client, for servers that believe them: another address, or another user.
+const FORGED: [&str; 4] = ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Authorization"];
 
 /// What to measure.
 pub(super) struct Plan<'a> {
@@ -141,7 +141,7 @@ async fn sustain(
         FORGED.iter().flat_map(|name| (0..each).map(move |_| [(*name, forge(name))])).collect();
     let forged: Vec<[(&str, &str); 1]> = forged.iter().map(|[(n, v)]| [(*n, v.as_str())]).collect();
     let mut tail = vec![Request::path(plan.path); 2];
-    tail.extend(forged.iter().map(|headers| Request { path: plan.path, headers }));
+    tail.extend(forged.iter().map(|headers| Request::with(plan.path, headers)));
     tail.extend(plan.unlimited.as_deref().map(Request::path));
     tail.push(Request::path(plan.path));
     // All connections first: opening takes time, in which the bucket leaks.
@@ -219,11 +219,16 @@ fn read_tail(plan: &Plan<'_>, measured: &mut Measured, tail: &[Shot], each: usiz
     }
 }
 
-/// A value for a forged header: an address of a documentation range (RFC 5737), another one each time.
+/// A value for a forged header, another one each time: an address of a documentation range (RFC 5737), or a user
+/// nobody has heard of.
 fn forge(header: &str) -> String {
     let [host] = text::random::<1>();
     let address = format!("198.51.100.{host}");
-    if header == "Forwarded" { format!("for={address}") } else { address }
+    match header {
+        "Forwarded" => format!("for={address}"),
+        "Authorization" => format!("Bearer {}", text::nonce()),
+        _ => address,
+    }
 }
 
 /// Waits as long as Retry-After says, and asks once more.

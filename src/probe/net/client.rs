@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncWriteExt, BufStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -19,7 +19,7 @@ use super::http::{PATIENCE, Response};
 use super::wire::Reader;
 
 /// Who asks, in the log of whoever is asked.
-const AGENT: &str = concat!("stackctl-verify/", env!("CARGO_PKG_VERSION"));
+pub(super) const AGENT: &str = concat!("stackctl-verify/", env!("CARGO_PKG_VERSION"));
 
 /// Where and as whom to ask.
 #[derive(Debug, Clone)]
@@ -32,19 +32,28 @@ pub(in crate::probe) struct Door {
     tls: Option<(String, Arc<rustls::ClientConfig>)>,
 }
 
-/// A GET.
+/// A request.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::probe) struct Request<'a> {
+    /// `GET`, unless it is said.
+    pub(in crate::probe) method: &'a str,
     /// Path and query.
     pub(in crate::probe) path: &'a str,
     /// Headers beside `Host`, `User-Agent` and `Connection`.
     pub(in crate::probe) headers: &'a [(&'a str, &'a str)],
+    /// What is sent with it.
+    pub(in crate::probe) body: &'a str,
 }
 
 impl<'a> Request<'a> {
-    /// Without headers of its own.
+    /// A GET without headers of its own.
     pub(in crate::probe) fn path(path: &'a str) -> Self {
-        Self { path, headers: &[] }
+        Self { method: "GET", path, headers: &[], body: "" }
+    }
+
+    /// A GET with headers.
+    pub(in crate::probe) fn with(path: &'a str, headers: &'a [(&'a str, &'a str)]) -> Self {
+        Self { headers, ..Self::path(path) }
     }
 }
 
@@ -95,7 +104,7 @@ impl Door {
         .await
     }
 
-    /// One GET on a connection of its own.
+    /// One request on a connection of its own.
     pub(in crate::probe) async fn get(&self, request: &Request<'_>) -> Result<Response, ProbeError> {
         within(PATIENCE, async {
             let mut connection = self.open().await?;
@@ -114,19 +123,29 @@ impl Door {
         if bad(&self.host) {
             return Err(ProbeError::Unaskable(clean(&self.host)));
         }
-        let mut head = format!("GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: {AGENT}\r\n", request.path, self.host);
+        if request.method.is_empty() || !request.method.bytes().all(|b| b.is_ascii_uppercase()) {
+            return Err(ProbeError::Unaskable(clean(request.method)));
+        }
+        let mut head =
+            format!("{} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: {AGENT}\r\n", request.method, request.path, self.host);
+        if !request.body.is_empty() {
+            let _ = write!(head, "Content-Length: {}\r\n", request.body.len());
+        }
         let mut connection = "close";
+        let mut accept = "*/*";
         for (name, value) in request.headers {
             if bad(name) || bad(value) || name.contains([' ', ':']) {
                 return Err(ProbeError::Unaskable(clean(name)));
             }
             if name.eq_ignore_ascii_case("connection") {
                 connection = value;
+            } else if name.eq_ignore_ascii_case("accept") {
+                accept = value;
             } else {
                 let _ = write!(head, "{name}: {value}\r\n");
             }
         }
-        let _ = write!(head, "Accept: */*\r\nConnection: {connection}\r\n\r\n");
+        let _ = write!(head, "Accept: {accept}\r\nConnection: {connection}\r\n\r\n{}", request.body);
         Ok(head.into_bytes())
     }
 }
@@ -151,6 +170,37 @@ impl Connection {
             Stream::Tls(stream) => read(stream.as_mut()).await?,
         };
         Ok(Response { status: head.status, headers: head.headers, body, elapsed: self.opened.elapsed() })
+    }
+
+    /// Reads the first status that comes, be it an interim one (1xx).
+    pub(in crate::probe) async fn first_status(&mut self) -> Result<u16, ProbeError> {
+        let first = match &mut self.stream {
+            Stream::Plain(stream) => Reader::new(stream).first().await?,
+            Stream::Tls(stream) => Reader::new(stream.as_mut()).first().await?,
+        };
+        Ok(first.status)
+    }
+
+    /// Reads the head of a response and leaves what follows it; what came with it is handed out.
+    pub(in crate::probe) async fn upgraded(&mut self) -> Result<(Response, Vec<u8>), ProbeError> {
+        let (head, rest) = match &mut self.stream {
+            Stream::Plain(stream) => Reader::new(stream).head_and_rest().await?,
+            Stream::Tls(stream) => Reader::new(stream.as_mut()).head_and_rest().await?,
+        };
+        let response =
+            Response { status: head.status, headers: head.headers, body: Vec::new(), elapsed: self.opened.elapsed() };
+        Ok((response, rest))
+    }
+
+    /// Some more bytes; none at the end.
+    pub(in crate::probe) async fn more(&mut self) -> Result<Vec<u8>, ProbeError> {
+        let mut bytes = vec![0; 4096];
+        let length = match &mut self.stream {
+            Stream::Plain(stream) => stream.read(&mut bytes).await?,
+            Stream::Tls(stream) => stream.read(&mut bytes).await?,
+        };
+        bytes.truncate(length);
+        Ok(bytes)
     }
 }
 
@@ -180,7 +230,8 @@ mod tests {
         for path in ["/a\r\nX: y", "/a b", "a", ""] {
             assert!(door.head(&Request::path(path)).is_err(), "{path:?}");
         }
-        assert!(door.head(&Request { path: "/", headers: &[("X", "a\nb")] }).is_err());
+        assert!(door.head(&Request::with("/", &[("X", "a\nb")])).is_err());
+        assert!(door.head(&Request { method: "GET /\r\n", ..Request::path("/") }).is_err());
         assert!(Door::plain(door.address, "h\r\n").head(&Request::path("/")).is_err());
     }
 

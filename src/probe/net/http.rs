@@ -42,5 +42,5 @@ pub async fn through(
     host: &str,
     headers: &[(&str, &str)],
 ) -> Result<Response, ProbeError> {
-    Door::plain(address, host).get(&Request { path, headers }).await
+    Door::plain(address, host).get(&Request::with(path, headers)).await
 }

@@ -52,29 +52,41 @@ impl<'a, S: AsyncRead + Unpin> Reader<'a, S> {
         }
     }
 
+    /// The next response's status and headers, be it an interim one.
+    pub(super) async fn first(&mut self) -> Result<Head, ProbeError> {
+        let end = loop {
+            if let Some(end) = head_end(&self.buffer) {
+                break end;
+            }
+            // Refused at the first bytes: a server that speaks something else may never send an empty line.
+            if self.buffer.len() >= 5 && !self.buffer.starts_with(b"HTTP/") {
+                return Err(ProbeError::NotHttp(clean(&self.buffer[..self.buffer.len().min(40)])));
+            }
+            if self.buffer.len() > MAX_HEAD {
+                return Err(ProbeError::TooLarge("more than 64 KiB of headers"));
+            }
+            if !self.fill().await? {
+                return Err(ProbeError::Closed);
+            }
+        };
+        if end > MAX_HEAD {
+            return Err(ProbeError::TooLarge("more than 64 KiB of headers"));
+        }
+        let head = parse_head(&self.buffer[..end])?;
+        self.buffer.drain(..end);
+        Ok(head)
+    }
+
+    /// Status and headers, and what was received after them: after 101 it is another protocol.
+    pub(super) async fn head_and_rest(mut self) -> Result<(Head, Vec<u8>), ProbeError> {
+        let head = self.head().await?;
+        Ok((head, self.buffer))
+    }
+
     /// The final response's status and headers.
     pub(super) async fn head(&mut self) -> Result<Head, ProbeError> {
         for _ in 0..=MAX_INTERIM {
-            let end = loop {
-                if let Some(end) = head_end(&self.buffer) {
-                    break end;
-                }
-                // Refused at the first bytes: a server that speaks something else may never send an empty line.
-                if self.buffer.len() >= 5 && !self.buffer.starts_with(b"HTTP/") {
-                    return Err(ProbeError::NotHttp(clean(&self.buffer[..self.buffer.len().min(40)])));
-                }
-                if self.buffer.len() > MAX_HEAD {
-                    return Err(ProbeError::TooLarge("more than 64 KiB of headers"));
-                }
-                if !self.fill().await? {
-                    return Err(ProbeError::Closed);
-                }
-            };
-            if end > MAX_HEAD {
-                return Err(ProbeError::TooLarge("more than 64 KiB of headers"));
-            }
-            let head = parse_head(&self.buffer[..end])?;
-            self.buffer.drain(..end);
+            let head = self.first().await?;
             if head.status == 101 || head.status >= 200 {
                 return Ok(head);
             }

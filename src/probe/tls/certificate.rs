@@ -31,6 +31,10 @@ pub(in crate::probe) struct Facts {
     pub(in crate::probe) key: Strength,
     /// Signature on it.
     pub(in crate::probe) signature: Strength,
+    /// It names a responder that tells whether it was revoked (OCSP).
+    pub(in crate::probe) responder: bool,
+    /// It demands a stapled answer of that responder (RFC 7633, "must staple").
+    pub(in crate::probe) must_staple: bool,
 }
 
 /// A name for an algorithm, and a judgement.
@@ -72,6 +76,9 @@ impl Facts {
                 spki.subject_public_key.raw_bytes(),
             ),
             signature: signature(&certificate.signature_algorithm().oid.to_string()),
+            // The access method id-ad-ocsp (1.3.6.1.5.5.7.48.1), and the number of status_request.
+            responder: extension(tbs.extensions(), "1.3.6.1.5.5.7.1.1", &[6, 8, 43, 6, 1, 5, 5, 7, 48, 1]),
+            must_staple: extension(tbs.extensions(), "1.3.6.1.5.5.7.1.24", &[2, 1, 5]),
         })
     }
 
@@ -88,6 +95,14 @@ impl Facts {
             () => Expiry::Enough,
         }
     }
+}
+
+/// Whether an extension holds these bytes.
+fn extension(all: Option<&x509_cert::ext::Extensions>, oid: &str, bytes: &[u8]) -> bool {
+    all.into_iter().flatten().any(|extension| {
+        extension.extn_id.to_string() == oid
+            && extension.extn_value.as_bytes().windows(bytes.len()).any(|window| window == bytes)
+    })
 }
 
 /// Mozilla guidelines 6.0: RSA of at least 2048 bits, P-256 or P-384.
@@ -214,6 +229,8 @@ mod tests {
             issuer: String::new(),
             key: Strength { name: String::new(), good: None },
             signature: Strength { name: String::new(), good: None },
+            responder: false,
+            must_staple: false,
         }
     }
 

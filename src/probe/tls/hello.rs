@@ -42,8 +42,8 @@ impl Version {
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::probe) enum Answer {
-    /// A `ServerHello`: the version and suite it chose.
-    Hello { version: u16, suite: u16 },
+    /// A `ServerHello`: the version and suite it chose, and with TLS 1.3 the group, if it named one.
+    Hello { version: u16, suite: u16, group: Option<u16> },
     /// A clear refusal: an alert, with its description (RFC 8446 §6).
     Alert(u8),
     /// No clear word: a reset, a timeout, another protocol.
@@ -75,9 +75,28 @@ fn numbers(list: &[u16], length_bytes: usize) -> Vec<u8> {
     out
 }
 
-/// An offer of exactly one version and these suites, for a host name.
+/// An offer of exactly one version and these suites, for a host name. With TLS 1.3 the suites are always its own.
 pub(in crate::probe) fn client_hello(version: Version, suites: &[u16], name: &str) -> Vec<u8> {
     let suites = if version == Version::Tls13 { TLS13 } else { suites };
+    offer(version, suites, &extensions(version, name, Groups::Usual))
+}
+
+/// An offer of TLS 1.3 with these suites and groups, and no key yet: the server picks one of each and asks for the key
+/// (`HelloRetryRequest`, RFC 8446 §4.1.4).
+pub(in crate::probe) fn client_hello_13(suites: &[u16], groups: &[u16], name: &str) -> Vec<u8> {
+    offer(Version::Tls13, suites, &extensions(Version::Tls13, name, Groups::Only(groups)))
+}
+
+/// Which key exchange groups are offered.
+#[derive(Debug, Clone, Copy)]
+enum Groups<'a> {
+    /// x25519, P-256, P-384, P-521, with a key for the first.
+    Usual,
+    /// These, without a key.
+    Only(&'a [u16]),
+}
+
+fn offer(version: Version, suites: &[u16], extensions: &[u8]) -> Vec<u8> {
     let mut hello = Vec::new();
     hello.extend(version.number().min(0x0303).to_be_bytes());
     hello.extend(text::random::<32>());
@@ -95,7 +114,6 @@ pub(in crate::probe) fn client_hello(version: Version, suites: &[u16], name: &st
     hello.extend(numbers(&offered, 2));
     hello.extend([1, 0]); // compression: none
     if version != Version::Ssl3 {
-        let extensions = extensions(version, name);
         put(&mut hello, extensions.len(), 2);
         hello.extend(extensions);
     }
@@ -108,7 +126,7 @@ pub(in crate::probe) fn client_hello(version: Version, suites: &[u16], name: &st
     record
 }
 
-fn extensions(version: Version, name: &str) -> Vec<u8> {
+fn extensions(version: Version, name: &str, groups: Groups<'_>) -> Vec<u8> {
     let mut out = Vec::new();
     let mut server_name = vec![0];
     put(&mut server_name, name.len(), 2);
@@ -117,8 +135,11 @@ fn extensions(version: Version, name: &str) -> Vec<u8> {
     put(&mut list, server_name.len(), 2);
     list.extend(server_name);
     extension(&mut out, 0, &list);
-    // x25519, P-256, P-384, P-521
-    extension(&mut out, 10, &numbers(&[0x001d, 0x0017, 0x0018, 0x0019], 2));
+    let offered = match groups {
+        Groups::Usual => &[0x001d, 0x0017, 0x0018, 0x0019],
+        Groups::Only(groups) => groups,
+    };
+    extension(&mut out, 10, &numbers(offered, 2));
     extension(&mut out, 11, &[1, 0]);
     if version >= Version::Tls12 {
         // ECDSA, PSS, Ed25519, PKCS#1, and SHA-1 last, for what still needs it.
@@ -127,9 +148,12 @@ fn extensions(version: Version, name: &str) -> Vec<u8> {
     }
     if version == Version::Tls13 {
         extension(&mut out, 43, &numbers(&[0x0304], 1));
-        // Any 32 bytes are a point of x25519; the handshake never gets far enough to need the key.
-        let mut share = vec![0, 36, 0, 0x1d, 0, 32];
-        share.extend(text::random::<32>());
+        let mut share = vec![0, 0];
+        if let Groups::Usual = groups {
+            // Any 32 bytes are a point of x25519; the handshake never gets far enough to need the key.
+            share = vec![0, 36, 0, 0x1d, 0, 32];
+            share.extend(text::random::<32>());
+        }
         extension(&mut out, 51, &share);
     }
     out
@@ -175,6 +199,7 @@ fn server_hello(hello: &[u8]) -> Option<Answer> {
     let mut version = pair(0)?;
     let suite = pair(35 + session)?;
     let mut at = 38 + session;
+    let mut group = None;
     if let Some(length) = pair(at) {
         let end = (at + 2 + usize::from(length)).min(hello.len());
         at += 2;
@@ -183,10 +208,13 @@ fn server_hello(hello: &[u8]) -> Option<Answer> {
             if kind == 43 && size == 2 {
                 version = pair(at + 4)?;
             }
+            if kind == 51 && size >= 2 {
+                group = pair(at + 4);
+            }
             at += 4 + size;
         }
     }
-    Some(Answer::Hello { version, suite })
+    Some(Answer::Hello { version, suite, group })
 }
 
 /// What an alert says (RFC 8446 §6).
@@ -233,9 +261,10 @@ mod tests {
     #[test]
     fn the_version_of_the_extension_wins() {
         let plain = record(22, &hello(0x0301, 0xc013, &[]));
-        assert_eq!(parse(&plain), Some(Answer::Hello { version: 0x0301, suite: 0xc013 }));
+        assert_eq!(parse(&plain), Some(Answer::Hello { version: 0x0301, suite: 0xc013, group: None }));
         let new = record(22, &hello(0x0303, 0x1301, &[0, 51, 0, 2, 0, 29, 0, 43, 0, 2, 3, 4]));
         assert!(parse(&new).is_some_and(|a| a.accepts(Version::Tls13)));
+        assert!(matches!(parse(&new), Some(Answer::Hello { group: Some(29), .. })));
     }
 
     #[test]
@@ -256,7 +285,7 @@ mod tests {
         let message = hello(0x0303, 0xc02f, &[]);
         let mut spread = record(22, &message[..10]);
         spread.extend(record(22, &message[10..]));
-        assert_eq!(parse(&spread), Some(Answer::Hello { version: 0x0303, suite: 0xc02f }));
+        assert_eq!(parse(&spread), Some(Answer::Hello { version: 0x0303, suite: 0xc02f, group: None }));
         // Lengths that lie.
         for seed in 0..=255u8 {
             let lie: Vec<u8> = whole.iter().enumerate().map(|(i, b)| if i > 4 { b ^ seed } else { *b }).collect();
@@ -266,8 +295,9 @@ mod tests {
 
     #[test]
     fn lengths_of_an_offer_add_up() {
-        for version in Version::ALL {
-            let offer = client_hello(version, &[0xc02f], "example.com");
+        let offers = Version::ALL.map(|version| (version, client_hello(version, &[0xc02f], "example.com")));
+        let retried = (Version::Tls13, client_hello_13(&[0x1301], &[0x11ec, 0x0017], "example.com"));
+        for (version, offer) in offers.into_iter().chain([retried]) {
             assert_eq!(usize::from(u16::from_be_bytes([offer[3], offer[4]])), offer.len() - 5, "{version:?}");
             assert_eq!(offer[8], u8::try_from(offer.len() - 9).unwrap(), "{version:?}");
         }

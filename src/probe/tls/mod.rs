@@ -7,6 +7,7 @@
 
 pub(super) mod certificate;
 pub(super) mod hello;
+pub(super) mod ocsp;
 pub(super) mod scan;
 pub(super) mod session;
 pub(super) mod suites;

@@ -8,7 +8,8 @@ use tokio::net::TcpStream;
 
 use super::super::net::client::within;
 use super::super::net::error::ProbeError;
-use super::hello::{Answer, Version, client_hello, parse};
+use super::hello::{Answer, Version, client_hello, client_hello_13, parse};
+use super::suites::TLS13;
 
 /// Time for one answer: a `ServerHello` takes one round trip.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -18,18 +19,22 @@ const MOST: usize = 64 << 10;
 
 /// Makes one offer; an unclear answer gets a second chance, because one lost packet must not decide.
 pub(in crate::probe) async fn offer(address: SocketAddr, version: Version, suites: &[u16], name: &str) -> Answer {
-    match once(address, version, suites, name).await {
+    make(address, &client_hello(version, suites, name)).await
+}
+
+async fn make(address: SocketAddr, hello: &[u8]) -> Answer {
+    match once(address, hello).await {
         Ok(Answer::Unclear(_)) | Err(_) => {
-            once(address, version, suites, name).await.unwrap_or_else(|error| Answer::Unclear(error.to_string()))
+            once(address, hello).await.unwrap_or_else(|error| Answer::Unclear(error.to_string()))
         }
         Ok(answer) => answer,
     }
 }
 
-async fn once(address: SocketAddr, version: Version, suites: &[u16], name: &str) -> Result<Answer, ProbeError> {
+async fn once(address: SocketAddr, hello: &[u8]) -> Result<Answer, ProbeError> {
     within(PATIENCE, async {
         let mut stream = TcpStream::connect(address).await?;
-        stream.write_all(&client_hello(version, suites, name)).await?;
+        stream.write_all(hello).await?;
         let mut received = Vec::new();
         loop {
             if let Some(answer) = parse(&received) {
@@ -63,6 +68,54 @@ pub(in crate::probe) async fn accepted(
                 found.push(suite);
             }
             Answer::Hello { suite, .. } => return Err(format!("it chose 0x{suite:04x}, which was not offered")),
+            Answer::Alert(_) => break,
+            Answer::Unclear(why) => return Err(why),
+        }
+    }
+    Ok(found)
+}
+
+/// All suites of TLS 1.3 that the server accepts, out of these.
+pub(in crate::probe) async fn suites_13(
+    address: SocketAddr,
+    suites: &[(u16, &str)],
+    groups: &[u16],
+    name: &str,
+) -> Result<Vec<u16>, String> {
+    let mut left: Vec<u16> = suites.iter().map(|(number, _)| *number).collect();
+    let mut found = Vec::new();
+    while !left.is_empty() {
+        match make(address, &client_hello_13(&left, groups, name)).await {
+            Answer::Hello { suite, .. } if left.contains(&suite) => {
+                left.retain(|s| *s != suite);
+                found.push(suite);
+            }
+            Answer::Hello { suite, .. } => return Err(format!("it chose 0x{suite:04x}, which was not offered")),
+            Answer::Alert(_) => break,
+            Answer::Unclear(why) => return Err(why),
+        }
+    }
+    Ok(found)
+}
+
+/// All key exchange groups that the server accepts with TLS 1.3, out of these.
+pub(in crate::probe) async fn groups(
+    address: SocketAddr,
+    groups: &[(u16, &str)],
+    name: &str,
+) -> Result<Vec<u16>, String> {
+    let mut left: Vec<u16> = groups.iter().map(|(number, _)| *number).collect();
+    let mut found = Vec::new();
+    while !left.is_empty() {
+        match make(address, &client_hello_13(TLS13, &left, name)).await {
+            Answer::Hello { group: Some(group), .. } if left.contains(&group) => {
+                left.retain(|g| *g != group);
+                found.push(group);
+            }
+            Answer::Hello { group: Some(group), .. } => {
+                return Err(format!("it chose group 0x{group:04x}, which was not offered"));
+            }
+            Answer::Hello { group: None, .. } => return Err("it names no group".to_owned()),
             Answer::Alert(_) => break,
             Answer::Unclear(why) => return Err(why),
         }

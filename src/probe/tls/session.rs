@@ -1,7 +1,7 @@
 //! Real TLS sessions by rustls, which take any certificate: it is judged afterwards, with all its faults at once.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
@@ -22,6 +22,69 @@ pub(in crate::probe) struct Session {
     pub(in crate::probe) chain: Vec<CertificateDer<'static>>,
     /// Protocol chosen by ALPN.
     pub(in crate::probe) alpn: Option<Vec<u8>>,
+}
+
+/// Takes every certificate, and keeps what is stapled to it (RFC 6066 §8).
+#[derive(Debug)]
+struct KeepStaple(TakeAll, Mutex<Vec<u8>>);
+
+impl ServerCertVerifier for KeepStaple {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        rest: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        stapled: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if let Ok(mut kept) = self.1.lock() {
+            *kept = stapled.to_vec();
+        }
+        self.0.verify_server_cert(leaf, rest, name, stapled, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls12_signature(message, leaf, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls13_signature(message, leaf, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
+
+/// Shakes hands: the certificates, leaf first, and what is stapled to the leaf; empty for nothing.
+pub(in crate::probe) async fn staple(
+    address: SocketAddr,
+    name: &str,
+) -> Result<(Vec<CertificateDer<'static>>, Vec<u8>), ProbeError> {
+    let verifier = Arc::new(KeepStaple(TakeAll(provider()), Mutex::new(Vec::new())));
+    let config = built(Arc::clone(&verifier) as Arc<dyn ServerCertVerifier>)?;
+    let session = shake(address, name, Arc::new(config)).await?;
+    let stapled = verifier.1.lock().map(|kept| kept.clone()).unwrap_or_default();
+    Ok((session.chain, stapled))
+}
+
+fn built(verifier: Arc<dyn ServerCertVerifier>) -> Result<ClientConfig, ProbeError> {
+    Ok(ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ProbeError::Tls(clean(error.to_string())))?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth())
 }
 
 /// Takes every certificate and every signature. Nothing secret is ever sent through such a session.
@@ -70,13 +133,7 @@ pub(in crate::probe) fn provider() -> Arc<CryptoProvider> {
 
 /// A configuration that takes any certificate. `name` sends the server name; `alpn` offers protocols.
 pub(in crate::probe) fn config(name: bool, alpn: &[&[u8]]) -> Result<Arc<ClientConfig>, ProbeError> {
-    let provider = provider();
-    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| ProbeError::Tls(clean(error.to_string())))?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(TakeAll(provider)))
-        .with_no_client_auth();
+    let mut config = built(Arc::new(TakeAll(provider())))?;
     config.enable_sni = name;
     config.resumption = rustls::client::Resumption::disabled();
     config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();

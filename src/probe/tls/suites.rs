@@ -93,6 +93,35 @@ pub(in crate::probe) const BAD: &[(u16, &str)] = &[
 /// The suites of TLS 1.3 (RFC 8446 §B.4).
 pub(in crate::probe) const TLS13: &[u16] = &[0x1301, 0x1302, 0x1303];
 
+/// All suites there are for TLS 1.3, those of every profile first (RFC 8446 §B.4).
+pub(in crate::probe) const NEW: &[(u16, &str)] = &[
+    (0x1301, "TLS_AES_128_GCM_SHA256"),
+    (0x1302, "TLS_AES_256_GCM_SHA384"),
+    (0x1303, "TLS_CHACHA20_POLY1305_SHA256"),
+    (0x1304, "TLS_AES_128_CCM_SHA256"),
+    (0x1305, "TLS_AES_128_CCM_8_SHA256"),
+];
+
+/// Groups of Mozilla's profiles, guidelines 6.0.
+pub(in crate::probe) const GOOD_GROUPS: &[(u16, &str)] =
+    &[(0x11ec, "X25519MLKEM768"), (0x001d, "x25519"), (0x0017, "P-256"), (0x0018, "P-384")];
+
+/// Groups that servers also speak (IANA TLS parameters).
+pub(in crate::probe) const OTHER_GROUPS: &[(u16, &str)] = &[
+    (0x11eb, "SecP256r1MLKEM768"),
+    (0x11ed, "SecP384r1MLKEM1024"),
+    (0x0019, "P-521"),
+    (0x001e, "x448"),
+    (0x001f, "brainpoolP256r1tls13"),
+    (0x0020, "brainpoolP384r1tls13"),
+    (0x0021, "brainpoolP512r1tls13"),
+    (0x0100, "ffdhe2048"),
+    (0x0101, "ffdhe3072"),
+    (0x0102, "ffdhe4096"),
+    (0x0103, "ffdhe6144"),
+    (0x0104, "ffdhe8192"),
+];
+
 /// All suites up to TLS 1.2.
 pub(in crate::probe) fn all() -> Vec<u16> {
     [GOOD, UNUSUAL, BAD].into_iter().flatten().map(|(number, _)| *number).collect()
@@ -100,7 +129,7 @@ pub(in crate::probe) fn all() -> Vec<u16> {
 
 /// A suite's name, or its number.
 pub(in crate::probe) fn name(number: u16) -> String {
-    [GOOD, UNUSUAL, BAD]
+    [GOOD, UNUSUAL, BAD, NEW]
         .into_iter()
         .flatten()
         .find(|(n, _)| *n == number)

@@ -13,7 +13,7 @@ use stackctl::model::finding::{Finding, Verdict};
 use stackctl::model::proxy::{Limit, Proxy, Route, Tls};
 use stackctl::model::service::{Ask, Health, Image, Restart, Service};
 use stackctl::model::stack::{Pool, Stack};
-use stackctl::probe::{Options, Target, verify};
+use stackctl::probe::{Known, Options, Target, verify};
 
 /// The first domain of every stack here; it is never resolved.
 pub(crate) const DOMAIN: &str = "sum.test";
@@ -119,6 +119,7 @@ pub(crate) fn stack(tls: Tls, routes: Vec<Route>) -> Stack {
         secrets: BTreeMap::new(),
         proxy: Some(proxy),
         pool: Pool::default(),
+        checklist: stackctl::model::checklist::Checklist::default(),
     }
 }
 
@@ -145,7 +146,8 @@ pub(crate) fn options(only: &[&str]) -> Options {
 /// All findings of a run.
 pub(crate) async fn ask(stack: &Stack, target: &Target, pem: Option<&str>, options: &Options) -> Vec<Finding> {
     let mut findings = Vec::new();
-    verify(stack, None, target, pem, options, &mut |finding| findings.push(finding)).await;
+    let known = Known { certificate: pem, ..Known::default() };
+    verify(stack, &known, target, options, &mut |finding| findings.push(finding)).await;
     findings
 }
 

@@ -1,0 +1,93 @@
+//! The engine and the folder of stack.toml, as the checks ask them.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::engine::Engine;
+use crate::files;
+use crate::model::history::History;
+use crate::model::inspected::{FileMode, Inspected};
+use crate::model::proxy::{Proxy, Tls};
+use crate::model::secrets::SecretValues;
+use crate::probe::{Answer, Inside};
+
+use super::prepare::{Prepared, Wanted};
+
+/// Longest search of a repository.
+const SEARCH: Duration = Duration::from_secs(20);
+
+/// Configuration files of a host are small.
+const LARGEST: u64 = 1 << 20;
+
+/// What is behind the front door of a stack.
+pub struct Behind<'a> {
+    engine: &'a Engine,
+    project: &'a crate::base::name::ProjectName,
+    /// Secrets that nobody may find; a certificate is none.
+    secrets: SecretValues,
+    folder: PathBuf,
+}
+
+impl<'a> Behind<'a> {
+    /// Of a stack that was prepared.
+    pub fn new(engine: &'a Engine, wanted: &'a Wanted, prepared: &Prepared) -> Self {
+        let mut secrets = prepared.values.clone();
+        if let Some(Proxy { tls: Tls::Files { cert, .. }, .. }) = &wanted.stack.proxy {
+            secrets.remove(cert);
+        }
+        Self { engine, project: &wanted.stack.project, secrets, folder: wanted.folder.clone() }
+    }
+}
+
+impl Inside for Behind<'_> {
+    fn containers(&self) -> Answer<'_, Vec<Inspected>> {
+        Box::pin(async { self.engine.inspect_all(self.project, &self.secrets).await.map_err(|e| e.to_string()) })
+    }
+
+    fn run(&self, container: &str, argv: &[&str]) -> Answer<'_, (i64, String)> {
+        let container = container.to_owned();
+        let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
+        Box::pin(async move { self.engine.exec(&container, &argv).await.map_err(|e| e.to_string()) })
+    }
+
+    fn files(&self, container: &str, folder: &str) -> Answer<'_, Vec<FileMode>> {
+        let (container, folder) = (container.to_owned(), folder.to_owned());
+        Box::pin(async move { self.engine.modes(&container, &folder).await.map_err(|e| e.to_string()) })
+    }
+
+    fn log(&self, container: &str, lines: usize) -> Answer<'_, Vec<String>> {
+        let container = container.to_owned();
+        Box::pin(async move { self.engine.logs_tail(&container, lines).await.map_err(|e| e.to_string()) })
+    }
+
+    fn clock(&self) -> Answer<'_, u64> {
+        Box::pin(async {
+            let clock = self.engine.clock().await.map_err(|e| e.to_string())?;
+            clock.ok_or_else(|| "the engine does not tell its time".to_owned())
+        })
+    }
+
+    fn host_file(&self, path: &str) -> Answer<'_, Option<String>> {
+        let path = path.to_owned();
+        Box::pin(async move {
+            if !self.engine.facts().local {
+                return Err("the engine's host is another machine".to_owned());
+            }
+            match std::fs::metadata(&path) {
+                Ok(meta) if meta.len() > LARGEST => Err(format!("{path} is larger than 1 MiB")),
+                Ok(_) => std::fs::read_to_string(&path).map(Some).map_err(|e| format!("{path}: {e}")),
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(format!("{path}: {error}")),
+            }
+        })
+    }
+
+    fn history(&self) -> Answer<'_, History> {
+        let (folder, secrets) = (self.folder.clone(), self.secrets.clone());
+        Box::pin(async move {
+            let search = tokio::task::spawn_blocking(move || files::history::history(&folder, &secrets, SEARCH));
+            search.await.unwrap_or_else(|_| Err("the search broke off".to_owned()))
+        })
+    }
+}

@@ -1,0 +1,332 @@
+//! Prometheus: whether it sees what it should see. And who hears of errors.
+
+use std::net::{SocketAddr, SocketAddrV4};
+
+use serde_json::Value;
+
+use crate::base::secret::Secret;
+use crate::model::finding::Finding;
+use crate::model::secrets::SecretValues;
+use crate::model::service::{Preset, Service};
+use crate::model::stack::Stack;
+
+use super::super::check::{Check, Family, Judged, Severity};
+use super::super::context::Context;
+use super::super::net::client::{Door, Request};
+use super::super::text::clean;
+use super::health::{address, containers_of};
+use super::{all_are, none_apply};
+
+use Judged::{Fail, Pass, Skip, Unsure, Warn};
+
+pub(in crate::probe) const MON_1: Check = Check {
+    id: "MON-1",
+    family: Family::Monitoring,
+    title: "targets up",
+    question: "Does Prometheus reach every replica of every service with `metrics`? GET /api/v1/targets.",
+    pass: "for each such service as many targets as replicas, health `up`, no error",
+    source: "prometheus docs/querying/api.md",
+    severity: Severity::High,
+    remedy: "the error names the cause: the path in `metrics`, or a service that does not listen on its `port`",
+};
+
+pub(in crate::probe) const MON_2: Check = Check {
+    id: "MON-2",
+    family: Family::Monitoring,
+    title: "rules work",
+    question: "Does every rule that Prometheus has loaded evaluate? GET /api/v1/rules.",
+    pass: "health `ok` for all",
+    source: "prometheus docs/querying/api.md",
+    severity: Severity::High,
+    remedy: "`promtool check rules` on the file; a rule's last error is in Prometheus under Status, Rules",
+};
+
+pub(in crate::probe) const MON_3: Check = Check {
+    id: "MON-3",
+    family: Family::Monitoring,
+    title: "configuration loaded",
+    question: "Has Prometheus taken the last configuration it was given? GET /api/v1/status/runtimeinfo.",
+    pass: "reloadConfigSuccess is true",
+    source: "prometheus docs/querying/api.md",
+    severity: Severity::High,
+    remedy: "`stackctl logs prometheus` names the line; an override of the template may be wrong",
+};
+
+pub(in crate::probe) const MON_4: Check = Check {
+    id: "MON-4",
+    family: Family::Monitoring,
+    title: "alerts are heard",
+    question: "Where Prometheus has alerting rules: does it know somebody to tell? GET /api/v1/alertmanagers.",
+    pass: "at least one active Alertmanager",
+    source: "prometheus docs/querying/api.md",
+    severity: Severity::High,
+    remedy: "add an Alertmanager to the stack; without one, rules only colour a page nobody looks at",
+};
+
+pub(in crate::probe) const ERR_1: Check = Check {
+    id: "ERR-1",
+    family: Family::Monitoring,
+    title: "error tracking",
+    question: "Does a service that is given a Sentry DSN get a right one, and may it reach it? The value is read, \
+               nothing is sent.",
+    pass: "https://KEY@HOST/PROJECT, and `egress` is on for the service",
+    source: "docs.sentry.io: what a DSN consists of",
+    severity: Severity::Medium,
+    remedy: "copy the DSN from the project's settings; remove `egress = false` from the service",
+};
+
+const OF_PROMETHEUS: [&Check; 4] = [&MON_1, &MON_2, &MON_3, &MON_4];
+
+pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+    let mut findings =
+        if let Some(service) = context.stack.services.values().find(|s| s.preset == Some(Preset::Prometheus)) {
+            Box::pin(prometheus(context, service)).await
+        } else {
+            none_apply(&OF_PROMETHEUS, context.stack.project.as_str(), None, "the stack has no Prometheus")
+        };
+    findings.extend(tracking(context));
+    findings
+}
+
+async fn prometheus(context: &Context<'_>, service: &Service) -> Vec<Finding> {
+    let name = service.name.as_str();
+    let at = match socket(context, service) {
+        Ok(at) => at,
+        Err(why) => return all_are(&OF_PROMETHEUS, name, Some(service.line), &why),
+    };
+    let about = |check: &'static Check| check.about(name).line(service.line).from("engine network");
+    let (targets, rules, runtime, managers) = tokio::join!(
+        api(at, "/api/v1/targets?state=active"),
+        api(at, "/api/v1/rules"),
+        api(at, "/api/v1/status/runtimeinfo"),
+        api(at, "/api/v1/alertmanagers"),
+    );
+    let judged = |answer: &Result<Value, String>, judge: &dyn Fn(&Value) -> Judged| match answer {
+        Ok(data) => judge(data),
+        Err(why) => Unsure(why.clone()),
+    };
+    vec![
+        about(&MON_1).judged(judged(&targets, &|data| reached(context.stack, data))),
+        about(&MON_2).judged(judged(&rules, &evaluated)),
+        about(&MON_3).judged(judged(&runtime, &loaded)),
+        about(&MON_4).judged(match &rules {
+            Ok(rules) => judged(&managers, &|managers| heard(rules, managers)),
+            Err(why) => Unsure(why.clone()),
+        }),
+    ]
+}
+
+/// Where Prometheus answers.
+pub(super) fn socket(context: &Context<'_>, service: &Service) -> Result<SocketAddrV4, Judged> {
+    let Some(observed) = context.observed.filter(|o| o.engine.local) else {
+        return Err(Skip("not visible from here: the containers' addresses cannot be reached".to_owned()));
+    };
+    let running = containers_of(observed, service.name.as_str()).find(|c| c.running());
+    let socket = running.and_then(address).zip(service.port).map(|(a, port)| SocketAddrV4::new(a, port));
+    socket.ok_or_else(|| Unsure("no container of it runs".to_owned()))
+}
+
+/// `data` of an answer of the API.
+pub(super) async fn api(at: SocketAddrV4, path: &str) -> Result<Value, String> {
+    let door = Door::plain(SocketAddr::V4(at), &at.to_string());
+    let response = door.get(&Request::path(path)).await.map_err(|e| e.to_string())?;
+    let body: Value =
+        serde_json::from_slice(&response.body).map_err(|_| format!("{} for {path}, and no JSON", response.status))?;
+    match body.get("data") {
+        Some(data) if response.status == 200 => Ok(data.clone()),
+        _ => Err(format!("{} for {path}: {}", response.status, word(&body, "error"))),
+    }
+}
+
+fn word<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or("")
+}
+
+fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+    value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn reached(stack: &Stack, data: &Value) -> Judged {
+    let targets = list(data, "activeTargets");
+    let mut wrong = Vec::new();
+    let mut waiting = Vec::new();
+    let mut number = 0;
+    for service in stack.services.values().filter(|s| s.metrics.is_some() && s.replicas > 0) {
+        let name = service.name.as_str();
+        let own: Vec<&Value> = targets.iter().filter(|t| word(&t["labels"], "service") == name).collect();
+        number += own.len();
+        if own.len() < service.replicas as usize {
+            wrong.push(format!("{name}: {} targets of {} replicas", own.len(), service.replicas));
+        }
+        for target in own {
+            match word(target, "health") {
+                "up" => {}
+                "unknown" => waiting.push(name),
+                _ => wrong.push(format!("{name}: {}", clean(word(target, "lastError")))),
+            }
+        }
+    }
+    wrong.dedup();
+    match (wrong.is_empty(), waiting.is_empty(), number) {
+        (false, ..) => Fail(wrong.join("; ")),
+        (true, false, _) => Unsure(format!("{}: not asked yet, it takes 15 s", waiting.join(", "))),
+        (true, true, 0) => Skip("no service has `metrics`".to_owned()),
+        (true, true, number) => Pass(format!("{number} targets are up")),
+    }
+}
+
+fn rules_of(data: &Value) -> impl Iterator<Item = &Value> {
+    list(data, "groups").iter().flat_map(|group| list(group, "rules"))
+}
+
+fn evaluated(data: &Value) -> Judged {
+    let all = rules_of(data).count();
+    let sick: Vec<String> = rules_of(data)
+        .filter(|rule| word(rule, "health") == "err")
+        .map(|rule| format!("{}: {}", clean(word(rule, "name")), clean(word(rule, "lastError"))))
+        .collect();
+    let waiting = rules_of(data).filter(|rule| word(rule, "health") == "unknown").count();
+    match (all, sick.is_empty(), waiting) {
+        (0, ..) => Skip("no rules are loaded".to_owned()),
+        (_, false, _) => Fail(sick.join("; ")),
+        (_, true, 0) => Pass(format!("{all} rules")),
+        (_, true, waiting) => Unsure(format!("{waiting} of {all} rules were not evaluated yet")),
+    }
+}
+
+fn loaded(data: &Value) -> Judged {
+    match data.get("reloadConfigSuccess").and_then(Value::as_bool) {
+        Some(true) => Pass(format!("loaded {}", clean(word(data, "lastConfigTime")))),
+        Some(false) => Fail("the last one was refused; an older one is in use".to_owned()),
+        None => Unsure("it does not say".to_owned()),
+    }
+}
+
+fn heard(rules: &Value, managers: &Value) -> Judged {
+    let alerts = rules_of(rules).filter(|rule| word(rule, "type") == "alerting").count();
+    let active = list(managers, "activeAlertmanagers").len();
+    match (alerts, active) {
+        (0, _) => Skip("no alerting rules are loaded".to_owned()),
+        (alerts, 0) => Fail(format!("{alerts} alerting rules, and nobody to tell")),
+        (alerts, active) => Pass(format!("{alerts} alerting rules, {active} Alertmanager")),
+    }
+}
+
+/// Variables that Sentry's libraries read.
+const DSN: [&str; 2] = ["SENTRY_DSN", "SENTRY_DSN_FILE"];
+
+fn tracking(context: &Context<'_>) -> Vec<Finding> {
+    let with = context.stack.services.values().filter(|s| DSN.iter().any(|name| s.environment.contains_key(*name)));
+    let findings: Vec<Finding> = with
+        .map(|service| {
+            let question = ERR_1.about(service.name.as_str()).line(service.line).from("stack.toml");
+            question.judged(match context.known.values {
+                Some(values) => tracked(service, values),
+                None => Skip("not visible from here: it needs the values of the secrets".to_owned()),
+            })
+        })
+        .collect();
+    if findings.is_empty() {
+        return none_apply(&[&ERR_1], context.stack.project.as_str(), None, "no service has SENTRY_DSN");
+    }
+    findings
+}
+
+fn tracked(service: &Service, values: &SecretValues) -> Judged {
+    let given = service.environment.get("SENTRY_DSN").map(|template| template.fill(values));
+    let file = service.environment.get("SENTRY_DSN_FILE");
+    let file = file.and_then(|template| template.files().next()).and_then(|name| values.get(name)).cloned();
+    let Some(dsn) = given.or(file).filter(|value| !value.expose().trim().is_empty()) else {
+        return Skip("the DSN is not set".to_owned());
+    };
+    if !service.egress {
+        return Fail("`egress = false`: it cannot reach it".to_owned());
+    }
+    match host_of(&dsn) {
+        Some((host, true)) => Pass(format!("errors go to {host}")),
+        Some((host, false)) => Warn(format!("errors go to {host} over plain HTTP")),
+        None => Fail("not of the form https://KEY@HOST/PROJECT".to_owned()),
+    }
+}
+
+/// Host of a DSN, and whether it is asked over HTTPS. The key stays where it is.
+fn host_of(dsn: &Secret) -> Option<(String, bool)> {
+    let (scheme, rest) = dsn.expose().trim().split_once("://")?;
+    let (key, place) = rest.split_once('@')?;
+    let (host, project) = place.split_once('/')?;
+    let project = project.rsplit('/').next()?;
+    let fine = !key.is_empty()
+        && !host.is_empty()
+        && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:".contains(&b))
+        && !project.is_empty()
+        && project.bytes().all(|b| b.is_ascii_digit());
+    match scheme {
+        "https" if fine => Some((host.to_owned(), true)),
+        "http" if fine => Some((host.to_owned(), false)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+mod tests {
+    use super::*;
+    use crate::base::name::ServiceName;
+    use crate::config::preset::bare;
+    use crate::model::service::Image;
+    use serde_json::json;
+
+    fn stack(replicas: u32) -> Stack {
+        let mut app = bare(ServiceName::parse("app").unwrap(), 3, Image::Pull("x".into()));
+        app.metrics = Some("/metrics".into());
+        app.replicas = replicas;
+        Stack {
+            project: crate::base::name::ProjectName::parse("p").unwrap(),
+            stage: None,
+            host: None,
+            services: [(app.name.clone(), app)].into(),
+            secrets: [].into(),
+            proxy: None,
+            pool: crate::model::stack::Pool::default(),
+            checklist: crate::model::checklist::Checklist::default(),
+        }
+    }
+
+    #[test]
+    fn every_replica_is_a_target() {
+        let target = |health: &str| json!({"labels": {"service": "app"}, "health": health, "lastError": "refused"});
+        let data = |list: Vec<Value>| json!({ "activeTargets": list });
+        assert!(matches!(reached(&stack(1), &data(vec![target("up")])), Pass(_)));
+        assert!(matches!(reached(&stack(2), &data(vec![target("up")])), Fail(_)));
+        assert_eq!(reached(&stack(1), &data(vec![target("down")])), Fail("app: refused".into()));
+        assert!(matches!(reached(&stack(1), &data(vec![target("unknown")])), Unsure(_)));
+        assert!(matches!(reached(&stack(0), &data(vec![])), Skip(_)));
+        assert!(matches!(reached(&stack(1), &json!(7)), Fail(_)));
+    }
+
+    #[test]
+    fn rules_and_those_who_hear_of_them() {
+        let rules = |health: &str| json!({"groups": [{"rules": [{"name": "Down", "type": "alerting", "health": health, "lastError": "x"}]}]});
+        let managers = |n: usize| json!({ "activeAlertmanagers": vec![json!({"url": "http://a"}); n] });
+        assert!(matches!(evaluated(&rules("ok")), Pass(_)));
+        assert!(matches!(evaluated(&rules("err")), Fail(_)));
+        assert!(matches!(evaluated(&rules("unknown")), Unsure(_)));
+        assert!(matches!(evaluated(&json!({"groups": []})), Skip(_)));
+        assert!(matches!(heard(&rules("ok"), &managers(1)), Pass(_)));
+        assert!(matches!(heard(&rules("ok"), &managers(0)), Fail(_)));
+        assert!(matches!(heard(&json!({}), &managers(0)), Skip(_)));
+        assert!(matches!(loaded(&json!({"reloadConfigSuccess": true, "lastConfigTime": "t"})), Pass(_)));
+        assert!(matches!(loaded(&json!({"reloadConfigSuccess": false})), Fail(_)));
+        assert!(matches!(loaded(&json!({})), Unsure(_)));
+    }
+
+    #[test]
+    fn a_dsn_is_a_url_with_a_key_and_a_number() {
+        let host = |text: &str| host_of(&Secret::new(text));
+        assert_eq!(host("https://abc@o1.ingest.sentry.io/42"), Some(("o1.ingest.sentry.io".into(), true)));
+        assert_eq!(host("http://abc@errors.lan:9000/p/1\n"), Some(("errors.lan:9000".into(), false)));
+        for bad in ["", "abc", "https://o1.sentry.io/1", "https://@h/1", "https://a@h/x", "ftp://a@h/1"] {
+            assert_eq!(host(bad), None, "{bad}");
+        }
+    }
+}
