@@ -163,9 +163,18 @@ pub struct VerifyArgs {
     /// All but these checks
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     pub skip: Vec<String>,
-    /// How to print the report: human, json (short: --json) or junit
+    /// Store how fast the answers are, for later runs to compare with
+    #[arg(long, conflicts_with = "quick")]
+    pub save_baseline: bool,
+    /// How to print the report: human, json (short: --json), junit, tap, sarif, github, markdown, html or prometheus
     #[arg(long, value_name = "FORMAT", value_enum, hide_possible_values = true)]
     pub format: Option<Format>,
+    /// Write another report to a file, such as junit=report.xml; may be given several times
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = report)]
+    pub report: Vec<(Format, PathBuf)>,
+    /// What ends with exit code 4: warn (warnings too), low (any failure), medium, high or critical (failures of at least this severity)
+    #[arg(long, value_name = "LEVEL", value_enum, hide_possible_values = true, default_value = "low")]
+    pub fail_on: FailOn,
     /// Longest time for the whole checklist; what is not done by then counts as not judged
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = span)]
     pub deadline: Span,
@@ -180,6 +189,33 @@ pub enum Format {
     Json,
     /// XML for CI systems.
     Junit,
+    /// Test Anything Protocol, version 14.
+    Tap,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// Annotations of GitHub Actions.
+    Github,
+    /// Markdown, for summaries.
+    Markdown,
+    /// One page that stands alone.
+    Html,
+    /// Metrics for node_exporter's textfile collector.
+    Prometheus,
+}
+
+/// What ends with exit code 4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// Warnings and failures.
+    Warn,
+    /// Failures.
+    Low,
+    /// Failures of medium severity and above.
+    Medium,
+    /// Failures of high severity and above.
+    High,
+    /// Critical failures only.
+    Critical,
 }
 
 /// `logs`
@@ -240,6 +276,14 @@ pub struct ManArgs {
 
 fn span(text: &str) -> Result<Span, String> {
     text.parse()
+}
+
+fn report(text: &str) -> Result<(Format, PathBuf), String> {
+    let (format, file) = text
+        .split_once('=')
+        .filter(|(_, file)| !file.is_empty())
+        .ok_or("write it as FORMAT=FILE, such as junit=report.xml")?;
+    Ok((Format::from_str(format, false)?, PathBuf::from(file)))
 }
 
 fn tail(text: &str) -> Result<Tail, String> {

@@ -9,6 +9,7 @@ use crate::base::hash;
 use crate::base::name::{ProjectName, SecretName};
 use crate::base::secret::Secret;
 use crate::model::artifact::{Artifact, Content};
+use crate::model::baseline::Baseline;
 use crate::model::container::label;
 use crate::model::state::{Release, State};
 
@@ -30,6 +31,8 @@ pub mod file {
     pub const SECRETS: &str = "secrets";
     /// Folder of hashes of what each service was last told to load.
     pub const APPLIED: &str = "applied";
+    /// How fast the front door was when somebody stored it.
+    pub const BASELINE: &str = "baseline.json";
     /// Folder of releases, `<n>.json`.
     pub const RELEASES: &str = "releases";
 }
@@ -128,6 +131,12 @@ pub fn release_file(release: &Release) -> Artifact {
     owner_only(&format!("{}/{}.json", file::RELEASES, release.number), text)
 }
 
+/// A baseline as a file of the state volume.
+pub fn baseline_file(baseline: &Baseline) -> Artifact {
+    // Plain data of ours always serialises.
+    owner_only(file::BASELINE, serde_json::to_string_pretty(baseline).unwrap_or_default())
+}
+
 /// A secret as a file of the state volume.
 pub fn secret_file(name: &SecretName, value: &Secret) -> Artifact {
     owner_only(&format!("{}/{name}", file::SECRETS), value.expose().to_owned())
@@ -164,6 +173,8 @@ fn parse(files: BTreeMap<String, Entry>) -> Result<State, String> {
         let text = String::from_utf8(entry.content).map_err(|_| format!("{path} is not text"))?;
         match path.split_once('/') {
             None if path == file::KEY => state.key = unhex(text.trim()).ok_or("the key is damaged")?,
+            // Figures to compare with: damaged ones are as good as none.
+            None if path == file::BASELINE => state.baseline = serde_json::from_str(&text).ok(),
             None if path == file::STAGE => text.trim().clone_into(&mut state.stage),
             Some((file::SECRETS, name)) => {
                 if let Some(name) = SecretName::parse(name) {

@@ -2,6 +2,7 @@
 //! line a reader should look at), without effects.
 
 pub mod artifact;
+pub mod baseline;
 pub mod checklist;
 pub mod container;
 pub mod finding;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::baseline::Baseline;
 use super::secrets::SecretValues;
 
 /// The project's memory.
@@ -20,6 +21,8 @@ pub struct State {
     pub applied: BTreeMap<String, String>,
     /// Finished and failed releases, oldest first.
     pub releases: Vec<Release>,
+    /// How fast the front door was when somebody stored it.
+    pub baseline: Option<Baseline>,
 }
 
 /// One deploy.

@@ -3,8 +3,8 @@
 use super::check::Check;
 use super::checks::{
     attested, body, certificate, compression, containers, cookies, cors, databases, dns, drift, exchange, exposure,
-    headers, health, host, host_access, http2, images, logs, monitoring, own, ports, protocol, redirect, replicas,
-    restarts, secrets, validity, websocket,
+    headers, health, host, host_access, http2, images, logs, monitoring, own, performance, ports, protocol, redirect,
+    replicas, restarts, secrets, validity, waivers, websocket,
 };
 use super::limit;
 
@@ -82,6 +82,7 @@ pub const CATALOGUE: &[Check] = &[
     dns::DNS_1,
     dns::DNS_2,
     drift::DRF_1,
+    performance::PERF_1,
     limit::RL_1,
     limit::RL_2,
     limit::RL_3,
@@ -106,6 +107,7 @@ pub const CATALOGUE: &[Check] = &[
     attested::ATT_10,
     attested::ATT_11,
     attested::ATT_12,
+    waivers::WVR_1,
 ];
 
 #[cfg(test)]

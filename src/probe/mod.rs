@@ -19,10 +19,12 @@ mod ready;
 mod text;
 mod tls;
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::model::baseline::Baseline;
 use crate::model::container::ContainerSpec;
 use crate::model::finding::Finding;
 use crate::model::observed::Observed;
@@ -60,6 +62,9 @@ pub struct Options {
     pub quick: bool,
     /// Only what a deploy waits for: health, TLS, headers, exposure. Never a volley.
     pub gate: bool,
+    /// How long the whole checklist may take: what has no answer by then counts as not judged. `None`: as long as it
+    /// takes.
+    pub limit: Option<Duration>,
     /// How long the front door may take to become healthy. Limits have their own bounds
     /// ([`REQUESTS_PER_LIMIT`], [`TIME_PER_LIMIT`]).
     pub deadline: Duration,
@@ -78,6 +83,7 @@ impl Default for Options {
         Self {
             quick: false,
             gate: false,
+            limit: None,
             deadline: Duration::from_secs(30),
             only: Vec::new(),
             skip: Vec::new(),
@@ -109,6 +115,10 @@ pub struct Known<'a> {
     pub steps: Option<&'a [String]>,
     /// Values of the stack's secrets.
     pub values: Option<&'a SecretValues>,
+    /// How fast it was.
+    pub baseline: Option<&'a Baseline>,
+    /// Where to put how fast it is; `None` if nobody wants to keep it.
+    pub measured: Option<&'a RefCell<Baseline>>,
 }
 
 /// Asks every question of the checklist and hands each finding to `sink`: the independent ones in parallel, limits last
@@ -121,5 +131,15 @@ pub async fn verify(
     sink: &mut dyn FnMut(Finding),
 ) {
     let context = context::Context::new(stack, known, target, options);
-    checks::run(&context, sink).await;
+    let Some(limit) = options.limit else { return checks::run(&context, sink).await };
+    let mut answered = BTreeSet::new();
+    let mut heard = |finding: Finding| {
+        answered.insert(finding.id);
+        sink(finding);
+    };
+    if tokio::time::timeout(limit, checks::run(&context, &mut heard)).await.is_err() {
+        for finding in checks::unanswered(&context, &answered, limit) {
+            sink(finding);
+        }
+    }
 }

@@ -131,6 +131,7 @@ impl Report<'_> {
                     "title": f.title,
                     "subject": f.subject,
                     "verdict": f.verdict,
+                    "severity": super::reports::severity(f.id),
                     "expected": f.expected,
                     "observed": f.observed,
                     "remedy": f.remedy,

@@ -1,5 +1,6 @@
 //! L5: what people and programs see. The only place that writes to the terminal.
 
+pub mod checklist;
 pub mod error;
 pub mod findings;
 pub mod junit;
@@ -9,5 +10,6 @@ pub mod plan;
 pub mod problems;
 pub mod progress;
 pub mod prompt;
+pub mod reports;
 pub mod text;
 pub mod watch;

@@ -2,6 +2,8 @@
 
 use dialoguer::console::measure_text_width;
 
+use crate::base::date::Date;
+
 /// Makes text from outside harmless for a terminal: control characters (escape sequences among them) and marks that
 /// turn the direction of writing are shown as `\u{…}`, tabs and line breaks as blanks.
 pub fn clean(text: &str) -> String {
@@ -93,17 +95,8 @@ pub fn duration(millis: u64) -> String {
 
 /// A moment (seconds since 1970) as `2026-11-20T12:48:38`, UTC.
 pub fn utc(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    // Days to a civil date in the proleptic Gregorian calendar, counted in eras of 400 years from 1 March of year 0.
-    let z = days + 719_468;
-    let (era, day_of_era) = (z / 146_097, z % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}", rest / 3600, rest / 60 % 60, rest % 60)
+    let rest = seconds % 86_400;
+    format!("{}T{:02}:{:02}:{:02}", Date::of_seconds(seconds), rest / 3600, rest / 60 % 60, rest % 60)
 }
 
 #[cfg(test)]

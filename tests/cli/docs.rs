@@ -26,6 +26,11 @@ fn commands() {
 }
 
 #[test]
+fn checks() {
+    document("checks.md", &stackctl::ui::checklist::document());
+}
+
+#[test]
 fn exit_codes() {
     document("exit-codes.md", &exit::document());
 }

@@ -16,4 +16,5 @@ mod limits;
 mod ready;
 mod support;
 mod tls;
+mod traffic;
 mod websocket;

@@ -110,9 +110,8 @@ async fn each_server_fails_exactly_what_is_wrong_with_it() {
         if failed != case.fails.iter().copied().collect::<BTreeSet<_>>() {
             wrong += &format!("{}: {failed:?} instead of {:?}\n{}", case.name, case.fails, lines(&findings));
         }
-        // Only what nobody asked the engine about may stay open, and only the trial of a right server is all clear.
         let unsure = ids(&findings, Verdict::Inconclusive);
-        if unsure.iter().any(|id| !matches!(*id, "HLT-3" | "NET-1")) {
+        if !unsure.is_empty() {
             wrong += &format!("{}: unsure about {unsure:?}\n{}", case.name, lines(&findings));
         }
     }
@@ -133,11 +132,9 @@ async fn a_trial_certificate_is_a_warning_with_the_way_to_a_real_one() {
     assert_eq!(chain.verdict, Verdict::Warn, "{}", lines(&findings));
     assert!(chain.remedy.as_ref().is_some_and(|r| r.contains("files")), "{:?}", chain.remedy);
     assert!(ids(&findings, Verdict::Fail).is_empty(), "{}", lines(&findings));
-    // The order is the catalogue's, and `only` keeps everything else away.
-    let order: Vec<_> = findings.iter().map(|f| f.id).collect();
-    assert_eq!(
-        order,
-        ["HLT-1", "TLS-1", "TLS-2", "TLS-3", "TLS-5", "TLS-6", "TLS-7", "TLS-9", "TLS-11", "TLS-12", "TLS-13"]
-    );
+    // `only` keeps everything else away.
+    let asked: BTreeSet<_> = findings.iter().map(|f| f.id).collect();
+    let family = (1..=13).map(|n| format!("TLS-{n}")).chain(["HLT-1".to_owned()]);
+    assert_eq!(asked.into_iter().map(str::to_owned).collect::<BTreeSet<_>>(), family.collect(), "{}", lines(&findings));
     assert!(findings.iter().all(|f| f.line.is_some()), "{}", lines(&findings));
 }

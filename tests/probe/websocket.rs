@@ -9,8 +9,8 @@ use tokio::net::TcpListener;
 use crate::support::nginx::{Nginx, ports};
 use crate::support::{DOMAIN, ask, lines, options, route, stack, target};
 
-/// A service that accepts upgrades by the book, and answers everything else with 400.
-async fn upgrader() -> u16 {
+/// A service that accepts upgrades by the book, and answers everything else with 400. Its pongs are twisted by a byte.
+async fn upgrader(twist: u8) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -30,6 +30,13 @@ async fn upgrader() -> u16 {
                 _ => "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n".into(),
             };
             let _ = stream.write_all(answer.as_bytes()).await;
+            // A ping, masked, is answered with its payload.
+            let mut frame = [0; 14];
+            if stream.read_exact(&mut frame).await.is_ok() && frame[0] == 0x89 {
+                let mut pong = vec![0x8a, 8];
+                pong.extend((0..8).map(|n| frame[6 + n] ^ frame[2 + n % 4] ^ twist));
+                let _ = stream.write_all(&pong).await;
+            }
         }
     });
     port
@@ -45,8 +52,12 @@ fn accept(key: &str) -> String {
 
 #[tokio::test]
 async fn an_upgrade_is_passed_on_or_found_missing() {
-    let upstream = upgrader().await;
-    for (passes, verdict) in [(true, Verdict::Pass), (false, Verdict::Fail)] {
+    for (passes, twist, verdicts) in [
+        (true, 0, [Verdict::Pass, Verdict::Pass]),
+        (true, 1, [Verdict::Pass, Verdict::Fail]),
+        (false, 0, [Verdict::Fail, Verdict::NotApplicable]),
+    ] {
+        let upstream = upgrader(twist).await;
         let [port] = ports();
         let pass = if passes {
             "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;"
@@ -59,8 +70,8 @@ async fn an_upgrade_is_passed_on_or_found_missing() {
         let _nginx = Nginx::start(&http, &[], port);
         let mut websocket = route("/ws", None);
         websocket.websocket = true;
-        let findings = ask(&stack(Tls::Off, vec![websocket]), &target(port, None), None, &options(&["WS-1"])).await;
-        assert_eq!(findings.iter().map(|f| f.verdict).collect::<Vec<_>>(), [verdict], "{}", lines(&findings));
+        let findings = ask(&stack(Tls::Off, vec![websocket]), &target(port, None), None, &options(&["WS"])).await;
+        assert_eq!(findings.iter().map(|f| f.verdict).collect::<Vec<_>>(), verdicts, "{}", lines(&findings));
     }
 }
 

@@ -48,7 +48,7 @@ pub async fn run(args: &UpArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus>
         return Ok(ExitStatus::Done);
     }
     let options = Options { gate: true, deadline: GATE, ..Options::default() };
-    verify::report(&engine, &wanted, &options, verify::Shown::Problems, ctx).await
+    verify::report(&engine, &wanted, &options, &verify::Shown::Problems, ctx).await
 }
 
 async fn deploy(engine: &Engine, wanted: &Wanted, consent: bool, ctx: &Context<'_>) -> anyhow::Result<Deployed> {

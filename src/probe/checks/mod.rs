@@ -22,6 +22,7 @@ pub(super) mod images;
 pub(super) mod logs;
 pub(super) mod monitoring;
 pub(super) mod own;
+pub(super) mod performance;
 pub(super) mod policy;
 pub(super) mod ports;
 pub(super) mod protocol;
@@ -30,19 +31,24 @@ pub(super) mod replicas;
 pub(super) mod restarts;
 pub(super) mod secrets;
 pub(super) mod validity;
+pub(super) mod waivers;
 pub(super) mod websocket;
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 
+use crate::base::date::Date;
 use crate::model::finding::Finding;
 
 use super::CATALOGUE;
 use super::check::{Check, Family, Judged};
 use super::context::Context;
 use super::limit;
+use super::tls::certificate::now;
 
 type Group<'a> = Pin<Box<dyn Future<Output = Vec<Finding>> + 'a>>;
 
@@ -75,20 +81,23 @@ fn groups<'a>(context: &'a Context<'_>) -> Vec<(Family, Group<'a>)> {
         (Family::Host, Box::pin(host::run(context))),
         (Family::Dns, Box::pin(dns::run(context))),
         (Family::Drift, Box::pin(async { drift::run(context) })),
+        (Family::Performance, Box::pin(performance::run(context))),
         (Family::Own, Box::pin(own::run(context))),
         (Family::Attested, Box::pin(async { attested::run(context) })),
+        (Family::Attested, Box::pin(async { waivers::run(context) })),
     ]
 }
 
 /// Runs everything that was asked for.
 pub(super) async fn run(context: &Context<'_>, sink: &mut dyn FnMut(Finding)) {
+    let today = Date::of_seconds(now());
     let mut emit = |findings: Vec<Finding>| {
         for mut finding in sorted(findings) {
             if finding.vantage.is_empty() {
                 finding.vantage = context.target.vantage;
             }
             if CATALOGUE.iter().any(|check| check.id == finding.id && context.wants(check)) {
-                sink(finding);
+                sink(waivers::apply(finding, &context.stack.checklist.waivers, today));
             }
         }
     };
@@ -114,6 +123,15 @@ pub(super) async fn run(context: &Context<'_>, sink: &mut dyn FnMut(Finding)) {
     let watched = async { if wanted(Family::Health) { restarts::run(context).await } else { Vec::new() } };
     let ((), watched) = tokio::join!(in_order, watched);
     emit(watched);
+}
+
+/// What was asked for and has no answer when the time is over.
+pub(super) fn unanswered(context: &Context<'_>, answered: &BTreeSet<&str>, limit: Duration) -> Vec<Finding> {
+    let left = CATALOGUE.iter().filter(|check| {
+        context.wants(check) && (check.family.gate() || !context.options.gate) && !answered.contains(check.id)
+    });
+    let why = format!("no answer within the deadline of {} s", limit.as_secs());
+    left.map(|check| check.about(context.stack.project.as_str()).unsure(&why)).collect()
 }
 
 /// In the order of the catalogue; findings of one check stay in theirs.

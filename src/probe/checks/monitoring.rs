@@ -1,9 +1,13 @@
 //! Prometheus: whether it sees what it should see. And who hears of errors.
 
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, SocketAddrV4};
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::sleep;
 
+use crate::base::date::moment;
 use crate::base::secret::Secret;
 use crate::model::finding::Finding;
 use crate::model::secrets::SecretValues;
@@ -14,6 +18,7 @@ use super::super::check::{Check, Family, Judged, Severity};
 use super::super::context::Context;
 use super::super::net::client::{Door, Request};
 use super::super::text::clean;
+use super::super::tls::certificate::now;
 use super::health::{address, containers_of};
 use super::{all_are, none_apply};
 
@@ -95,8 +100,9 @@ async fn prometheus(context: &Context<'_>, service: &Service) -> Vec<Finding> {
         Err(why) => return all_are(&OF_PROMETHEUS, name, Some(service.line), &why),
     };
     let about = |check: &'static Check| check.about(name).line(service.line).from("engine network");
+    let young = young(context).await;
     let (targets, rules, runtime, managers) = tokio::join!(
-        api(at, "/api/v1/targets?state=active"),
+        targets(context, at, &young),
         api(at, "/api/v1/rules"),
         api(at, "/api/v1/status/runtimeinfo"),
         api(at, "/api/v1/alertmanagers"),
@@ -106,7 +112,7 @@ async fn prometheus(context: &Context<'_>, service: &Service) -> Vec<Finding> {
         Err(why) => Unsure(why.clone()),
     };
     vec![
-        about(&MON_1).judged(judged(&targets, &|data| reached(context.stack, data))),
+        about(&MON_1).judged(targets),
         about(&MON_2).judged(judged(&rules, &evaluated)),
         about(&MON_3).judged(judged(&runtime, &loaded)),
         about(&MON_4).judged(match &rules {
@@ -114,6 +120,40 @@ async fn prometheus(context: &Context<'_>, service: &Service) -> Vec<Finding> {
             Err(why) => Unsure(why.clone()),
         }),
     ]
+}
+
+/// Prometheus asks every 15 s; after two rounds it has seen whatever there is to see.
+const ROUNDS: Duration = Duration::from_secs(32);
+
+/// Services with a container that was started so short a time ago that Prometheus may have asked it too early.
+async fn young(context: &Context<'_>) -> BTreeSet<String> {
+    let seen = context.containers().await.unwrap_or_default();
+    let recent = |started: &str| moment(started).is_none_or(|s| now().saturating_sub(s) < ROUNDS.as_secs());
+    seen.iter().filter(|c| recent(&c.started)).map(|c| c.service.clone()).collect()
+}
+
+async fn targets_now(context: &Context<'_>, at: SocketAddrV4) -> Judged {
+    match api(at, "/api/v1/targets?state=active").await {
+        Ok(data) => reached(context.stack, &data, &BTreeSet::new()),
+        Err(why) => Unsure(why),
+    }
+}
+
+/// Asks until all is well or two rounds are over; with `--quick` once.
+async fn targets(context: &Context<'_>, at: SocketAddrV4, young: &BTreeSet<String>) -> Judged {
+    loop {
+        let judged = match api(at, "/api/v1/targets?state=active").await {
+            Ok(data) => reached(context.stack, &data, young),
+            Err(why) => Unsure(why),
+        };
+        match judged {
+            Unsure(why) if context.options.quick => return Skip(format!("left out by --quick: {why}")),
+            Unsure(_) if context.started.elapsed() < ROUNDS => sleep(Duration::from_secs(2)).await,
+            // It had its time.
+            Unsure(_) if !young.is_empty() => return targets_now(context, at).await,
+            judged => return judged,
+        }
+    }
 }
 
 /// Where Prometheus answers.
@@ -146,7 +186,7 @@ fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
     value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-fn reached(stack: &Stack, data: &Value) -> Judged {
+fn reached(stack: &Stack, data: &Value, young: &BTreeSet<String>) -> Judged {
     let targets = list(data, "activeTargets");
     let mut wrong = Vec::new();
     let mut waiting = Vec::new();
@@ -162,6 +202,7 @@ fn reached(stack: &Stack, data: &Value) -> Judged {
             match word(target, "health") {
                 "up" => {}
                 "unknown" => waiting.push(name),
+                _ if young.contains(name) => waiting.push(name),
                 _ => wrong.push(format!("{name}: {}", clean(word(target, "lastError")))),
             }
         }
@@ -169,7 +210,10 @@ fn reached(stack: &Stack, data: &Value) -> Judged {
     wrong.dedup();
     match (wrong.is_empty(), waiting.is_empty(), number) {
         (false, ..) => Fail(wrong.join("; ")),
-        (true, false, _) => Unsure(format!("{}: not asked yet, it takes 15 s", waiting.join(", "))),
+        (true, false, _) => {
+            waiting.dedup();
+            Unsure(format!("{}: not asked yet since it was started", waiting.join(", ")))
+        }
         (true, true, 0) => Skip("no service has `metrics`".to_owned()),
         (true, true, number) => Pass(format!("{number} targets are up")),
     }
@@ -295,13 +339,16 @@ mod tests {
     #[test]
     fn every_replica_is_a_target() {
         let target = |health: &str| json!({"labels": {"service": "app"}, "health": health, "lastError": "refused"});
+        let none = BTreeSet::new();
         let data = |list: Vec<Value>| json!({ "activeTargets": list });
-        assert!(matches!(reached(&stack(1), &data(vec![target("up")])), Pass(_)));
-        assert!(matches!(reached(&stack(2), &data(vec![target("up")])), Fail(_)));
-        assert_eq!(reached(&stack(1), &data(vec![target("down")])), Fail("app: refused".into()));
-        assert!(matches!(reached(&stack(1), &data(vec![target("unknown")])), Unsure(_)));
-        assert!(matches!(reached(&stack(0), &data(vec![])), Skip(_)));
-        assert!(matches!(reached(&stack(1), &json!(7)), Fail(_)));
+        assert!(matches!(reached(&stack(1), &data(vec![target("up")]), &none), Pass(_)));
+        assert!(matches!(reached(&stack(2), &data(vec![target("up")]), &none), Fail(_)));
+        assert_eq!(reached(&stack(1), &data(vec![target("down")]), &none), Fail("app: refused".into()));
+        assert!(matches!(reached(&stack(1), &data(vec![target("unknown")]), &none), Unsure(_)));
+        let young = BTreeSet::from(["app".to_owned()]);
+        assert!(matches!(reached(&stack(1), &data(vec![target("down")]), &young), Unsure(_)));
+        assert!(matches!(reached(&stack(0), &data(vec![]), &none), Skip(_)));
+        assert!(matches!(reached(&stack(1), &json!(7), &none), Fail(_)));
     }
 
     #[test]
