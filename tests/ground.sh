@@ -27,6 +27,7 @@ if [ "${1:-}" = --tests ]; then
     need ip iproute2
     need nginx nginx
     need systemd-analyze systemd
+    python3 -c 'import yaml' 2>/dev/null || missing+=(python3-yaml)
 fi
 [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing+=(debian-archive-keyring)
 # A Docker that is here but has no engine, nor one elsewhere.

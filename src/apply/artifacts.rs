@@ -1,24 +1,37 @@
 //! Everything a stack renders to, as a folder for people who run it with other programs, or want to read it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::base::name::ServiceName;
 use crate::base::secret::Secret;
+use crate::files;
 use crate::model::artifact::{Artifact, Content};
-use crate::model::secrets::SecretSource;
-use crate::render::{self, Banks, NginxFacts, ProxyInput, ScrapeTarget, Upstream};
+use crate::model::secrets::{Recipe, SecretSource, SecretValues};
+use crate::model::service::{Build, Image};
+use crate::model::stack::Stack;
+use crate::model::state::State;
+use crate::plan;
+use crate::render::{self, Banks, Found, NginxFacts, ProxyInput, Upstream};
 
 use super::error::ApplyError;
 use super::prepare::{Wanted, certificate};
-use super::secrets;
+use super::secrets::{self, join_pem};
 
 /// `compose.yaml`, `nginx/`, a folder for each service that reloads its files, `secrets/`, `systemd/`. Generated
-/// secrets are made anew: they belong to this folder, not to a stack that is deployed. With `hide`, none has a value.
-/// `root` leads from the folder to that of stack.toml; `binary` is where stackctl is installed.
-pub fn artifacts(wanted: &Wanted, root: &str, binary: &str, hide: bool) -> Result<Vec<Artifact>, ApplyError> {
+/// secrets that are not among `known` are made anew. With `hide`, none has a value. `root` leads from the folder to
+/// that of stack.toml; `binary` is where stackctl is installed.
+pub fn artifacts(
+    wanted: &Wanted,
+    known: SecretValues,
+    root: &str,
+    binary: &str,
+    hide: bool,
+) -> Result<Vec<Artifact>, ApplyError> {
     let stack = &wanted.stack;
-    let values = secrets::resolve(stack, None, &wanted.variables, &wanted.folder)?.values;
-    let mut out = render::compose(stack, root)?;
+    let known = State { secrets: known, ..State::default() };
+    let values = secrets::resolve(stack, Some(&known), &wanted.variables, &wanted.folder)?.values;
+    let mut out = render::compose(&by_mirror(stack, wanted)?, root)?;
     let below = |folder: &str, files: Vec<Artifact>| -> Vec<Artifact> {
         files.into_iter().map(|f| Artifact { path: format!("{folder}/{}", f.path), ..f }).collect()
     };
@@ -44,15 +57,7 @@ pub fn artifacts(wanted: &Wanted, root: &str, binary: &str, hide: bool) -> Resul
         out.extend(below("nginx", files));
     }
     for service in stack.services.values().filter(|s| s.preset == Some(crate::model::service::Preset::Prometheus)) {
-        let targets: Vec<ScrapeTarget> = stack
-            .services
-            .values()
-            .filter(|s| s.metrics.is_some())
-            .filter_map(|s| {
-                Some(ScrapeTarget { service: s.name.clone(), replica: 1, address: format!("{}:{}", s.name, s.port?) })
-            })
-            .collect();
-        out.extend(below(service.name.as_str(), render::prometheus(stack, &targets)?));
+        out.extend(below(service.name.as_str(), render::prometheus(stack, Found::ByName)?));
     }
     for service in stack.services.values() {
         for name in &service.secrets {
@@ -65,20 +70,81 @@ pub fn artifacts(wanted: &Wanted, root: &str, binary: &str, hide: bool) -> Resul
             out.push(Artifact::secret(path, template.fill(&values), service.uid));
         }
     }
+    // Those that only other secrets are made of, too: the next `render` must find them.
+    for (name, spec) in &stack.secrets {
+        let kept = matches!(&spec.source, SecretSource::Generate(recipe) if !matches!(recipe, Recipe::SelfSigned(_)));
+        if let Some(value) = values.get(name).filter(|_| kept) {
+            out.push(Artifact::secret(format!("secrets/{name}"), value.clone(), Some(0)));
+        }
+    }
     out.extend(below("systemd", render::systemd(stack, binary, &wanted.file.to_string_lossy())?));
     out.sort_by(|a, b| a.path.cmp(&b.path));
     out.dedup_by(|a, b| a.path == b.path);
     if hide {
         for artifact in &mut out {
             if let Content::Secret(_) = artifact.content {
-                artifact.content = Content::Secret(Secret::new("[secret]\n"));
+                artifact.content = Content::Secret(Secret::new(HIDDEN));
             }
         }
     }
     Ok(out)
 }
 
-/// Whether rendering would make secrets that exist nowhere else: worth saying.
-pub fn makes_secrets(wanted: &Wanted) -> bool {
-    wanted.stack.secrets.values().any(|s| matches!(s.source, SecretSource::Generate(_)))
+/// The stack with its images from the mirror, if there is one.
+fn by_mirror(stack: &Stack, wanted: &Wanted) -> Result<Stack, ApplyError> {
+    let mut stack = stack.clone();
+    let mirror = wanted.mirror.as_deref();
+    for service in stack.services.values_mut() {
+        match &mut service.image {
+            Image::Pull(reference) => *reference = plan::image::mirrored(reference, mirror),
+            Image::Build(build) => base_from_mirror(build, &wanted.folder, mirror)?,
+        }
+    }
+    if let Some(proxy) = &mut stack.proxy {
+        proxy.image = plan::image::mirrored(&proxy.image, mirror);
+    }
+    Ok(stack)
 }
+
+/// Build argument through which a Dockerfile can take its base images from the mirror.
+const MIRROR_ARGUMENT: &str = "STACKCTL_REGISTRY_MIRROR";
+
+/// Gives a build the argument that its Dockerfile asks for.
+pub(super) fn base_from_mirror(build: &mut Build, folder: &Path, mirror: Option<&str>) -> Result<(), ApplyError> {
+    let Some(mirror) = mirror else { return Ok(()) };
+    let text = files::read_text(&folder.join(&build.context).join(&build.dockerfile))?;
+    if text.contains(MIRROR_ARGUMENT) {
+        let value = format!("{}/library/", mirror.trim_end_matches('/'));
+        build.args.insert(MIRROR_ARGUMENT.to_owned(), value);
+    }
+    Ok(())
+}
+
+/// What stands in for a secret's value.
+pub const HIDDEN: &str = "[secret]\n";
+
+/// Whether rendering would make secrets that exist nowhere else: worth saying.
+pub fn makes_secrets(wanted: &Wanted, known: &SecretValues) -> bool {
+    let mut generated = wanted.stack.secrets.iter().filter(|(_, s)| matches!(s.source, SecretSource::Generate(_)));
+    generated.any(|(name, _)| !known.contains_key(name))
+}
+
+/// Generated secrets as an earlier `render` wrote them, read by path below the folder.
+pub fn written(wanted: &Wanted, read: impl Fn(&str) -> Option<String>) -> SecretValues {
+    let mut out = SecretValues::new();
+    for (name, spec) in &wanted.stack.secrets {
+        let value = match &spec.source {
+            SecretSource::Generate(Recipe::SelfSigned(_)) => {
+                read(KEY).zip(read(CHAIN)).map(|(key, chain)| join_pem(&chain, &key))
+            }
+            SecretSource::Generate(_) => read(&format!("secrets/{name}")).map(Secret::new),
+            _ => None,
+        };
+        out.extend(value.filter(|v| !v.expose().is_empty()).map(|value| (name.clone(), value)));
+    }
+    out
+}
+
+/// Where the front door's certificate lies.
+const CHAIN: &str = "nginx/certs/site.pem";
+const KEY: &str = "nginx/certs/site.key";

@@ -15,7 +15,7 @@ use crate::model::secrets::SecretValues;
 use crate::model::service::{Build, Image};
 use crate::model::stack::Stack;
 use crate::plan::{self, Files, Inputs, Placement, Plan};
-use crate::render::{self, Banks, NginxFacts, ProxyInput, ScrapeTarget, Upstream};
+use crate::render::{self, Banks, Found, NginxFacts, ProxyInput, ScrapeTarget, Upstream};
 
 use super::error::ApplyError;
 use super::secrets::{self, split_pem};
@@ -148,7 +148,7 @@ fn check_stage(stack: &Stack, observed: &Observed) -> Result<(), ApplyError> {
 fn rendered(inputs: &Inputs<'_>, placement: &Placement) -> Result<Files, ApplyError> {
     let mut out = Files::new();
     for placed in placement.services.iter().filter(|p| p.reloads) {
-        let files = render::prometheus(inputs.stack, &scrape_targets(inputs.stack, placement))?;
+        let files = render::prometheus(inputs.stack, Found::At(&scrape_targets(inputs.stack, placement)))?;
         out.insert(placed.service.clone(), (files_hash(inputs.key, &files), files));
     }
     if let (Some(proxy), Some(placed)) = (&inputs.stack.proxy, &placement.proxy) {

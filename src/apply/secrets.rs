@@ -154,6 +154,11 @@ fn self_signed(names: &[String]) -> Result<Secret, String> {
     Ok(Secret::new(format!("{}{}", key.serialize_pem(), certificate.pem())))
 }
 
+/// Key and certificate in one text, as they are stored.
+pub(super) fn join_pem(chain: &str, key: &str) -> Secret {
+    Secret::new(format!("{key}{chain}"))
+}
+
 /// Takes key and certificate apart again: chain, key.
 pub(super) fn split_pem(bundle: &Secret) -> (String, Secret) {
     let text = bundle.expose();

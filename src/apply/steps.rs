@@ -11,6 +11,7 @@ use crate::model::container::{ContainerSpec, label};
 use crate::model::service::Build;
 use crate::plan::{Action, Step};
 
+use super::artifacts::base_from_mirror;
 use super::error::Failure;
 use super::{drain, ready};
 
@@ -114,14 +115,7 @@ impl Effects<'_> {
             |message: String| EngineError::new(crate::engine::ErrorKind::Build, format!("build {image}"), message);
         let context = self.contexts.get(&build.name).ok_or_else(|| failed("its context was not read".to_owned()))?;
         let mut build = build.clone();
-        if let Some(mirror) = &self.mirror {
-            let dockerfile = self.folder.join(&build.context).join(&build.dockerfile);
-            let text = crate::files::read_text(&dockerfile).map_err(|e| failed(e.to_string()))?;
-            if text.contains(MIRROR_ARGUMENT) {
-                let value = format!("{}/library/", mirror.trim_end_matches('/'));
-                build.args.insert(MIRROR_ARGUMENT.to_owned(), value);
-            }
-        }
+        base_from_mirror(&mut build, &self.folder, self.mirror.as_deref()).map_err(|e| failed(e.to_string()))?;
         let labels = [(label::PROJECT, self.project.as_str()), (label::CONTEXT, hash)];
         let labels = labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
         let tar = context.tar().map_err(|e| failed(e.to_string()))?;
@@ -211,9 +205,6 @@ impl Effects<'_> {
         })
     }
 }
-
-/// Build argument through which a Dockerfile can take its base images from the mirror.
-const MIRROR_ARGUMENT: &str = "STACKCTL_REGISTRY_MIRROR";
 
 fn engine_failure(step: &Step, error: &EngineError) -> Failure {
     Failure { step: step.action.to_string(), cause: error.message.clone(), hint: error.hint(), ..Failure::default() }

@@ -127,6 +127,9 @@ pub struct RenderArgs {
     /// Write [secret] instead of the values of secrets
     #[arg(long)]
     pub no_secrets: bool,
+    /// Take generated secrets from the deployed stack; without it, those of the folder are kept, or new ones made
+    #[arg(long, conflicts_with = "no_secrets")]
+    pub deployed: bool,
 }
 
 /// `plan`

@@ -41,6 +41,7 @@ fn dispatch(command: &Command, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> 
     match command {
         Command::Init(args) => commands::init::run(args, ctx),
         Command::Check => commands::check::run(ctx),
+        Command::Render(args) if args.deployed => wait(commands::render::run_deployed(args, ctx)),
         Command::Render(args) => commands::render::run(args, ctx),
         Command::Plan(args) => wait(commands::plan::run(args, ctx)),
         Command::Up(args) => wait_undoing(commands::up::run(args, ctx)),

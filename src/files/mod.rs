@@ -8,4 +8,4 @@ pub mod write;
 
 pub use context::Context;
 pub use error::FilesError;
-pub use write::{read_text, write_all};
+pub use write::{closed_folder, read_text, write_all};

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use crate::model::artifact::Artifact;
@@ -28,6 +28,16 @@ pub fn read_text(path: &Path) -> Result<String, FilesError> {
     }
     String::from_utf8(bytes)
         .map_err(|error| FilesError::NotText { path: path.to_owned(), at: error.utf8_error().valid_up_to() })
+}
+
+/// Makes a folder that others cannot enter, unless it is there. Whether the one there is such a folder: then what is
+/// in it can be readable by all, as containers need it that run as somebody else.
+pub fn closed_folder(dir: &Path) -> Result<bool, FilesError> {
+    let fail = |error| FilesError::io(dir, error);
+    if !dir.exists() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(fail)?;
+    }
+    Ok(fs::metadata(dir).map_err(fail)?.permissions().mode() & 0o077 == 0)
 }
 
 /// Writes all artifacts below a folder, with their modes: first all of them beside their places, then all into them.

@@ -14,7 +14,7 @@ pub mod systemd;
 
 pub use compose::compose;
 pub use nginx::{Banks, LIVE, NginxFacts, ProxyInput, Upstream, live_flag, nginx};
-pub use prometheus::{ScrapeTarget, prometheus};
+pub use prometheus::{Found, ScrapeTarget, prometheus};
 pub use systemd::systemd;
 
 /// Why a file cannot be rendered.

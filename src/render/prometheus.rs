@@ -11,6 +11,15 @@ use crate::model::stack::Stack;
 use super::RenderError;
 use super::engine::{self, PROMETHEUS};
 
+/// Where Prometheus finds a service's replicas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found<'a> {
+    /// At these addresses.
+    At(&'a [ScrapeTarget]),
+    /// By asking the engine's DNS for the service's name, which answers with one address per replica.
+    ByName,
+}
+
 /// A replica with metrics.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ScrapeTarget {
@@ -35,6 +44,8 @@ struct Job<'a> {
     path: &'a str,
     query: BTreeMap<&'a str, Vec<&'a str>>,
     targets: Vec<Target<'a>>,
+    /// Port to ask at, where replicas are found by name.
+    port: Option<u16>,
 }
 
 #[derive(Serialize)]
@@ -44,15 +55,19 @@ struct Target<'a> {
     replica: String,
 }
 
-/// Renders `prometheus.yml`: one job per service with metrics, one target per replica, and Prometheus itself. Targets
-/// of a service without `metrics` are left out.
+/// Renders `prometheus.yml`: one job per service with metrics, and Prometheus itself. Targets of a service without
+/// `metrics` are left out.
 ///
 /// # Errors
 /// [`RenderError::Value`] for a `$`, which Prometheus 2 and 3 read differently.
-pub fn prometheus(stack: &Stack, targets: &[ScrapeTarget]) -> Result<Vec<Artifact>, RenderError> {
+pub fn prometheus(stack: &Stack, found: Found<'_>) -> Result<Vec<Artifact>, RenderError> {
     let mut jobs = Vec::new();
     for service in stack.services.values() {
         let Some(metrics) = &service.metrics else { continue };
+        let targets = match found {
+            Found::At(targets) => targets,
+            Found::ByName => &[],
+        };
         let mut own: Vec<&ScrapeTarget> = targets.iter().filter(|target| target.service == service.name).collect();
         own.sort_by(|a, b| (a.replica, &a.address).cmp(&(b.replica, &b.address)));
         let (path, query) = metrics.split_once('?').unwrap_or((metrics, ""));
@@ -73,6 +88,7 @@ pub fn prometheus(stack: &Stack, targets: &[ScrapeTarget]) -> Result<Vec<Artifac
                     replica: target.replica.to_string(),
                 })
                 .collect(),
+            port: service.port.filter(|_| found == Found::ByName),
         });
     }
     let stage = stack.stage.as_deref().unwrap_or_default();

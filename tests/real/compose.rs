@@ -1,5 +1,6 @@
 //! Plain `docker compose` on a stack of ours.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use super::support::{Site, root, said, slim};
@@ -28,15 +29,87 @@ fn compose_sees_the_stack_and_takes_it_down() {
 }
 
 #[test]
-fn what_render_writes_is_accepted_by_compose_and_nginx_comes_with_it() {
-    let site = Site::new(&slim("t-rend", 18122), "t-rend", 18122);
-    site.run(&["render", "out"], &[]).ends(0).says("compose.yaml");
-    let binary = root().join("target/tools/compose-2.26/docker-compose");
-    let file = site.folder().join("out/compose.yaml");
-    let config = Command::new(binary).arg("-f").arg(&file).args(["config", "-q"]).output().unwrap();
-    said(&config).ends(0);
-    std::fs::write(&file, "services: [1").unwrap();
-    let binary = root().join("target/tools/compose-2.26/docker-compose");
-    let broken = Command::new(binary).arg("-f").arg(&file).args(["config", "-q"]).output().unwrap();
-    assert_ne!(said(&broken).code, 0, "a broken file is refused: the check above can fail");
+fn what_render_writes_serves_as_the_stack_did() {
+    let stack = slim("t-rend", 18122)
+        .replace("#EXTRA", "pre_deploy = [\"python3\", \"-m\", \"app.migrate\"]")
+        .replace(
+            "[proxy]",
+            "DATABASE_URL_FILE = \"${postgres.url.file}\"\nREDIS_URL_FILE = \"${redis.url.file}\"\n\n[proxy]",
+        )
+        .replace("tls       = \"off\"", "tls = \"self-signed\"\nhttps_port = 18522")
+        .replace(
+            "\"/\" = \"app\"",
+            "\"/\" = \"app\"\n\"/api/\" = { service = \"app\", limit = { rate = \"1/s\", burst = 2 } }",
+        )
+        + "[services.postgres]\npreset = \"postgres:15\"\nmemory = \"128M\"\n"
+        + "[services.redis]\npreset = \"redis:7\"\nmemory = \"32M\"\n"
+        + "[services.prometheus]\npreset = \"prometheus:v2.53.3\"\nmemory = \"128M\"\n";
+    let site = Site::new(&stack, "t-rend", 18122);
+    site.up("1");
+    let ours = answers(&site);
+    assert!(ours.contains("3 replicas") && ours.contains("429"), "{ours}");
+    // Once more into the same folder: what is there stays.
+    site.run(&["render", "out"], &[]).ends(0).says("generated secrets were made");
+    let secret = || std::fs::read_to_string(site.folder().join("out/secrets/postgres.password")).unwrap();
+    let made = secret();
+    let again = site.run(&["render", "out"], &[]).ends(0);
+    assert!(secret() == made && !again.err.contains("were made"), "{}", again.err);
+    site.run(&["render", "out", "--deployed"], &[("APP_VERSION", "1")]).ends(0).says("compose.yaml");
+    assert_ne!(secret(), made, "the deployed stack has its own");
+    site.run(&["down", "--yes"], &[]).ends(0);
+
+    let up = Composed(&site);
+    up.compose(&["up", "-d", "--wait"]).ends(0);
+    assert_eq!(answers(&site), ours);
+    drop(up);
+    assert_eq!(site.list("containers"), ["t-rend-stackctl"], "what Compose took down leaves the state alone");
+}
+
+/// What people get from the front door: statuses, headers, redirects, limits, and how many replicas answer.
+fn answers(site: &Site) -> String {
+    let curl = |path: &str| {
+        let url = format!("https://localhost:18522{path}");
+        let output = Command::new("curl").args(["-sk", "-i", "-m", "15", &url]).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let begin = std::time::Instant::now();
+    let mut replicas = BTreeSet::new();
+    // Nginx asks for addresses again every ten seconds; Compose has no way to wait for that.
+    while replicas.len() < 3 && begin.elapsed().as_secs() < 40 {
+        let body = curl("/");
+        replicas.extend(body.split("\"replica\":\"").nth(1).and_then(|r| r.split('"').next()).map(str::to_owned));
+    }
+    let mut out = format!("{} replicas\n", replicas.len());
+    for path in ["/health/ready", "/", "/nowhere", "/metrics", "/.env"] {
+        out += &stable(path, &curl(path));
+    }
+    let limited: Vec<String> = (0..6).map(|_| curl("/api/x").chars().skip(7).take(3).collect()).collect();
+    let other = site.get("/x").map_or_else(|e| e, |(status, body)| format!("{status} {body}"));
+    out + &format!("{limited:?}\n{other}\n")
+}
+
+/// An answer without what differs each time.
+fn stable(path: &str, answer: &str) -> String {
+    let varies = |line: &str| ["date:", "x-request-id:", "content-length:"].iter().any(|h| line.starts_with(h));
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer, ""));
+    let mut head: Vec<&str> = head.lines().filter(|line| !varies(&line.to_lowercase())).collect();
+    head.sort_unstable();
+    let body = if body.contains("\"replica\"") { "(a replica)" } else { body };
+    format!("{path}: {}\n{body}\n", head.join("\n"))
+}
+
+/// The rendered folder, run by Compose until dropped.
+struct Composed<'a>(&'a Site);
+
+impl Composed<'_> {
+    fn compose(&self, args: &[&str]) -> super::support::Said {
+        let binary = root().join("target/tools/compose-2.26/docker-compose");
+        said(&Command::new(binary).args(args).current_dir(self.0.folder().join("out")).output().unwrap())
+    }
+}
+
+impl Drop for Composed<'_> {
+    fn drop(&mut self) {
+        self.compose(&["down", "--volumes", "--rmi", "local", "--timeout", "5"]);
+    }
 }

@@ -8,7 +8,7 @@ use stackctl::model::proxy::Tls;
 use stackctl::model::secrets::Template;
 use stackctl::model::service::{Ask, Build, Image, VolumeMount};
 use stackctl::model::stack::Stack;
-use stackctl::render::{RenderError, ScrapeTarget, compose, prometheus, systemd};
+use stackctl::render::{Found, RenderError, ScrapeTarget, compose, prometheus, systemd};
 
 use crate::readers::{docker_compose, text, yaml};
 use crate::{client, door, golden, sample};
@@ -126,7 +126,7 @@ fn prometheus_holds_any_string_or_refuses() {
         let path = format!("/{value}");
         stack.services.get_mut("app").unwrap().metrics = Some(path.clone());
         let target = ScrapeTarget { service: sample::name("app"), replica: 1, address: value.to_owned() };
-        match prometheus(&stack, &[target]) {
+        match prometheus(&stack, Found::At(&[target])) {
             Err(RenderError::Value { value: named, .. }) => {
                 assert!(value.contains('$') && named.contains(value), "{value:?} refused as {named:?}");
             }

@@ -9,7 +9,7 @@ use stackctl::model::artifact::{Artifact, Content};
 use stackctl::model::secrets::{Piece, Recipe, SecretSource, SecretSpec, Template};
 use stackctl::model::service::{Ask, Build, Image, VolumeMount};
 use stackctl::model::stack::Stack;
-use stackctl::render::{ScrapeTarget, compose, prometheus, systemd};
+use stackctl::render::{Found, ScrapeTarget, compose, prometheus, systemd};
 
 use crate::docker::image;
 use crate::sample;
@@ -50,22 +50,24 @@ fn promtool(text: &str) -> (bool, String) {
     feed("docker", &arguments, text)
 }
 
-/// What `docker-compose config` says.
+/// What `docker compose config` says: Debian's 2.26, and the newest one that is packaged.
 pub(crate) fn docker_compose(text: &str) -> (bool, String) {
-    let folder = tempfile::tempdir().unwrap();
-    let version = Command::new("docker-compose").args(["version", "--short"]).output().expect("docker-compose");
-    // Compose 1 does not know `name`, which Compose 2 takes the project's name from.
-    let old = version.stdout.starts_with(b"1.");
-    let text: String = text.lines().filter(|l| !(old && l.starts_with("name: "))).flat_map(|l| [l, "\n"]).collect();
-    std::fs::write(folder.path().join("compose.yaml"), text).unwrap();
-    let output = Command::new("docker-compose")
-        .args(["-p", "sum", "-f", "compose.yaml", "config"])
-        .current_dir(folder.path())
-        .env("DB_PASSWORD", "pass$word")
-        .env("DB_PASSWORD_URLENCODED", "pass%24word")
-        .output()
-        .expect("docker-compose");
-    (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    let mut all = (true, String::new());
+    for version in ["compose-2.26", "compose-2.40"] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("compose.yaml"), text).unwrap();
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools").join(version).join("docker-compose");
+        let output = Command::new(program)
+            .args(["-p", "sum", "-f", "compose.yaml", "config"])
+            .current_dir(folder.path())
+            .env("DB_PASSWORD", "pass$word")
+            .env("DB_PASSWORD_URLENCODED", "pass%24word")
+            .output()
+            .expect("`make tools` gets it");
+        all.0 &= output.status.success();
+        all.1 = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    }
+    all
 }
 
 /// What `systemd-analyze verify` says.
@@ -153,9 +155,13 @@ fn prometheus_reads_its_configuration() {
     let mut stack = sample::full();
     stack.stage = Some("staging".to_owned());
     stack.services.get_mut("api").unwrap().metrics = Some("/m?format=prometheus&x=1&x=2".to_owned());
-    let files = prometheus(&stack, &targets()).unwrap();
+    let files = prometheus(&stack, Found::At(&targets())).unwrap();
     crate::golden::check("prometheus", &files);
     let (good, output) = promtool(text(&files));
+    assert!(good, "{output}");
+    let by_name = prometheus(&stack, Found::ByName).unwrap();
+    crate::golden::check("prometheus-by-name", &by_name);
+    let (good, output) = promtool(text(&by_name));
     assert!(good, "{output}");
     for (from, to) in [("scrape_interval", "scrape_intervall"), ("\"10.83.0.2:8000\"", "\"http://10.83.0.2/\"")] {
         assert!(text(&files).contains(from), "{from}");

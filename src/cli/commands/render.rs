@@ -2,7 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::apply::artifacts::{artifacts, makes_secrets};
+use crate::apply::Wanted;
+use crate::apply::artifacts::{HIDDEN, artifacts, makes_secrets, written};
 use crate::cli::args::RenderArgs;
 use crate::cli::context::Context;
 use crate::cli::exit::ExitStatus;
@@ -10,21 +11,57 @@ use crate::cli::load;
 use crate::cli::session;
 use crate::files;
 use crate::model::artifact::{Artifact, Content};
+use crate::model::secrets::SecretValues;
 use crate::ui::error::Failure;
 use crate::ui::text::count;
 
 /// Where packages install it: for the unit that brings the stack up at boot.
 const INSTALLED: &str = "/usr/local/bin/stackctl";
 
-/// Writes everything the stack renders to into a folder.
+/// Writes everything the stack renders to into a folder. Secrets an earlier run made for it stay.
 pub fn run(args: &RenderArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
     let source = load::stack(ctx)?;
     let wanted = session::wanted(ctx, &source);
     let folder = ctx.env.cwd.join(&args.dir);
+    // With `--no-secrets` there are placeholders in it.
+    let known = written(&wanted, |path| {
+        files::read_text(&folder.join(path)).ok().filter(|text| !args.no_secrets && text != HIDDEN)
+    });
+    write(args, ctx, &source, &wanted, known)
+}
+
+/// The same with the secrets of the deployed stack.
+pub async fn run_deployed(args: &RenderArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
+    let source = load::stack(ctx)?;
+    let wanted = session::wanted(ctx, &source);
+    let engine = session::connect(ctx, &source).await?;
+    let state = engine.read_state(&wanted.stack.project).await.map_err(|e| Failure::failed(e.to_string()))?;
+    let Some(state) = state else {
+        return Err(Failure::failed(format!("`{}` is not deployed there", wanted.stack.project))
+            .hint("leave out --deployed to make new secrets")
+            .into());
+    };
+    write(args, ctx, &source, &wanted, state.secrets)
+}
+
+fn write(
+    args: &RenderArgs,
+    ctx: &Context<'_>,
+    source: &load::Source,
+    wanted: &Wanted,
+    known: SecretValues,
+) -> anyhow::Result<ExitStatus> {
+    let folder = ctx.env.cwd.join(&args.dir);
     let root = relative(&folder, &source.folder);
-    let rendered =
-        artifacts(&wanted, &root.to_string_lossy(), INSTALLED, args.no_secrets).map_err(|e| session::failure(&e))?;
-    files::write_all(&folder, &rendered).map_err(|error| Failure::failed(error.to_string()))?;
+    let made = makes_secrets(wanted, &known);
+    let rendered = artifacts(wanted, known, &root.to_string_lossy(), INSTALLED, args.no_secrets);
+    let mut rendered = rendered.map_err(|e| session::failure(&e))?;
+    let failed = |error: files::FilesError| Failure::failed(error.to_string());
+    let closed = files::closed_folder(&folder).map_err(failed)?;
+    if closed {
+        rendered.iter_mut().for_each(|artifact| artifact.mode = 0o444);
+    }
+    files::write_all(&folder, &rendered).map_err(failed)?;
     if ctx.out.is_json() {
         let paths: Vec<&str> = rendered.iter().map(|a| a.path.as_str()).collect();
         ctx.out.json(&serde_json::json!({ "schema": "stackctl.render/1", "folder": folder, "files": paths }))?;
@@ -36,8 +73,15 @@ pub fn run(args: &RenderArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
     ctx.out.say(format!("{} written", count(rendered.len(), "file")));
     if !args.no_secrets && rendered.iter().any(is_secret) {
         ctx.out.warn("secrets are among them: keep the folder out of version control");
-        if makes_secrets(&wanted) {
-            ctx.out.say("generated secrets were made for this folder; a deployed stack keeps its own");
+        if !closed {
+            ctx.out.warn(format!(
+                "others can enter {0}, so only you may read its secrets, which Compose's containers cannot: run \
+                 `chmod 700 {0}`, then this again",
+                args.dir.display()
+            ));
+        }
+        if made {
+            ctx.out.say("generated secrets were made for this folder; --deployed takes those of the deployed stack");
         }
     }
     Ok(ExitStatus::Done)
