@@ -37,7 +37,8 @@ pub fn closed_folder(dir: &Path) -> Result<bool, FilesError> {
     if !dir.exists() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(fail)?;
     }
-    Ok(fs::metadata(dir).map_err(fail)?.permissions().mode() & 0o077 == 0)
+    let others = fs::metadata(dir).map_err(fail)?.permissions().mode() & 0o077;
+    Ok(others == 0)
 }
 
 /// Writes all artifacts below a folder, with their modes: first all of them beside their places, then all into them.

@@ -40,3 +40,15 @@ pub(crate) fn ask(container: &Container, url: &str, arguments: &[&str]) -> Resul
 pub(crate) fn get(container: &Container, url: &str) -> Answer {
     ask(container, url, &[]).unwrap_or_else(|code| panic!("{url}: curl {code}\n{}", container.logs()))
 }
+
+/// The statuses of as many requests as fast as one connection carries them: one client per request may be slower than
+/// the limit that it is to run into.
+pub(crate) fn statuses(container: &Container, url: &str, count: usize) -> Vec<u16> {
+    let to = format!("::{}:", container.address());
+    let output = Command::new("curl")
+        .args(["-sk", "--max-time", "5", "--connect-to", &to, "-o", "/dev/null", "-w", "%{http_code}\n"])
+        .arg(format!("{url}?[1-{count}]"))
+        .output()
+        .expect("curl runs");
+    String::from_utf8_lossy(&output.stdout).lines().map(|line| line.parse().unwrap_or(0)).collect()
+}

@@ -14,7 +14,7 @@ use stackctl::model::service::Ask;
 use stackctl::model::stack::{Pool, Stack};
 use stackctl::render::{Banks, NginxFacts, ProxyInput, nginx};
 
-use crate::client::{ask, get};
+use crate::client::{ask, get, statuses};
 use crate::docker::{self, Container, image};
 use crate::sample::{self, banks, upstreams};
 use crate::service;
@@ -241,9 +241,8 @@ fn strangers_are_turned_away_and_claims_replaced() {
 #[test]
 fn limits_hold_where_declared_and_nowhere_else() {
     let (door, ..) = open("1.30");
-    let ask_many = |path: &str, count: usize| -> Vec<u16> {
-        (0..count).map(|_| get(&door, &format!("https://sum.example.com{path}")).status).collect()
-    };
+    let ask_many =
+        |path: &str, count: usize| -> Vec<u16> { statuses(&door, &format!("https://sum.example.com{path}"), count) };
     let login = ask_many("/login", 6);
     assert_eq!(login, [200, 200, 200, 429, 429, 429], "burst 2 admits three at once");
     assert_eq!(ask_many("/", 3), [200; 3], "another declaration is another bucket");

@@ -59,7 +59,9 @@ fn write(
     let failed = |error: files::FilesError| Failure::failed(error.to_string());
     let closed = files::closed_folder(&folder).map_err(failed)?;
     if closed {
-        rendered.iter_mut().for_each(|artifact| artifact.mode = 0o444);
+        for artifact in &mut rendered {
+            artifact.mode = 0o444;
+        }
     }
     files::write_all(&folder, &rendered).map_err(failed)?;
     if ctx.out.is_json() {
