@@ -12,7 +12,7 @@ use crate::model::service::{Build, Image};
 use crate::model::stack::Stack;
 use crate::model::state::State;
 use crate::plan;
-use crate::render::{self, Banks, Found, NginxFacts, ProxyInput, Upstream};
+use crate::render::{self, Banks, Found, ProxyInput, Upstream};
 
 use super::error::ApplyError;
 use super::prepare::{Wanted, certificate};
@@ -50,7 +50,7 @@ pub fn artifacts(
             proxy,
             upstreams: &upstreams,
             certificate: pair.as_ref().map(|(chain, key)| (chain.as_str(), key)),
-            facts: NginxFacts::from_tag(&proxy.image),
+            facts: proxy.nginx,
             trusted_probe: Vec::new(),
             release: None,
         })?;

@@ -15,7 +15,7 @@ use crate::model::secrets::SecretValues;
 use crate::model::service::{Build, Image};
 use crate::model::stack::Stack;
 use crate::plan::{self, Files, Inputs, Placement, Plan};
-use crate::render::{self, Banks, Found, NginxFacts, ProxyInput, ScrapeTarget, Upstream};
+use crate::render::{self, Banks, Found, ProxyInput, ScrapeTarget, Upstream};
 
 use super::error::ApplyError;
 use super::secrets::{self, split_pem};
@@ -160,7 +160,7 @@ fn rendered(inputs: &Inputs<'_>, placement: &Placement) -> Result<Files, ApplyEr
             proxy,
             upstreams: &upstreams,
             certificate: certificate.as_ref().map(|(chain, key)| (chain.as_str(), key)),
-            facts: NginxFacts::from_tag(&proxy.image),
+            facts: proxy.nginx,
             trusted_probe: gateways,
             release: None,
         };

@@ -4,6 +4,7 @@ pub mod date;
 pub mod env;
 pub mod hash;
 pub mod name;
+pub mod net;
 pub mod problem;
 pub mod secret;
 pub mod suggest;

@@ -171,7 +171,8 @@ impl FromStr for Rate {
             "m" | "min" | "minute" => RateUnit::Minute,
             "h" | "hour" | "d" | "day" => {
                 return Err(format!(
-                    "`{text}` cannot be a rate: Nginx's `limit_req` counts per second or per minute; write `10/s` or `30/m`"
+                    "`{text}` cannot be a rate: Nginx's `limit_req` counts per second or per minute; write `10/s` or \
+                     `30/m`, or a quota: `limit = \"{text}\"`"
                 ));
             }
             _ => return Err(refuse()),
@@ -189,9 +190,88 @@ impl fmt::Display for Rate {
     }
 }
 
+/// A quota: at most so many requests in any span of that length, wherever it begins. `5/hour`, `100/day`, `3/10s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Quota {
+    /// Requests, from 1 to 100 000: each that was admitted is remembered for the whole window.
+    pub requests: u32,
+    /// Length of the window, from 1 s to 31 days.
+    pub window: Span,
+}
+
+/// Words for windows, the first of a length being the one that is written.
+const WINDOWS: &[(&str, u64)] = &[
+    ("second", 1),
+    ("s", 1),
+    ("sec", 1),
+    ("minute", 60),
+    ("m", 60),
+    ("min", 60),
+    ("hour", 3_600),
+    ("h", 3_600),
+    ("day", 86_400),
+    ("d", 86_400),
+    ("week", 604_800),
+    ("w", 604_800),
+];
+
+impl FromStr for Quota {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refuse = || format!("`{text}` is not a quota; write `5/hour`, `100/day` or `3/10s`");
+        let (number, window) = text.split_once('/').ok_or_else(refuse)?;
+        let requests: u32 = number.trim().parse().map_err(|_| refuse())?;
+        let window = window.trim();
+        let window = match WINDOWS.iter().find(|(word, _)| *word == window) {
+            Some((_, seconds)) => Span::seconds(*seconds),
+            None => window.parse().map_err(|_| refuse())?,
+        };
+        if requests == 0 {
+            return Err(format!("`{text}` admits nothing; the smallest quota is 1"));
+        }
+        if requests > 100_000 {
+            return Err(format!(
+                "`{text}` is too much to count one by one; write a rate, such as `{{ rate = \"20/s\" }}`"
+            ));
+        }
+        if !(Span::seconds(1)..=Span::seconds(31 * 86_400)).contains(&window) {
+            return Err(format!("the window of `{text}` is out of bounds: from `1s` to `31d`"));
+        }
+        Ok(Self { requests, window })
+    }
+}
+
+impl fmt::Display for Quota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match WINDOWS.iter().find(|(_, seconds)| Span::seconds(*seconds) == self.window) {
+            Some((word, _)) => write!(f, "{}/{word}", self.requests),
+            None => write!(f, "{}/{}", self.requests, self.window),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quotas() {
+        for (text, requests, seconds, written) in [
+            ("5/hour", 5, 3_600, "5/hour"),
+            ("5/h", 5, 3_600, "5/hour"),
+            ("3/10s", 3, 10, "3/10s"),
+            ("100/60s", 100, 60, "100/minute"),
+            ("7/1h30m", 7, 5_400, "7/1h30m"),
+        ] {
+            let quota = text.parse::<Quota>();
+            assert_eq!(quota, Ok(Quota { requests, window: Span::seconds(seconds) }), "{text}");
+            assert_eq!(quota.map(|q| q.to_string()), Ok(written.to_owned()), "{text}");
+        }
+        for bad in ["5", "0/hour", "5/", "x/hour", "5/500ms", "5/2y", "5/fortnight", "100001/hour", "-1/s"] {
+            assert!(bad.parse::<Quota>().is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn sizes() {

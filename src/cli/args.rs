@@ -88,6 +88,8 @@ pub enum Command {
     Status,
     /// Show what the services write
     Logs(LogsArgs),
+    /// Close the site for everybody with a friendly 503, or open it again
+    Maintenance(MaintenanceArgs),
     /// Stop the stack; volumes stay unless --volumes
     Down(DownArgs),
     /// Print the JSON schema of stack.toml, for editors
@@ -96,6 +98,23 @@ pub enum Command {
     Completions(CompletionsArgs),
     /// Write manual pages into a folder
     Man(ManArgs),
+}
+
+/// `maintenance`
+#[derive(Debug, Clone, Args)]
+pub struct MaintenanceArgs {
+    /// on or off; without it, tell which it is
+    #[arg(value_name = "SWITCH", value_enum, hide_possible_values = true)]
+    pub switch: Option<Switch>,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// Closed.
+    On,
+    /// Open.
+    Off,
 }
 
 /// `init`

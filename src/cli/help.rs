@@ -12,7 +12,7 @@ use super::settings::VARIABLES;
 pub const GROUPS: &[(&str, &[&str])] = &[
     ("Start", &["init", "check", "render"]),
     ("Deploy", &["plan", "up", "verify"]),
-    ("Run", &["status", "logs", "down"]),
+    ("Run", &["status", "logs", "maintenance", "down"]),
     ("Set up", &["schema", "completions", "man"]),
 ];
 
@@ -25,6 +25,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("verify", "stackctl verify\nstackctl verify --only TLS --format junit > report.xml"),
     ("status", "stackctl status\nstackctl status --json"),
     ("logs", "stackctl logs -f app\nstackctl logs --since 10m --tail all"),
+    ("maintenance", "stackctl maintenance on\nstackctl maintenance          # which it is"),
     ("down", "stackctl down\nstackctl down --volumes       # data too; asks for the project's name"),
     ("schema", "stackctl schema > stack.schema.json"),
     ("completions", "stackctl completions bash > /etc/bash_completion.d/stackctl"),

@@ -48,6 +48,7 @@ fn dispatch(command: &Command, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> 
         Command::Verify(args) => wait(commands::verify::run(args, ctx)),
         Command::Status => wait(commands::status::run(ctx)),
         Command::Logs(args) => wait(commands::logs::run(args, ctx)),
+        Command::Maintenance(args) => wait_undoing(commands::maintenance::run(args, ctx)),
         Command::Down(args) => wait_undoing(commands::down::run(args, ctx)),
         Command::Schema => commands::schema::run(ctx),
         Command::Completions(args) => commands::completions::run(args, ctx),

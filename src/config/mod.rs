@@ -10,6 +10,7 @@ pub mod preset;
 pub mod shape;
 pub mod tree;
 pub mod values;
+pub mod web;
 
 use crate::base::name::ProjectName;
 use crate::base::problem::{Problem, Problems};

@@ -78,9 +78,10 @@ impl Shape {
             Self::List(item) => match item.as_ref() {
                 Self::Text { what, .. } => match what.strip_prefix("the name of a ") {
                     Some(noun) => format!("a list of names of {noun}s"),
+                    None if what.contains(' ') => format!("a list, each {what}"),
                     None => format!("a list of {}s", what.trim_start_matches("a ")),
                 },
-                other => format!("a list of {}", other.words()),
+                other => format!("a list, each {}", other.words()),
             },
             Self::Map { key, value } => format!("a table of `{} = …`, each {}", key.to_uppercase(), value.words()),
             Self::Table(table) => format!("a table ({})", table.name),

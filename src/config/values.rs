@@ -2,7 +2,7 @@
 
 use crate::base::name::{DomainName, EnvName, SecretName, ServiceName, VolumeName};
 use crate::base::problem::{Problem, Problems};
-use crate::base::units::{ByteSize, Rate, Span};
+use crate::base::units::{ByteSize, Quota, Rate, Span};
 
 use super::decode::{At, Decode, MapKey, mismatch};
 use super::shape::Shape;
@@ -55,7 +55,7 @@ fn plain(node: &Node, shape: &Shape, problems: &mut Problems) -> Option<String> 
     text
 }
 
-fn parsed<T>(
+pub(super) fn parsed<T>(
     node: &Node,
     shape: &Shape,
     problems: &mut Problems,
@@ -209,6 +209,16 @@ impl Decode for ByteSize {
 impl Decode for Span {
     fn shape() -> Shape {
         Shape::Text { what: "a duration such as \"30s\"", pattern: "^([0-9]+|([0-9]+(ms|s|m|h|d|w|y))+)$" }
+    }
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        parsed(node, &Self::shape(), problems, str::parse)
+    }
+}
+
+impl Decode for Quota {
+    fn shape() -> Shape {
+        Shape::Text { what: "a quota such as \"5/hour\" or \"3/10s\"", pattern: "^ *[0-9]+ */ *[0-9a-z]+ *$" }
     }
 
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {

@@ -8,6 +8,8 @@ pub mod container;
 pub mod finding;
 pub mod history;
 pub mod inspected;
+pub mod limit;
+pub mod nginx;
 pub mod observed;
 pub mod proxy;
 pub mod secrets;

@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::base::name::{DomainName, SecretName, ServiceName};
-use crate::base::units::{ByteSize, Rate, Span};
+use crate::base::net::Network;
+use crate::base::units::{ByteSize, Span};
+
+use super::limit::Limit;
+use super::nginx::NginxFacts;
 
 /// Nginx in front of the stack.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -14,6 +18,8 @@ pub struct Proxy {
     pub line: u32,
     /// Image reference.
     pub image: String,
+    /// What Nginx in that image can do.
+    pub nginx: NginxFacts,
     /// Host names; the others redirect to the first.
     pub domains: Vec<DomainName>,
     /// Line of `domains`.
@@ -28,12 +34,20 @@ pub struct Proxy {
     pub tls: Tls,
     /// Line of `tls`.
     pub tls_line: u32,
+    /// Which versions and suites of TLS.
+    pub tls_profile: TlsProfile,
     /// `max-age` of Strict-Transport-Security; `None` sends no header.
     pub hsts: Option<Span>,
     /// Security headers of every response, name to value.
     pub headers: BTreeMap<String, String>,
     /// Line of `headers`, or of the proxy.
     pub headers_line: u32,
+    /// Paths, without a slash at the end, that are closed with everything below them.
+    pub closed: Vec<String>,
+    /// Who is believed when it says for whom it asks.
+    pub trusted_proxies: Vec<Network>,
+    /// Header in which they say so.
+    pub real_ip_header: String,
     /// Largest request body where a route does not say otherwise.
     pub max_body: ByteSize,
     /// Routes, the most specific (longest path) first.
@@ -97,11 +111,23 @@ pub struct Route {
     /// Line of stack.toml, from 1.
     pub line: u32,
     /// Who answers.
-    pub service: ServiceName,
+    pub backend: Backend,
     /// The limit that holds here, inherited ones resolved.
     pub limit: Option<Limit>,
+    /// How requests are spread over replicas; the same for all routes of a service.
+    pub balance: Balance,
+    /// Requests under way at once per client.
+    pub connections: Option<Connections>,
+    /// Sites whose scripts may read the answers; `None`: the service says.
+    pub cors: Option<Cors>,
+    /// Who is admitted; everyone if empty.
+    pub allow: Vec<Network>,
     /// Upgrade to WebSocket is passed on.
     pub websocket: bool,
+    /// Longest wait for a connection to a replica.
+    pub connect_timeout: Span,
+    /// Longest pause of the service in taking a request.
+    pub send_timeout: Span,
     /// Longest silence of the service before the proxy gives up.
     pub timeout: Span,
     /// Largest request body.
@@ -110,15 +136,104 @@ pub struct Route {
     pub buffering: bool,
 }
 
-/// A leaky bucket as Nginx's `limit_req` implements it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Limit {
+/// Who answers a route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// A service of the stack.
+    Service(ServiceName),
+    /// Servers elsewhere.
+    Servers(Vec<Server>),
+}
+
+/// A server that is not of the stack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Server {
+    /// `host:port`
+    pub address: String,
+    /// Its share of the requests, at least 1.
+    pub weight: u32,
+}
+
+/// How requests are spread over replicas, in Nginx's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Balance {
+    /// In turn.
+    RoundRobin,
+    /// To the one with the fewest requests under way (`least_conn`).
+    LeastConnections,
+    /// By the client's address.
+    IpHash,
+}
+
+/// Requests under way at once per client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Connections {
+    /// How many.
+    pub most: u32,
+    /// Where it stands: the path of a route, or `proxy`. Routes that inherit it count together.
+    pub declared: String,
+}
+
+/// Sites whose scripts may read the answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cors {
     /// Line of stack.toml, from 1.
     pub line: u32,
-    /// Sustained rate.
-    pub rate: Rate,
-    /// Requests above the rate that are still admitted.
-    pub burst: u32,
-    /// How many of the burst are admitted without waiting; `None`: all of them (`nodelay`).
-    pub delay: Option<u32>,
+    /// Origins; `*` for any.
+    pub origins: Vec<String>,
+    /// Methods they may use.
+    pub methods: Vec<String>,
+    /// Request headers they may send.
+    pub headers: Vec<String>,
+    /// Cookies go along.
+    pub credentials: bool,
+    /// How long the answer to a preflight holds.
+    pub max_age: Span,
+}
+
+/// Versions and suites of TLS, by Mozilla's guidelines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TlsProfile {
+    /// TLS 1.2 and 1.3.
+    Intermediate,
+    /// TLS 1.3 only.
+    Modern,
+}
+
+impl Route {
+    /// The service that answers, if it is one of the stack.
+    pub fn service(&self) -> Option<&ServiceName> {
+        match &self.backend {
+            Backend::Service(name) => Some(name),
+            Backend::Servers(_) => None,
+        }
+    }
+
+    /// Whether that service answers.
+    pub fn leads_to(&self, service: &ServiceName) -> bool {
+        self.service() == Some(service)
+    }
+
+    /// A route that says nothing but who answers.
+    pub fn new(path: impl Into<String>, line: u32, backend: Backend) -> Self {
+        Self {
+            path: path.into(),
+            line,
+            backend,
+            limit: None,
+            balance: Balance::RoundRobin,
+            connections: None,
+            cors: None,
+            allow: Vec::new(),
+            websocket: false,
+            connect_timeout: Span::seconds(2),
+            send_timeout: Span::seconds(60),
+            timeout: Span::seconds(60),
+            max_body: ByteSize(10 << 20),
+            buffering: true,
+        }
+    }
 }

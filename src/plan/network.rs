@@ -58,7 +58,7 @@ fn visitors(stack: &Stack, service: &Service) -> BTreeSet<String> {
     let mut out: BTreeSet<String> =
         stack.services.values().filter(|s| s.depends_on.contains(&service.name)).map(|s| s.name.to_string()).collect();
     if !service.egress {
-        if stack.proxy.as_ref().is_some_and(|p| p.routes.iter().any(|r| r.service == service.name)) {
+        if stack.proxy.as_ref().is_some_and(|p| p.routes.iter().any(|r| r.leads_to(&service.name))) {
             out.insert(PROXY.to_owned());
         }
         if service.metrics.is_some() {

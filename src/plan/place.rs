@@ -237,7 +237,11 @@ fn placed(
 /// time, or its last route may just be going: it counts as long as somebody runs there. Without one, where containers
 /// run: first those of a release that came to its end, then those that have their names.
 fn live_bank(service: &str, there: &[&ObservedContainer], inputs: &Inputs<'_>) -> u8 {
-    let routed = inputs.stack.proxy.as_ref().is_some_and(|p| p.routes.iter().any(|r| r.service.as_str() == service));
+    let routed = inputs
+        .stack
+        .proxy
+        .as_ref()
+        .is_some_and(|p| p.routes.iter().any(|r| r.service().is_some_and(|s| s.as_str() == service)));
     let flag = inputs.observed.live.get(service).copied();
     if routed {
         return flag.unwrap_or(0);

@@ -278,7 +278,7 @@ impl Draft<'_> {
 
     /// Whether the front door has routes to a service.
     fn routed(&self, service: &ServiceName) -> bool {
-        self.inputs.stack.proxy.as_ref().is_some_and(|p| p.routes.iter().any(|r| r.service == *service))
+        self.inputs.stack.proxy.as_ref().is_some_and(|p| p.routes.iter().any(|r| r.leads_to(service)))
     }
 }
 

@@ -28,6 +28,8 @@ macro_rules! builtin {
 
 builtin!(NGINX_MAIN, "nginx/nginx.conf", escape::nginx);
 builtin!(NGINX_HEADERS, "nginx/headers.conf", escape::nginx);
+builtin!(NGINX_HIDE, "nginx/hide.conf", escape::nginx);
+builtin!(NGINX_ERRORS, "nginx/errors.conf", escape::nginx);
 builtin!(NGINX_PROXY, "nginx/proxy.conf", escape::nginx);
 builtin!(PROMETHEUS, "prometheus/prometheus.yml", escape::prometheus);
 builtin!(COMPOSE, "compose/compose.yaml", escape::compose);

@@ -13,7 +13,7 @@ pub mod prometheus;
 pub mod systemd;
 
 pub use compose::compose;
-pub use nginx::{Banks, LIVE, NginxFacts, ProxyInput, Upstream, live_flag, nginx};
+pub use nginx::{Banks, LIVE, MAINTENANCE, ProxyInput, Upstream, live_flag, nginx};
 pub use prometheus::{Found, ScrapeTarget, prometheus};
 pub use systemd::systemd;
 

@@ -90,7 +90,15 @@ fn the_whole_stack() {
             "{BASE}environment = {{ KEY = \"${{secrets.key}}\" }}\n[secrets]\nkey = {{ generate = \"hex:32\" }}\n"
         ),
     );
-    wrong("limit-as-quota", &format!("{BASE}\n[proxy]\nlimit = \"100/hour\"\n"));
+    wrong("limit-no-quota", &format!("{BASE}\n[proxy]\nlimit = \"100 per hour\"\n"));
+    wrong("limit-without-njs", &format!("{BASE}\n[proxy]\nimage = \"nginx:1.22\"\nlimit = \"100/hour\"\n"));
+    wrong(
+        "limit-both",
+        &format!(
+            "{BASE}\n[proxy]\nlimit = {{ rate = \"1/s\", quota = \"5/hour\" }}\n\n[routes]\n\
+             \"/\" = \"app\"\n\"/x\" = {{ service = \"app\", limit = {{ quota = \"0/hour\", burst = 2, key = \"a b\" }} }}\n"
+        ),
+    );
     wrong("limit-without-rate", &format!("{BASE}\n[proxy]\nlimit = {{ burst = 3 }}\n"));
     wrong("limit-per-hour", &format!("{BASE}\n[proxy]\nlimit = {{ rate = \"5/hour\" }}\n"));
     wrong("preset-typo", &format!("{BASE}\n[services.db]\npreset = \"postgre:15\"\n"));

@@ -127,7 +127,7 @@ fn completions_and_manual() {
         .map(|e| e.file_name().to_string_lossy().into_owned())
         .collect();
     pages.sort();
-    assert_eq!(pages.len(), 13, "{pages:?}");
+    assert_eq!(pages.len(), 14, "{pages:?}");
     let up = std::fs::read_to_string(case.path().join("out/man1/stackctl-up.1")).expect("a page");
     assert!(up.contains("stackctl\\-up") && up.contains("no\\-verify"), "{up}");
 }

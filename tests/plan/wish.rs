@@ -139,7 +139,7 @@ fn files(stack: &Stack, placement: &Placement, values: &SecretValues) -> Files {
     }
     if let (Some(proxy), Some(door)) = (&stack.proxy, &placement.proxy) {
         let mut routes = BTreeMap::new();
-        for placed in placement.services.iter().filter(|p| proxy.routes.iter().any(|r| r.service == p.service)) {
+        for placed in placement.services.iter().filter(|p| proxy.routes.iter().any(|r| r.leads_to(&p.service))) {
             let port = stack.services[&placed.service].port.unwrap_or(0);
             let mut banks = [Vec::new(), Vec::new()];
             for pair in placed.replicas.iter().filter_map(|r| placed.sockets_for(door, r, port)) {
@@ -151,7 +151,7 @@ fn files(stack: &Stack, placement: &Placement, values: &SecretValues) -> Files {
                 routes.insert(placed.service.to_string(), banks);
             }
         }
-        let rules: Vec<_> = proxy.routes.iter().map(|r| json!([r.path, r.service, r.limit, r.timeout])).collect();
+        let rules: Vec<_> = proxy.routes.iter().map(|r| json!([r.path, r.backend, r.limit, r.timeout])).collect();
         let certificate: Vec<&str> =
             values.iter().filter(|(n, _)| n.as_str().contains("tls")).map(|(_, v)| v.expose()).collect();
         let rest = json!([rules, proxy.domains, proxy.headers, proxy.image, certificate]).to_string();

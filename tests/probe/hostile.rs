@@ -4,15 +4,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use stackctl::base::units::{Rate, RateUnit};
 use stackctl::model::finding::Verdict;
-use stackctl::model::proxy::{Limit, Tls};
+use stackctl::model::proxy::Tls;
 use stackctl::probe::through;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
-use crate::support::{ask, files, ids, lines, options, route, stack, target};
+use crate::support::{ask, files, ids, lines, options, route, stack, target, ten_a_second};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Trick {
@@ -106,10 +105,6 @@ async fn play(mut stream: TcpStream, trick: Trick) -> std::io::Result<()> {
     Ok(())
 }
 
-fn limit() -> Limit {
-    Limit { line: 21, rate: Rate { requests: 10, per: RateUnit::Second }, burst: 2, delay: None }
-}
-
 #[tokio::test]
 async fn one_request_comes_back_in_time() {
     let started = Instant::now();
@@ -134,7 +129,7 @@ async fn a_whole_run_comes_back_in_time_and_shows_nothing_raw() {
             let https = (tls != Tls::Off).then_some(port);
             let mut websocket = route("/ws", None);
             websocket.websocket = true;
-            let stack = stack(tls.clone(), vec![route("/", Some(limit())), websocket]);
+            let stack = stack(tls.clone(), vec![route("/", Some(ten_a_second(2, None))), websocket]);
             let options = stackctl::probe::Options { deadline: Duration::from_secs(2), ..options(&[]) };
             let findings = ask(&stack, &target(port, https), Some("rubbish"), &options).await;
             (trick, https.is_some(), findings, started.elapsed())

@@ -3,18 +3,12 @@
 use std::time::Instant;
 
 use futures_util::future::join_all;
-use stackctl::base::units::{Rate, RateUnit};
 use stackctl::model::finding::{Finding, Verdict};
-use stackctl::model::proxy::{Limit, Tls};
+use stackctl::model::proxy::Tls;
 
 use crate::support::certs::Authority;
 use crate::support::nginx::{Nginx, ports};
-use crate::support::{DOMAIN, ask, files, headers, lines, options, route, stack, target};
-
-/// Declared for most of them: 10 a second, a burst of 20.
-fn declared(burst: u32, delay: Option<u32>) -> Limit {
-    Limit { line: 21, rate: Rate { requests: 10, per: RateUnit::Second }, burst, delay }
-}
+use crate::support::{DOMAIN, ask, files, headers, lines, options, route, stack, target, ten_a_second};
 
 /// A server: what its `http` block and its location say.
 struct Case {
@@ -71,7 +65,7 @@ fn config(case: &Case, port: u16) -> String {
 async fn measure(case: &Case) -> Vec<Finding> {
     let [port] = ports();
     let _nginx = Nginx::start(&config(case, port), &[], port);
-    let stack = stack(Tls::Off, vec![route("/", Some(declared(case.burst, case.delay)))]);
+    let stack = stack(Tls::Off, vec![route("/", Some(ten_a_second(case.burst, case.delay)))]);
     let started = Instant::now();
     // A busy machine may disturb a measurement twice; it says so, and is asked again.
     for _ in 0..2 {
@@ -112,7 +106,7 @@ async fn quick_and_gate_never_fire_a_volley() {
     let cases = cases();
     let [port] = ports();
     let _nginx = Nginx::start(&config(&cases[0], port), &[], port);
-    let stack = stack(Tls::Off, vec![route("/", Some(declared(20, None)))]);
+    let stack = stack(Tls::Off, vec![route("/", Some(ten_a_second(20, None)))]);
     let quick = stackctl::probe::Options { quick: true, ..options(&["RL"]) };
     let findings = ask(&stack, &target(port, None), None, &quick).await;
     assert!(
@@ -135,7 +129,7 @@ async fn a_limit_is_measured_behind_tls_too() {
     let text = text.replace("add_header Retry-After", &format!("{sent} add_header Retry-After"));
     let pem = [("cert.pem", leaf.cert.as_str()), ("key.pem", leaf.key.as_str())];
     let _nginx = Nginx::start(&text, &pem, https);
-    let stack = stack(files(), vec![route("/", Some(declared(20, None)))]);
+    let stack = stack(files(), vec![route("/", Some(ten_a_second(20, None)))]);
     let target = target(http, Some(https));
     let mut findings = ask(&stack, &target, None, &options(&["RL", "HSTS-1"])).await;
     if findings.iter().any(|f| f.verdict == Verdict::Inconclusive) {

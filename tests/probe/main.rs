@@ -13,6 +13,7 @@
 mod engine;
 mod hostile;
 mod limits;
+mod quotas;
 mod ready;
 mod support;
 mod tls;

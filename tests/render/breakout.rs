@@ -4,7 +4,8 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use stackctl::base::units::Span;
-use stackctl::model::proxy::Tls;
+use stackctl::model::limit::Limit;
+use stackctl::model::proxy::{Cors, Tls};
 use stackctl::model::secrets::Template;
 use stackctl::model::service::{Ask, Build, Image, VolumeMount};
 use stackctl::model::stack::Stack;
@@ -218,18 +219,51 @@ fn systemd_holds_any_string() {
 type Place = fn(&mut Stack, &str);
 
 /// Every place of a stack that reaches Nginx and can hold any text.
-const PLACES: [Place; 5] = [
+const PLACES: [Place; 10] = [
     |stack, value| drop(stack.proxy.as_mut().unwrap().headers.insert("X-Own".to_owned(), value.to_owned())),
     |stack, value| {
         drop(stack.proxy.as_mut().unwrap().headers.insert("Strict-Transport-Security".to_owned(), value.to_owned()));
     },
     |stack, value| stack.proxy.as_mut().unwrap().routes.push(sample::route(&format!("/route{value}"), "app")),
+    |stack, value| stack.proxy.as_mut().unwrap().closed.push(format!("/closed{value}")),
+    |stack, value| cors(stack, &format!("https://{value}"), "GET", "X-Own"),
+    |stack, value| cors(stack, "*", value, "X-Own"),
+    |stack, value| cors(stack, "*", "GET", value),
+    |stack, value| {
+        let proxy = stack.proxy.as_mut().unwrap();
+        proxy.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+        value.clone_into(&mut proxy.real_ip_header);
+    },
     |stack, value| {
         let health = sample::health(Ask::Http(format!("/health{value}")));
         stack.services.get_mut("app").unwrap().health = Some(health);
     },
     |stack, value| stack.services.get_mut("app").unwrap().metrics = Some(format!("/metrics{value}")),
 ];
+
+fn cors(stack: &mut Stack, origin: &str, method: &str, header: &str) {
+    stack.proxy.as_mut().unwrap().routes[0].cors = Some(Cors {
+        line: 30,
+        origins: vec![origin.to_owned()],
+        methods: vec![method.to_owned()],
+        headers: vec![header.to_owned()],
+        credentials: true,
+        max_age: Span::seconds(1),
+    });
+}
+
+#[test]
+fn nginx_refuses_a_key_that_is_no_header() {
+    for value in HOSTILE.iter().filter(|value| **value != "true").chain(&["", "x_y", "\u{e9}"]) {
+        let mut stack = sample::full();
+        for kind in [sample::limit(14, "1/s", 1, None), sample::quota(14, "1/hour")] {
+            let limit = Limit { key: Some((*value).to_owned()), ..kind };
+            stack.proxy.as_mut().unwrap().routes[0].limit = Some(limit);
+            let found = golden::front_door(&stack, "nginx:1.30");
+            assert!(matches!(found, Err(RenderError::Value { .. })), "{value:?}: {found:?}");
+        }
+    }
+}
 
 #[test]
 fn nginx_holds_a_value_or_names_it() {
@@ -243,10 +277,12 @@ fn nginx_holds_a_value_or_names_it() {
             match golden::front_door(&alone, "nginx:1.30") {
                 Ok(_) if !spoiled => {}
                 // A query or a fragment is no part of a path: what is before it may be harmless.
-                Ok(_) if number > 2 => {}
+                Ok(_) if number > 7 => {}
                 Err(RenderError::Value { value: named, .. }) if spoiled => {
-                    let named =
-                        ["/route", "/health", "/metrics"].iter().find_map(|p| named.strip_prefix(p)).unwrap_or(&named);
+                    let named = ["/route", "/health", "/metrics", "/closed", "8:https://", "1:https://"]
+                        .iter()
+                        .find_map(|p| named.strip_prefix(p))
+                        .unwrap_or(&named);
                     assert!(value.starts_with(named.trim_end_matches('/')), "{value:?} refused as {named:?}");
                 }
                 other => panic!("place {number}, {value:?}: {other:?}"),

@@ -9,10 +9,11 @@ use stackctl::base::name::ServiceName;
 use stackctl::base::secret::Secret;
 use stackctl::base::units::{ByteSize, Span};
 use stackctl::model::artifact::{Artifact, Content};
+use stackctl::model::nginx::NginxFacts;
 use stackctl::model::proxy::Tls;
 use stackctl::model::service::Ask;
 use stackctl::model::stack::{Pool, Stack};
-use stackctl::render::{Banks, NginxFacts, ProxyInput, nginx};
+use stackctl::render::{Banks, ProxyInput, nginx};
 
 use crate::client::{ask, get, statuses};
 use crate::docker::{self, Container, image};
@@ -32,7 +33,7 @@ pub(crate) fn render(stack: &Stack, tag: &str, ups: &BTreeMap<ServiceName, Banks
         proxy,
         upstreams: ups,
         certificate: proxy.https().then_some((chain.as_str(), &key)),
-        facts: NginxFacts::from_tag(&format!("nginx:{tag}")),
+        facts: NginxFacts { openssl: proxy.nginx.openssl, ..NginxFacts::from_tag(&format!("nginx:{tag}")) },
         trusted_probe: vec![docker::gateway()],
         release: Some(release),
     })

@@ -8,9 +8,10 @@ use std::sync::OnceLock;
 use stackctl::base::name::ServiceName;
 use stackctl::base::secret::Secret;
 use stackctl::model::artifact::{Artifact, Content};
+use stackctl::model::nginx::NginxFacts;
 use stackctl::model::proxy::Tls;
 use stackctl::model::stack::Stack;
-use stackctl::render::{Banks, LIVE, NginxFacts, ProxyInput, RenderError, live_flag, nginx};
+use stackctl::render::{Banks, LIVE, ProxyInput, RenderError, live_flag, nginx};
 
 use crate::sample::{self, banks, upstreams};
 
@@ -147,20 +148,4 @@ fn https_needs_a_certificate() {
         release: None,
     };
     assert_eq!(nginx(&input), Err(RenderError::Certificate));
-}
-
-#[test]
-fn versions_are_read_from_tags() {
-    for (image, version) in [
-        ("nginx:1.30", (1, 30, 0)),
-        ("nginx:1.29.3-alpine", (1, 29, 3)),
-        ("docker.io/library/nginx:1.27.4@sha256:0123", (1, 27, 4)),
-        ("registry.example:5000/nginx", (1, 22, 0)),
-        ("nginx", (1, 22, 0)),
-        ("nginx:1", (1, 22, 0)),
-        ("nginx:stable-alpine", (1, 22, 0)),
-        ("nginx:1.99999999", (1, 22, 0)),
-    ] {
-        assert_eq!(NginxFacts::from_tag(image).version, version, "{image}");
-    }
 }

@@ -5,7 +5,9 @@ use std::net::Ipv4Addr;
 
 use stackctl::base::name::{DomainName, ProjectName, SecretName, ServiceName};
 use stackctl::base::units::{ByteSize, Span};
-use stackctl::model::proxy::{Limit, Proxy, Route, Tls};
+use stackctl::model::limit::{Allows, Bucket, Enforcer, Limit};
+use stackctl::model::nginx::NginxFacts;
+use stackctl::model::proxy::{Backend, Proxy, Route, Tls, TlsProfile};
 use stackctl::model::service::{Ask, Health, Image, Restart, Service};
 use stackctl::model::stack::{Pool, Stack};
 use stackctl::render::{Banks, Upstream};
@@ -64,26 +66,23 @@ pub(crate) fn health(ask: Ask) -> Health {
 }
 
 pub(crate) fn route(path: &str, service: &str) -> Route {
-    Route {
-        path: path.to_owned(),
-        line: 20,
-        service: name(service),
-        limit: None,
-        websocket: false,
-        timeout: Span::seconds(60),
-        max_body: ByteSize(10 << 20),
-        buffering: true,
-    }
+    Route::new(path, 20, Backend::Service(name(service)))
 }
 
 pub(crate) fn limit(line: u32, rate: &str, burst: u32, delay: Option<u32>) -> Limit {
-    Limit { line, rate: rate.parse().expect("a rate"), burst, delay }
+    let bucket = Bucket { rate: rate.parse().expect("a rate"), burst, delay };
+    Limit { line, declared: format!("line {line}"), allows: Allows::Bucket(bucket), key: None, by: Enforcer::Proxy }
+}
+
+pub(crate) fn quota(line: u32, quota: &str) -> Limit {
+    Limit { allows: Allows::Quota(quota.parse().expect("a quota")), ..limit(line, "1/s", 0, None) }
 }
 
 pub(crate) fn proxy(domains: &[&str], routes: Vec<Route>) -> Proxy {
     Proxy {
         line: 10,
         image: "nginx:1.30".to_owned(),
+        nginx: NginxFacts::from_tag("nginx:1.30"),
         domains: domains.iter().map(|d| DomainName::parse(d).expect("a domain")).collect(),
         domains_line: 11,
         address: Ipv4Addr::UNSPECIFIED,
@@ -91,6 +90,10 @@ pub(crate) fn proxy(domains: &[&str], routes: Vec<Route>) -> Proxy {
         https_port: 443,
         tls: Tls::SelfSigned(secret("tls")),
         tls_line: 12,
+        tls_profile: TlsProfile::Intermediate,
+        closed: Vec::new(),
+        trusted_proxies: Vec::new(),
+        real_ip_header: "X-Forwarded-For".to_owned(),
         hsts: Some(Span::seconds(63_072_000)),
         headers: [
             ("Content-Security-Policy", "default-src 'self'; object-src 'none'; frame-ancestors 'none'"),

@@ -2,10 +2,15 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+/// Requests for `/upload…` whose head has arrived, whatever became of their bodies.
+pub(crate) static UPLOADS: AtomicUsize = AtomicUsize::new(0);
+
 /// Starts it; the port. It echoes what it was asked, sends headers that the front door must not let through, answers
-/// `/status/N` with N, `/abort` not at all, redirects to `/there`, and upgrades `WebSockets` to an echo of bytes.
+/// `/status/N` with N, `/abort` not at all, `/sleep/N` after N seconds, redirects to `/there`, and upgrades
+/// `WebSockets` to an echo of bytes.
 pub(crate) fn start(name: &'static str) -> u16 {
     let listener = TcpListener::bind("0.0.0.0:0").expect("a port");
     let port = listener.local_addr().unwrap().port();
@@ -31,6 +36,9 @@ fn serve(name: &str, mut stream: TcpStream) -> Option<()> {
             .split("content-length: ")
             .nth(1)
             .map_or(0, |rest| rest.lines().next().unwrap_or("0").trim().parse::<u64>().unwrap_or(0));
+        if head.starts_with("POST /upload") {
+            UPLOADS.fetch_add(1, Ordering::SeqCst);
+        }
         let received = std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink()).ok()?;
         if head.to_lowercase().contains("\r\nupgrade: websocket") {
             let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhello";
@@ -42,9 +50,12 @@ fn serve(name: &str, mut stream: TcpStream) -> Option<()> {
         if path == "/abort" {
             return None;
         }
+        if let Some(seconds) = path.strip_prefix("/sleep/").and_then(|n| n.parse().ok()) {
+            thread::sleep(std::time::Duration::from_secs(seconds));
+        }
         let status = path.strip_prefix("/status/").unwrap_or("200");
         let body = format!("{name}\n{head}received: {received}\n");
-        let bad = "X-Frame-Options: ALLOWALL\r\nStrict-Transport-Security: max-age=1\r\nX-Powered-By: PHP/5.2\r\n";
+        let bad = "X-Frame-Options: ALLOWALL\r\nStrict-Transport-Security: max-age=1\r\nX-Powered-By: PHP/5.2\r\nAccess-Control-Allow-Origin: https://service.example\r\n";
         let length = body.len();
         let host = head.split("\r\nHost: ").nth(1).and_then(|rest| rest.lines().next()).unwrap_or("nobody");
         let to = if status.starts_with('3') { format!("Location: https://{host}/there\r\n") } else { String::new() };

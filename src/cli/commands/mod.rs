@@ -5,6 +5,7 @@ pub mod completions;
 pub mod down;
 pub mod init;
 pub mod logs;
+pub mod maintenance;
 pub mod man;
 pub mod plan;
 pub mod render;

@@ -58,6 +58,10 @@ domains  = ["www.example.com", "example.com"]
 tls      = { files = { cert = "certs/site.pem", key = "certs/site.key" } }
 limit    = { rate = "20/s", burst = 40 }
 max_body = "20M"
+closed   = ["/metrics", "/debug", "/internal"]
+
+trusted_proxies = ["173.245.48.0/20"]
+real_ip_header  = "CF-Connecting-IP"
 
 [proxy.headers]
 Content-Security-Policy = "default-src 'self'""#,
@@ -73,16 +77,40 @@ tls = "self-signed""#,
 tls = { files = { cert = "certs/site.pem", key = "certs/site.key" } }"#,
     ),
     (
+        "cors",
+        r#"[proxy]
+cors = ["https://app.example.com"]
+
+[routes]
+"/"     = "app"
+"/api/" = { service = "app", cors = { origins = ["https://partner.example"], credentials = true } }"#,
+    ),
+    (
+        "a server",
+        r#"[routes]
+"/"       = "app"
+"/search" = { servers = ["10.0.0.11:8000", { address = "10.0.0.12:8000", weight = 2 }], balance = "least_conn" }"#,
+    ),
+    (
         "a route",
         r#"[routes]
 "/"       = "app"
 "/api/"   = { service = "app", limit = { rate = "5/s", burst = 10 } }
-"/stream" = { service = "app", websocket = true, timeout = "1h", limit = "off" }"#,
+"/login"  = { service = "app", limit = "5/hour" }
+"/stream" = { service = "app", websocket = true, timeout = "1h", limit = "off" }
+"/upload" = { service = "app", max_body = "100M", connections = 2 }
+"/admin/" = { service = "app", allow = ["203.0.113.0/24"] }"#,
     ),
     (
         "a limit",
         r#"[proxy]
-limit = { rate = "10/s", burst = 20, delay = 10 }"#,
+limit = { rate = "10/s", burst = 20, delay = 10 }
+
+[routes]
+"/"       = "app"
+"/login"  = { service = "app", limit = "5/hour" }
+"/export" = { service = "app", limit = { quota = "3/day", key = "X-Api-Key" } }
+"/search" = { service = "app", limit = { rate = "100/m", by = "app" } }"#,
     ),
     (
         "a check",

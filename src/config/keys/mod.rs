@@ -1,7 +1,10 @@
 //! The keys of stack.toml, one table a file. Each key stands once: decoder, docs and schema are made from it.
 
 pub mod checklist;
+pub mod cors;
+pub mod limit;
 pub mod proxy;
+pub mod route;
 pub mod secret;
 pub mod service;
 
@@ -29,7 +32,7 @@ table! {
         /// The front door: Nginx with TLS. It is there as soon as there is a route.
         proxy: proxy::ProxyKeys,
         /// Paths of the front door, and who answers them.
-        routes: Map<UrlPath, proxy::RouteKey>,
+        routes: Map<UrlPath, route::RouteKey>,
         /// Checks of your own for `verify`, by name.
         checks: Map<Text, checklist::OwnKeys>,
         /// Findings that you put up with until a day.

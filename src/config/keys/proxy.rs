@@ -1,18 +1,26 @@
 //! Keys of the front door.
 
-use crate::base::name::{DomainName, ServiceName};
+use crate::base::name::DomainName;
+use crate::base::net::Network;
 use crate::base::problem::{Problem, Problems};
-use crate::base::units::{ByteSize, Rate, Span};
+use crate::base::units::{ByteSize, Span};
 use crate::config::decode::{At, Decode, Map, mismatch, table};
 use crate::config::shape::Shape;
 use crate::config::tree::{Node, Value};
-use crate::config::values::{Cores, Int, Text, word};
+use crate::config::values::{Cores, Int, Text, UrlPath, word};
+use crate::config::web::HeaderName;
+use crate::model::proxy::TlsProfile;
+
+use super::cors::CorsKey;
+use super::limit::LimitKey;
 
 table! {
     /// The front door: Nginx with TLS, the only thing that is published.
     ProxyKeys as "proxy" {
         /// Nginx image. From 1.27.4 on, a release loses no idle keep-alive connection.
         image: Text = "\"nginx:1.30\"",
+        /// Modules of an image that is not the official one: `"njs"` (0.8 or later; official images have it from 1.26 on), which quotas need, and `"brotli"`, which then compresses beside gzip.
+        modules: Vec<At<ModuleKey>>,
         /// Host names it answers to; the others redirect to the first.
         domains: Vec<At<DomainName>> = "[\"localhost\"]",
         /// Certificates: `"self-signed"` for trials, `"off"` for plain HTTP, or `{ files = { cert = "…", key = "…" } }`.
@@ -23,12 +31,24 @@ table! {
         http_port: Int<1, 65535> = "80",
         /// Port of the host for HTTPS.
         https_port: Int<1, 65535> = "443",
+        /// Mozilla's profile: `"intermediate"` (TLS 1.2 and 1.3) or `"modern"` (TLS 1.3 only, for programs you know).
+        tls_profile: TlsProfileKey = "\"intermediate\"",
         /// `max-age` of Strict-Transport-Security. `"0s"` sends no such header.
         hsts: Span = "\"2y\"",
-        /// Headers of every response, on top of the safe defaults; an empty value takes a default away.
+        /// Headers of every response, on top of the safe defaults; an empty value takes a default away. `X-XSS-Protection` is not among them: today it is advised against.
         headers: Map<Text, Text>,
         /// Limit per client for all routes that do not say otherwise. Health checks are exempt.
         limit: LimitKey,
+        /// Requests under way at once per client, for all routes that do not say otherwise; more get 429. Each HTTP/2 request counts. Health checks are exempt.
+        connections: Int<1, 100_000>,
+        /// Sites whose scripts may read the answers, for all routes that do not say otherwise: origins, or a table. Without it, CORS is left to the services.
+        cors: CorsKey,
+        /// Paths that are answered 404, with everything below them. So are metrics of services, and files and folders whose name begins with a dot, but for `/.well-known/`. A longer route below one of them is open, and so is a route with the same path.
+        closed: Vec<At<UrlPath>> = "[\"/metrics\", \"/debug\"]",
+        /// Addresses and ranges of the CDN or load balancer in front. What comes from there is counted, logged and passed on as from the address that `real_ip_header` names; from anywhere else that header is ignored.
+        trusted_proxies: Vec<At<Network>>,
+        /// Header in which trusted proxies say who asks, such as `"CF-Connecting-IP"`.
+        real_ip_header: HeaderName = "\"X-Forwarded-For\"",
         /// Largest request body for all routes that do not say otherwise.
         max_body: ByteSize = "\"10M\"",
         /// Most memory Nginx may use.
@@ -38,33 +58,41 @@ table! {
     }
 }
 
-table! {
-    /// A path of the front door. The longest matching path wins.
-    RouteKeys as "a route" {
-        /// Service that answers.
-        service: ServiceName,
-        /// Limit per client here, instead of the inherited one; `"off"` for none.
-        limit: LimitKey,
-        /// Passes WebSocket upgrades on.
-        websocket: bool = "false",
-        /// Longest silence of the service before the proxy answers 504.
-        timeout: Span = "\"60s\"",
-        /// Largest request body here.
-        max_body: ByteSize,
-        /// Collect responses before sending them; `false` for streams.
-        buffering: bool = "true",
+const TLS_PROFILES: &[&str] = &["intermediate", "modern"];
+
+/// `tls_profile`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TlsProfileKey(pub TlsProfile);
+
+impl Decode for TlsProfileKey {
+    fn shape() -> Shape {
+        Shape::Word(TLS_PROFILES)
+    }
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let name = word(node, TLS_PROFILES, problems)?;
+        Some(Self(if name == "modern" { TlsProfile::Modern } else { TlsProfile::Intermediate }))
     }
 }
 
-table! {
-    /// A limit: Nginx's leaky bucket, per client address (IPv6 by /64). Refused requests get 429 and `Retry-After`.
-    LimitKeys as "a limit" {
-        /// Sustained rate per client, such as `"10/s"` or `"30/m"`.
-        rate: Rate,
-        /// Requests above the rate that are still admitted.
-        burst: Int<0, 100_000> = "0",
-        /// How many of the burst are admitted at once; the rest waits for the rate. Without it, the whole burst is admitted at once.
-        delay: Int<0, 100_000>,
+const MODULES: &[&str] = &["njs", "brotli"];
+
+/// One of `modules`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModuleKey {
+    /// `ngx_http_js_module`
+    Njs,
+    /// `ngx_http_brotli_filter_module`
+    Brotli,
+}
+
+impl Decode for ModuleKey {
+    fn shape() -> Shape {
+        Shape::Word(MODULES)
+    }
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        word(node, MODULES, problems).map(|name| if name == "njs" { Self::Njs } else { Self::Brotli })
     }
 }
 
@@ -121,90 +149,6 @@ impl Decode for TlsKey {
                     );
                 }
                 files.map(|f| Self::Files(Box::new(f.value)))
-            }
-            _ => {
-                mismatch(node, &Self::shape(), problems);
-                None
-            }
-        }
-    }
-}
-
-/// A route: the name of a service, or a table.
-#[derive(Debug, Clone, PartialEq)]
-pub enum RouteKey {
-    /// Who answers.
-    Service(ServiceName),
-    /// In detail.
-    Keys(Box<RouteKeys>),
-}
-
-impl Decode for RouteKey {
-    fn shape() -> Shape {
-        Shape::Either(vec![ServiceName::shape(), RouteKeys::shape()])
-    }
-
-    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        match node.value {
-            Value::Table(_) => {
-                if node.get("service").is_none() {
-                    problems.push(
-                        Problem::error("a route needs a `service`").at(node.span.clone()).fix("service = \"app\""),
-                    );
-                }
-                RouteKeys::decode(node, problems).map(|k| Self::Keys(Box::new(k)))
-            }
-            Value::Text(_) => ServiceName::decode(node, problems).map(Self::Service),
-            _ => {
-                mismatch(node, &Self::shape(), problems);
-                None
-            }
-        }
-    }
-}
-
-/// `limit`: `"off"`, or a table.
-#[derive(Debug, Clone, PartialEq)]
-pub enum LimitKey {
-    /// None.
-    Off,
-    /// A leaky bucket.
-    Keys(Box<LimitKeys>),
-}
-
-impl Decode for LimitKey {
-    fn shape() -> Shape {
-        Shape::Either(vec![Shape::Word(&["off"]), LimitKeys::shape()])
-    }
-
-    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        match node.value {
-            Value::Table(_) => {
-                let keys = LimitKeys::decode(node, problems)?;
-                if node.get("rate").is_none() {
-                    problems.push(
-                        Problem::error("a limit needs a `rate`")
-                            .at(node.span.clone())
-                            .fix("limit = { rate = \"10/s\", burst = 20 }"),
-                    );
-                }
-                keys.rate.is_some().then(|| Self::Keys(Box::new(keys)))
-            }
-            Value::Text(_) => {
-                if node.plain().as_deref() == Some("off") {
-                    return Some(Self::Off);
-                }
-                problems.push(
-                    Problem::error("this is not a limit stackctl can enforce")
-                        .at(node.span.clone())
-                        .label("allowed: `\"off\"`, or a table with `rate` and `burst`")
-                        .help(
-                            "a quota such as \"100/hour\" cannot be expressed by Nginx's leaky bucket; choose the \
-                             sustained rate and how many requests may come at once",
-                        )
-                        .fix("limit = { rate = \"10/s\", burst = 20 }"),
-                );
-                None
             }
             _ => {
                 mismatch(node, &Self::shape(), problems);

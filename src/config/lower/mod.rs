@@ -1,9 +1,12 @@
 //! From decoded keys to the model: references resolved, presets expanded, everything checked against everything.
 
 mod checklist;
+mod cors;
 mod like;
+mod limit;
 mod proxy;
 mod reference;
+mod route;
 mod secrets;
 mod service;
 mod shape_of_stack;

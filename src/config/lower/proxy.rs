@@ -1,21 +1,22 @@
 //! The front door.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use crate::base::hash;
 use crate::base::name::{DomainName, SecretName, ServiceName};
+use crate::base::net::Network;
 use crate::base::problem::{Problem, Problems};
-use crate::base::suggest::nearest;
 use crate::base::units::{ByteSize, Span};
 use crate::config::decode::At;
 use crate::config::keys::File;
-use crate::config::keys::proxy::{LimitKey, LimitKeys, ProxyKeys, RouteKey, TlsKey};
-use crate::model::proxy::{Limit, Proxy, Route, Tls};
+use crate::config::keys::proxy::{ModuleKey, ProxyKeys, TlsKey};
+use crate::model::nginx::NginxFacts;
+use crate::model::proxy::{Connections, Proxy, Tls, TlsProfile};
 use crate::model::secrets::{Recipe, SecretSource, SecretSpec};
 use crate::model::service::Service;
 
-use super::Input;
+use super::{Input, cors, limit, route};
 
 /// Sent with every response unless `headers` says otherwise. By OWASP's Secure Headers project, but for what breaks
 /// ordinary sites (a Content-Security-Policy fits one application only; COEP must be opted into).
@@ -38,9 +39,16 @@ pub(super) fn lower(
     problems: &mut Problems,
 ) -> Option<Proxy> {
     let keys = file.proxy.as_ref().map(|p| &p.value);
-    let limit = keys.and_then(|k| k.limit.as_ref()).and_then(|l| limit_of(l, input));
     let max_body = keys.and_then(|k| k.max_body.as_ref()).map_or(ByteSize(10 << 20), |m| m.value);
-    let routes = routes(file, services, limit.as_ref(), max_body, input, problems);
+    let inherited = route::Inherited {
+        limit: keys.and_then(|k| k.limit.as_ref()).and_then(|l| limit::lower(l, "proxy", input)),
+        connections: keys
+            .and_then(|k| k.connections.as_ref())
+            .map(|c| Connections { most: c.value.get(), declared: "proxy".to_owned() }),
+        cors: keys.and_then(|k| k.cors.as_ref()).and_then(|c| cors::lower(c, input, problems)),
+        max_body,
+    };
+    let routes = route::lower(file, services, &inherited, input, problems);
     if routes.is_empty() {
         // With errors elsewhere, the service that would have answered may only have been misunderstood.
         if let Some(proxy) = file.proxy.as_ref().filter(|_| !problems.has_errors()) {
@@ -62,11 +70,16 @@ pub(super) fn lower(
     let tls_line = at(tls_key.map(|t| &t.span));
     let tls = tls(tls_key, &domains, tls_line, secrets, problems);
     let ports = ports(keys, problems);
+    let image_key = keys.and_then(|k| k.image.as_ref());
+    let image = image_key.map_or_else(|| "nginx:1.30".to_owned(), |i| i.value.0.clone());
+    let nginx = facts(&image, keys);
+    limit::needs_of_quotas(&routes, &nginx, &image, image_key.map_or(span, |i| i.span.clone()), problems);
     let headers_key = keys.and_then(|k| k.headers.as_ref());
 
     Some(Proxy {
         line,
-        image: keys.and_then(|k| k.image.as_ref()).map_or_else(|| "nginx:1.30".to_owned(), |i| i.value.0.clone()),
+        image,
+        nginx,
         domains_line: at(domains_key.map(|d| &d.span)),
         domains,
         address: address(keys, problems),
@@ -74,6 +87,12 @@ pub(super) fn lower(
         https_port: ports.1,
         tls,
         tls_line,
+        tls_profile: keys.and_then(|k| k.tls_profile.as_ref()).map_or(TlsProfile::Intermediate, |p| p.value.0),
+        closed: closed(keys, problems),
+        trusted_proxies: trusted_proxies(keys, problems),
+        real_ip_header: keys
+            .and_then(|k| k.real_ip_header.as_ref())
+            .map_or_else(|| "X-Forwarded-For".to_owned(), |h| h.value.0.clone()),
         hsts: Some(keys.and_then(|k| k.hsts.as_ref()).map_or(Span::seconds(2 * 31_536_000), |h| h.value))
             .filter(|h| !h.0.is_zero()),
         headers: headers(keys, problems),
@@ -83,6 +102,55 @@ pub(super) fn lower(
         memory: keys.and_then(|k| k.memory.as_ref()).map_or(ByteSize(256 << 20), |m| m.value),
         cpus: keys.and_then(|k| k.cpus.as_ref()).map(|c| c.value.0),
     })
+}
+
+/// What the image's tag tells, and what the file adds to it.
+fn facts(image: &str, keys: Option<&ProxyKeys>) -> NginxFacts {
+    let declared =
+        |module| keys.and_then(|k| k.modules.as_ref()).is_some_and(|list| list.value.iter().any(|m| m.value == module));
+    let known = NginxFacts::from_tag(image);
+    NginxFacts {
+        njs: known.njs || declared(ModuleKey::Njs),
+        brotli: known.brotli || declared(ModuleKey::Brotli),
+        ..known
+    }
+}
+
+/// Closed paths, without a slash at the end.
+fn closed(keys: Option<&ProxyKeys>, problems: &mut Problems) -> Vec<String> {
+    let Some(list) = keys.and_then(|k| k.closed.as_ref()) else {
+        return vec!["/metrics".to_owned(), "/debug".to_owned()];
+    };
+    let mut out = Vec::new();
+    for path in &list.value {
+        let bare = path.value.0.trim_end_matches('/');
+        if bare.is_empty() {
+            problems.push(Problem::error("this closes the whole site").at(path.span.clone()));
+        } else if !out.iter().any(|known| known == bare) {
+            out.push(bare.to_owned());
+        }
+    }
+    out
+}
+
+fn trusted_proxies(keys: Option<&ProxyKeys>, problems: &mut Problems) -> Vec<Network> {
+    let list = keys.and_then(|k| k.trusted_proxies.as_ref());
+    if let (None, Some(header)) = (list, keys.and_then(|k| k.real_ip_header.as_ref())) {
+        problems.push(
+            Problem::error("nobody is believed: `real_ip_header` needs `trusted_proxies`")
+                .at(header.span.clone())
+                .fix("trusted_proxies = [\"10.0.0.0/8\"]"),
+        );
+    }
+    let entries = list.into_iter().flat_map(|list| &list.value);
+    for everything in entries.clone().filter(|n| n.value.is_everything()) {
+        problems.push(
+            Problem::error("this believes everybody: clients could name any address they like")
+                .at(everything.span.clone())
+                .help("write the ranges of the CDN or load balancer"),
+        );
+    }
+    entries.map(|network| network.value).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn ports(keys: Option<&ProxyKeys>, problems: &mut Problems) -> (u16, u16) {
@@ -182,91 +250,5 @@ fn headers(keys: Option<&ProxyKeys>, problems: &mut Problems) -> BTreeMap<String
             out.insert(name.value.0.clone(), value.value.0.clone());
         }
     }
-    out
-}
-
-fn limit_of(key: &At<LimitKey>, input: &Input<'_>) -> Option<Limit> {
-    match &key.value {
-        LimitKey::Off => None,
-        LimitKey::Keys(keys) => limit(keys, input.line(&key.span)),
-    }
-}
-
-fn limit(keys: &LimitKeys, line: u32) -> Option<Limit> {
-    let rate = keys.rate.as_ref()?.value;
-    let burst = keys.burst.as_ref().map_or(0, |b| b.value.get());
-    Some(Limit { line, rate, burst, delay: keys.delay.as_ref().map(|d| d.value.get()) })
-}
-
-fn routes(
-    file: &File,
-    services: &Services,
-    inherited: Option<&Limit>,
-    max_body: ByteSize,
-    input: &Input<'_>,
-    problems: &mut Problems,
-) -> Vec<Route> {
-    let route = |path: &str, line, service: &ServiceName| Route {
-        path: path.to_owned(),
-        line,
-        service: service.clone(),
-        limit: inherited.cloned(),
-        websocket: false,
-        timeout: Span::seconds(60),
-        max_body,
-        buffering: true,
-    };
-    let Some(declared) = &file.routes else {
-        // The smallest file has no routes: its only service with a port answers everything.
-        let mut candidates = services.values().filter(|s| s.preset.is_none() && s.port.is_some());
-        return match (candidates.next(), candidates.next()) {
-            (Some(only), None) => vec![route("/", only.line, &only.name)],
-            _ => Vec::new(),
-        };
-    };
-    let mut out = Vec::new();
-    for (path, key) in &declared.value.0 {
-        let line = input.line(&path.span);
-        let (service, span) = match &key.value {
-            RouteKey::Service(name) => (Some(name), key.span.clone()),
-            RouteKey::Keys(keys) => match &keys.service {
-                Some(service) => (Some(&service.value), service.span.clone()),
-                None => (None, key.span.clone()),
-            },
-        };
-        // A route without a service has been reported when it was decoded.
-        let Some(service) = service else { continue };
-        match services.get(service) {
-            Some(found) if found.port.is_none() => problems.push(
-                Problem::error(format!("`{service}` has no port to route to"))
-                    .at(span)
-                    .help(format!("give it one in [services.{service}]"))
-                    .fix("port = 8000"),
-            ),
-            None if !file.services.iter().flat_map(|m| &m.value.0).any(|(n, _)| n.value == *service) => {
-                let mut problem =
-                    Problem::error(format!("the route leads to `{service}`, which is not a service")).at(span);
-                let names = || services.keys().map(ServiceName::as_str);
-                problem = match nearest(service.as_str(), names()) {
-                    Some(near) => problem.fix(format!("\"{near}\"")),
-                    None => problem.help(format!("services of this stack: {}", names().collect::<Vec<_>>().join(", "))),
-                };
-                problems.push(problem);
-            }
-            _ => {}
-        }
-        let mut lowered = route(&path.value.0, line, service);
-        if let RouteKey::Keys(keys) = &key.value {
-            if let Some(limit) = &keys.limit {
-                lowered.limit = limit_of(limit, input);
-            }
-            lowered.websocket = keys.websocket.as_ref().is_some_and(|w| w.value);
-            lowered.timeout = keys.timeout.as_ref().map_or(lowered.timeout, |t| t.value);
-            lowered.max_body = keys.max_body.as_ref().map_or(lowered.max_body, |m| m.value);
-            lowered.buffering = keys.buffering.as_ref().is_none_or(|b| b.value);
-        }
-        out.push(lowered);
-    }
-    out.sort_by(|a, b| b.path.len().cmp(&a.path.len()).then_with(|| a.path.cmp(&b.path)));
     out
 }

@@ -81,7 +81,7 @@ fn depends(service: Option<&Service>, stack: &Stack) -> String {
             .proxy
             .iter()
             .flat_map(|p| &p.routes)
-            .map(|r| format!("{}:service_started:false", r.service))
+            .filter_map(|r| Some(format!("{}:service_started:false", r.service()?)))
             .collect::<std::collections::BTreeSet<_>>()
             .into_iter()
             .collect(),

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 
 use crate::base::name::ServiceName;
+use crate::model::limit::Limit;
+use crate::model::proxy::Proxy;
 use crate::plan::Inputs;
 use crate::plan::place::{Placed, Replica};
 use crate::plan::spec::RELOADED;
@@ -228,6 +230,14 @@ fn flag(bank: u8) -> String {
 /// What the reader should know.
 pub(super) fn notes(inputs: &Inputs<'_>, steps: &[Step]) -> Vec<String> {
     let mut out = Vec::new();
+    let doors = || inputs.observed.containers.iter().filter(|c| c.service() == super::FRONT_DOOR);
+    let replaced = steps
+        .iter()
+        .any(|s| matches!(&s.action, Action::Stop { container, .. } if doors().any(|door| door.name == *container)));
+    let counts = |proxy: &Proxy| proxy.routes.iter().any(|r| r.limit.as_ref().is_some_and(Limit::needs_njs));
+    if replaced && inputs.stack.proxy.as_ref().is_some_and(counts) {
+        out.push("quotas start anew: they are counted in the memory of Nginx, whose container is replaced".to_owned());
+    }
     let reloads = steps
         .iter()
         .any(|s| matches!(&s.action, Action::Reload { service, .. } if service.as_str() == super::FRONT_DOOR));

@@ -79,16 +79,16 @@ pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
 pub(in crate::probe) fn public_path<'a>(proxy: &Proxy, service: &'a Service) -> Option<&'a str> {
     match &service.health {
         Some(Health { ask: Ask::Http(path), .. }) => {
-            proxy.route_of(path).filter(|route| route.service == service.name).map(|_| path.as_str())
+            proxy.route_of(path).filter(|route| route.leads_to(&service.name)).map(|_| path.as_str())
         }
         _ => None,
     }
 }
 
 async fn through_the_door(context: &Context<'_>, proxy: &Proxy) -> Vec<Finding> {
-    let services = context.stack.services.values().filter(|s| proxy.routes.iter().any(|r| r.service == s.name));
+    let services = context.stack.services.values().filter(|s| proxy.routes.iter().any(|r| r.leads_to(&s.name)));
     let asked = services.map(|service| async move {
-        let route = proxy.routes.iter().filter(|r| r.service == service.name).min_by_key(|r| r.path.len());
+        let route = proxy.routes.iter().filter(|r| r.leads_to(&service.name)).min_by_key(|r| r.path.len());
         let line = service.health.as_ref().map(|h| h.line).or(route.map(|r| r.line)).unwrap_or(service.line);
         let declared = public_path(proxy, service);
         let path = declared.or(route.map(|r| r.path.as_str())).unwrap_or("/");

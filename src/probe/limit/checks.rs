@@ -1,6 +1,6 @@
 //! The questions about a limit.
 
-use crate::model::proxy::Limit;
+use crate::model::limit::Bucket;
 
 use super::super::check::{Check, Family, Severity};
 
@@ -89,7 +89,7 @@ pub(in crate::probe) const RL_7: Check = Check {
 pub(super) const ALL: [&Check; 7] = [&RL_1, &RL_2, &RL_3, &RL_4, &RL_5, &RL_6, &RL_7];
 
 /// What passes for this limit.
-pub(super) fn expected(check: &Check, limit: &Limit) -> String {
+pub(super) fn expected(check: &Check, limit: &Bucket) -> String {
     match (check.id, limit.delay) {
         ("RL-1", _) => format!("1 + {} admitted at once", limit.burst),
         ("RL-2", None) => "no delay".into(),

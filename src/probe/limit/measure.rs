@@ -18,7 +18,7 @@ const DRAIN: Duration = Duration::from_secs(60);
 /// What Nginx says if nobody told it otherwise (`limit_req_status`).
 const NGINX_DEFAULT: u16 = 503;
 /// Headers that name another client, for servers that believe them: another address, or another user.
-const FORGED: [&str; 4] = ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Authorization"];
+pub(super) const FORGED: [&str; 4] = ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Authorization"];
 
 /// What to measure.
 pub(super) struct Plan<'a> {
@@ -221,7 +221,7 @@ fn read_tail(plan: &Plan<'_>, measured: &mut Measured, tail: &[Shot], each: usiz
 
 /// A value for a forged header, another one each time: an address of a documentation range (RFC 5737), or a user
 /// nobody has heard of.
-fn forge(header: &str) -> String {
+pub(super) fn forge(header: &str) -> String {
     let [host] = text::random::<1>();
     let address = format!("198.51.100.{host}");
     match header {

@@ -8,11 +8,13 @@
 mod checks;
 mod judge;
 mod measure;
+mod quota;
 mod seen;
 mod volley;
 
 use crate::model::finding::Finding;
-use crate::model::proxy::{Limit, Proxy, Route};
+use crate::model::limit::{Allows, Bucket, Limit};
+use crate::model::proxy::{Proxy, Route};
 
 use super::checks::{NO_PROXY, headers, health, none_apply};
 use super::context::Context;
@@ -79,22 +81,30 @@ async fn one(context: &Context<'_>, proxy: &Proxy, route: &Route, limit: &Limit)
             return checks::ALL.iter().map(unsure).collect();
         }
     };
-    let plan = Plan {
-        door: &door,
-        path: &path,
-        rate: limit.rate.per_second(),
-        burst: limit.burst as usize,
-        unlimited: unlimited(context, proxy),
+    let unlimited = unlimited(context, proxy);
+    let bucket = match &limit.allows {
+        Allows::Bucket(bucket) => bucket,
+        Allows::Quota(quota) => {
+            let (path, url) = (path.as_str(), url.as_str());
+            let subject = quota::Subject { proxy, limit, quota: *quota, path, url, unlimited };
+            return quota::measure(context, &door, &subject).await;
+        }
     };
+    let plan =
+        Plan { door: &door, path: &path, rate: bucket.rate.per_second(), burst: bucket.burst as usize, unlimited };
     // One second chance: neighbours, a busy machine or the run before may have disturbed the first.
     let mut measured = measure::measure(context, &plan, false).await;
-    if measured.worth_repeating && judge::worth_repeating(&judgements(limit, &measured)) {
+    if measured.worth_repeating && judge::worth_repeating(&judgements(bucket, &measured)) {
         measured = measure::measure(context, &plan, true).await;
     }
-    let mut findings: Vec<Finding> = judgements(limit, &measured)
+    // Who names another key is another client, as declared.
+    if let (Ok(forged), Some(key)) = (&mut measured.forged, &limit.key) {
+        forged.admitted.retain(|(header, _)| !header.eq_ignore_ascii_case(key));
+    }
+    let mut findings: Vec<Finding> = judgements(bucket, &measured)
         .into_iter()
         .map(|(check, judgement)| {
-            let question = check.about(&url).line(limit.line).since(started).expect(checks::expected(check, limit));
+            let question = check.about(&url).line(limit.line).since(started).expect(checks::expected(check, bucket));
             match judgement {
                 Judgement::Pass(seen) => question.pass(seen),
                 Judgement::Fail(seen) => question.fail(seen),
@@ -111,7 +121,7 @@ async fn one(context: &Context<'_>, proxy: &Proxy, route: &Route, limit: &Limit)
     findings
 }
 
-fn judgements(limit: &Limit, measured: &Measured) -> Vec<(&'static super::Check, Judgement)> {
+fn judgements(limit: &Bucket, measured: &Measured) -> Vec<(&'static super::Check, Judgement)> {
     let rate = limit.rate.per_second();
     let Some(volley) = &measured.volley else {
         let why = measured.trouble.clone().unwrap_or_default();

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::base::name::ServiceName;
 use crate::base::units::Span;
 use crate::model::artifact::Artifact;
-use crate::model::proxy::Proxy;
+use crate::model::proxy::{Proxy, Route};
 use crate::model::service::{Ask, Image, Preset, Service};
 use crate::model::stack::Stack;
 
@@ -244,7 +244,7 @@ fn network(service: &ServiceName) -> String {
 
 fn is_asked(stack: &Stack, name: &ServiceName) -> bool {
     stack.services.values().any(|other| other.depends_on.contains(name))
-        || stack.proxy.as_ref().is_some_and(|proxy| proxy.routes.iter().any(|route| route.service == *name))
+        || stack.proxy.as_ref().is_some_and(|proxy| proxy.routes.iter().any(|route| route.leads_to(name)))
 }
 
 fn networks_of(stack: &Stack, service: &Service) -> Vec<String> {
@@ -254,7 +254,7 @@ fn networks_of(stack: &Stack, service: &Service) -> Vec<String> {
 }
 
 fn door<'a>(stack: &'a Stack, proxy: &'a Proxy) -> Door<'a> {
-    let routed: BTreeSet<&ServiceName> = proxy.routes.iter().map(|route| &route.service).collect();
+    let routed: BTreeSet<&ServiceName> = proxy.routes.iter().filter_map(Route::service).collect();
     let mut ports = vec![format!("{}:{}:80", proxy.address, proxy.http_port)];
     if proxy.https() {
         ports.push(format!("{}:{}:443", proxy.address, proxy.https_port));

@@ -11,7 +11,7 @@ const OCTET: &str = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])";
 /// `None` if none of them has a port.
 pub(super) fn pattern(stack: &Stack, proxy: &Proxy) -> Option<String> {
     let ports: BTreeSet<u16> =
-        proxy.routes.iter().filter_map(|route| stack.services.get(&route.service)).filter_map(|s| s.port).collect();
+        proxy.routes.iter().filter_map(|route| stack.services.get(route.service()?)).filter_map(|s| s.port).collect();
     if ports.is_empty() {
         return None;
     }

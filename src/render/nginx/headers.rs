@@ -7,10 +7,17 @@ use serde::Serialize;
 use crate::model::proxy::Proxy;
 use crate::render::RenderError;
 
+use super::cors::{self, Rules};
+
 const HSTS: &str = "strict-transport-security";
 
 /// Names that Nginx or the service must set, or that frame the message.
-const RESERVED: [&str; 13] = [
+const RESERVED: [&str; 18] = [
+    "access-control-allow-credentials",
+    "access-control-allow-headers",
+    "access-control-allow-methods",
+    "access-control-allow-origin",
+    "access-control-max-age",
     "connection",
     "content-encoding",
     "content-length",
@@ -31,7 +38,7 @@ const RESERVED: [&str; 13] = [
 pub(super) struct Headers {
     list: Vec<Header>,
     hsts: Option<String>,
-    limits: bool,
+    cors: Vec<Rules>,
 }
 
 #[derive(Debug, Serialize)]
@@ -67,12 +74,6 @@ impl Headers {
             }
         }
         let hsts = hsts.filter(|_| proxy.https());
-        Ok(Self { list: headers, hsts, limits: false })
-    }
-
-    /// With `Retry-After` where a limit rejects.
-    pub(super) fn with_limits(mut self, limits: bool) -> Self {
-        self.limits = limits;
-        self
+        Ok(Self { list: headers, hsts, cors: cors::rules(proxy) })
     }
 }

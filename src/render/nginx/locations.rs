@@ -4,26 +4,22 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::base::units::RateUnit;
-use crate::model::proxy::{Limit, Proxy, Route};
+use crate::base::units::ByteSize;
+use crate::model::proxy::{Backend, Route};
 use crate::model::service::Ask;
 use crate::render::RenderError;
 
-use super::{Banks, Live, ProxyInput, time};
-
-/// A `limit_req_zone`: one bucket per client for all routes under the same declaration.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct Zone {
-    zone: String,
-    rate: String,
-}
+use super::closed::{Closed, closed};
+use super::limits::{Limiting, connection_zone, limiting};
+use super::{Banks, CONNECT, Live, ProxyInput, cors, external_name, time};
 
 /// What the main template sees of a location.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Location {
     /// Words of ours and names of services: printed into a comment as they are.
     why: String,
-    exact: bool,
+    /// `= `, `^~ ` or nothing.
+    modifier: &'static str,
     path: String,
     /// Answer without asking a service.
     status: Option<u16>,
@@ -32,21 +28,32 @@ pub(super) struct Location {
     live: Option<usize>,
     websocket: bool,
     max_body: String,
+    connect_timeout: Option<String>,
+    send_timeout: String,
     timeout: String,
     buffering: bool,
+    request_buffering: bool,
+    allow: Vec<String>,
+    cors: Option<usize>,
+    connections: Option<Connecting>,
     limit: Option<Limiting>,
 }
 
 #[derive(Debug, Clone, Serialize)]
-struct Limiting {
+struct Connecting {
     zone: String,
-    burst: Option<String>,
-    mode: Option<String>,
-    wait: u64,
+    most: u32,
 }
 
-/// Locations (exact ones first, then prefixes, longest first) and the limits they use.
-pub(super) fn locations(input: &ProxyInput<'_>, live: &[Live<'_>]) -> Result<(Vec<Location>, Vec<Zone>), RenderError> {
+/// Bodies of routes that take more are passed on as they arrive: what is collected first is collected in memory.
+const COLLECTED: ByteSize = ByteSize(16 << 20);
+
+const EXACT: &str = "= ";
+/// Also before the pattern that closes names beginning with a dot.
+const BEFORE_PATTERNS: &str = "^~ ";
+
+/// Locations (exact ones first, then prefixes, longest first).
+pub(super) fn locations(input: &ProxyInput<'_>, live: &[Live<'_>]) -> Result<Vec<Location>, RenderError> {
     let proxy = input.proxy;
     for route in &proxy.routes {
         if !route.path.starts_with('/') {
@@ -54,8 +61,7 @@ pub(super) fn locations(input: &ProxyInput<'_>, live: &[Live<'_>]) -> Result<(Ve
             return Err(RenderError::Value { format: "nginx", value: route.path.clone(), why });
         }
     }
-    let limits = distinct_limits(proxy);
-    let answer = |limits: &[&Limit], path: &str, exact, route| answer(input, live, limits, path, exact, route);
+    let answer = |path: &str, modifier, route| answer(input, live, path, modifier, route);
     let mut exact: BTreeMap<String, Location> = BTreeMap::new();
     // Nginx answers `/api` by a redirect to `/api/` where only the latter is a location; the service below `/` may
     // have its own idea of `/api`, and a redirect of its own in the other direction.
@@ -63,56 +69,37 @@ pub(super) fn locations(input: &ProxyInput<'_>, live: &[Live<'_>]) -> Result<(Ve
         if let Some(bare) = route.path.strip_suffix('/').filter(|bare| !bare.is_empty())
             && !proxy.routes.iter().any(|other| other.path == bare)
         {
-            exact.insert(bare.to_owned(), answer(&limits, bare, true, proxy.route_of(bare)));
+            exact.insert(bare.to_owned(), answer(bare, EXACT, proxy.route_of(bare)));
         }
     }
     for (path, route) in health_paths(input) {
-        let mut location = answer(&[], &path, true, Some(route));
-        location.why = format!("health of {}: never limited", route.service);
+        let mut location = answer(&path, EXACT, Some(route));
+        (location.limit, location.connections) = (None, None);
+        location.why = format!("health of {}: never limited", route.service().map_or("", |name| name.as_str()));
         exact.insert(path, location);
     }
-    for path in metrics_paths(input) {
-        let mut location = answer(&[], &path, true, None);
-        "metrics: for Prometheus only, which asks the containers".clone_into(&mut location.why);
-        exact.insert(path, location);
+    let mut closed_below = Vec::new();
+    for Closed { path, below, why } in closed(input) {
+        let mut location = answer(&path, if below { BEFORE_PATTERNS } else { EXACT }, None);
+        why.clone_into(&mut location.why);
+        if below {
+            closed_below.push(location);
+        } else {
+            exact.insert(path, location);
+        }
     }
     let mut prefixes: Vec<&Route> = proxy.routes.iter().collect();
     prefixes.sort_by(|a, b| b.path.len().cmp(&a.path.len()).then_with(|| a.path.cmp(&b.path)));
     let mut all: Vec<Location> = exact.into_values().collect();
-    all.extend(prefixes.iter().map(|route| answer(&limits, &route.path, false, Some(route))));
+    all.extend(closed_below);
+    all.extend(prefixes.iter().map(|route| {
+        let dotted = route.path.contains("/.");
+        answer(&route.path, if dotted { BEFORE_PATTERNS } else { "" }, Some(route))
+    }));
     if !proxy.routes.iter().any(|route| route.path == "/") {
-        all.push(answer(&[], "/", false, None));
+        all.push(answer("/", "", None));
     }
-    let zones = limits
-        .iter()
-        .zip(1..)
-        .map(|(limit, number)| Zone {
-            zone: format!("zone={}:10m", zone_name(number)),
-            rate: format!(
-                "rate={}r/{}",
-                limit.rate.requests,
-                if limit.rate.per == RateUnit::Second { "s" } else { "m" }
-            ),
-        })
-        .collect();
-    Ok((all, zones))
-}
-
-/// Limits that differ or were declared apart: an inherited one is one bucket for all its routes. By line, so that
-/// numbers do not depend on how routes sort.
-fn distinct_limits(proxy: &Proxy) -> Vec<&Limit> {
-    let mut limits: Vec<&Limit> = Vec::new();
-    for limit in proxy.routes.iter().filter_map(|route| route.limit.as_ref()) {
-        if !limits.contains(&limit) {
-            limits.push(limit);
-        }
-    }
-    limits.sort_by_key(|limit| limit.line);
-    limits
-}
-
-fn zone_name(number: usize) -> String {
-    format!("limit_{number}")
+    Ok(all)
 }
 
 /// Health paths that a limited route leads to their own service. Not those that are a route themselves: a limit that
@@ -123,8 +110,8 @@ fn health_paths<'a>(input: &ProxyInput<'a>) -> BTreeMap<String, &'a Route> {
         if let Some(Ask::Http(path)) = service.health.as_ref().map(|health| &health.ask) {
             let path = without_query(path);
             if let Some(route) = input.proxy.route_of(path)
-                && route.service == service.name
-                && route.limit.is_some()
+                && route.leads_to(&service.name)
+                && (route.limit.is_some() || route.connections.is_some())
                 && route.path != path
             {
                 paths.insert(path.to_owned(), route);
@@ -134,26 +121,7 @@ fn health_paths<'a>(input: &ProxyInput<'a>) -> BTreeMap<String, &'a Route> {
     paths
 }
 
-/// Metrics paths that a route would lead to their own service, with and without a slash at the end. Not those that
-/// are a route themselves.
-fn metrics_paths(input: &ProxyInput<'_>) -> Vec<String> {
-    let mut paths = Vec::new();
-    for service in input.stack.services.values() {
-        let Some(path) = &service.metrics else { continue };
-        let bare = without_query(path).trim_end_matches('/');
-        if bare.is_empty() {
-            continue;
-        }
-        for path in [bare.to_owned(), format!("{bare}/")] {
-            if input.proxy.route_of(&path).is_some_and(|r| r.service == service.name && r.path != path) {
-                paths.push(path);
-            }
-        }
-    }
-    paths
-}
-
-fn without_query(path: &str) -> &str {
+pub(super) fn without_query(path: &str) -> &str {
     path.split(['?', '#']).next().unwrap_or(path)
 }
 
@@ -161,56 +129,60 @@ fn without_query(path: &str) -> &str {
 fn answer(
     input: &ProxyInput<'_>,
     live: &[Live<'_>],
-    limits: &[&Limit],
     path: &str,
-    exact: bool,
+    modifier: &'static str,
     route: Option<&Route>,
 ) -> Location {
     let nothing = Location {
         why: "no route".to_owned(),
-        exact,
+        modifier,
         path: path.to_owned(),
         status: Some(404),
         upstream: String::new(),
         live: None,
         websocket: false,
         max_body: String::new(),
+        connect_timeout: None,
+        send_timeout: String::new(),
         timeout: String::new(),
         buffering: true,
+        request_buffering: true,
+        allow: Vec::new(),
+        cors: None,
+        connections: None,
         limit: None,
     };
     let Some(route) = route else { return nothing };
-    if input.upstreams.get(&route.service).is_none_or(Banks::none) {
-        let why = format!("{}: no replica in service", route.service);
-        return Location { why, status: Some(503), ..nothing };
-    }
+    let (upstream, live) = match &route.backend {
+        Backend::Service(service) if input.upstreams.get(service).is_none_or(Banks::none) => {
+            let why = format!("{service}: no replica in service");
+            return Location { why, status: Some(503), ..nothing };
+        }
+        Backend::Service(service) => {
+            let live = live.iter().find(|live| live.service == service.as_str());
+            (service.to_string(), live.map(|live| live.number))
+        }
+        Backend::Servers(_) => (external_name(route), None),
+    };
     Location {
-        why: route.service.to_string(),
+        why: route.service().map_or_else(|| "servers elsewhere".to_owned(), ToString::to_string),
         status: None,
-        upstream: route.service.to_string(),
-        live: live.iter().find(|live| live.service == route.service.as_str()).map(|live| live.number),
+        upstream,
+        live,
         websocket: route.websocket,
         max_body: route.max_body.to_string(),
+        connect_timeout: (route.connect_timeout != CONNECT).then(|| time(route.connect_timeout)),
+        send_timeout: time(route.send_timeout),
         timeout: time(route.timeout),
         buffering: route.buffering,
-        limit: route.limit.as_ref().and_then(|limit| limiting(limits, limit)),
+        request_buffering: route.buffering && route.max_body <= COLLECTED,
+        allow: route.allow.iter().map(ToString::to_string).collect(),
+        cors: route.cors.as_ref().and_then(|cors| cors::number(input.proxy, cors)),
+        connections: route
+            .connections
+            .as_ref()
+            .map(|limit| Connecting { zone: connection_zone(limit), most: limit.most }),
+        limit: route.limit.as_ref().and_then(limiting),
         ..nothing
     }
-}
-
-fn limiting(limits: &[&Limit], limit: &Limit) -> Option<Limiting> {
-    let number = limits.iter().position(|known| *known == limit)? + 1;
-    let mode = match limit.delay {
-        _ if limit.burst == 0 => None,
-        None => Some("nodelay".to_owned()),
-        Some(0) => None,
-        Some(delay) if delay >= limit.burst => Some("nodelay".to_owned()),
-        Some(delay) => Some(format!("delay={delay}")),
-    };
-    Some(Limiting {
-        zone: format!("zone={}", zone_name(number)),
-        burst: (limit.burst > 0).then(|| format!("burst={}", limit.burst)),
-        mode,
-        wait: limit.rate.retry_after(),
-    })
 }

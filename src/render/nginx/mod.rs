@@ -13,22 +13,32 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::base::hash;
 use crate::base::name::ServiceName;
 use crate::base::secret::Secret;
 use crate::base::units::Span;
 use crate::model::artifact::Artifact;
-use crate::model::proxy::Proxy;
+use crate::model::nginx::NginxFacts;
+use crate::model::proxy::{Backend, Balance, Proxy, Route, TlsProfile};
 use crate::model::stack::Stack;
 
 use super::RenderError;
-use super::engine::{self, NGINX_HEADERS, NGINX_MAIN, NGINX_PROXY};
+use super::engine::{self, NGINX_ERRORS, NGINX_HEADERS, NGINX_HIDE, NGINX_MAIN, NGINX_PROXY};
 
 mod candidate;
+mod closed;
+mod cors;
+mod errors;
 mod headers;
+mod limits;
 mod locations;
 
 use headers::Headers;
-use locations::{Location, Zone};
+use limits::Limits;
+use locations::Location;
+
+/// Counts quotas. Not a template: what it needs to know is in variables.
+const QUOTA: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/templates/nginx/quota.js"));
 
 /// User of the official image (`nginx`), who must be able to read the key.
 pub const UID: u32 = 101;
@@ -48,6 +58,9 @@ const ROOT: &str = "/run/stackctl";
 /// Folder of the flags, at the root of the files volume: a reload does not move what they say.
 pub const LIVE: &str = "/run/stackctl/live";
 
+/// A link below [`LIVE`]: where it leads to a regular file, the site answers 503 to everybody.
+pub const MAINTENANCE: &str = "maintenance";
+
 /// The flag of a service, relative to the root of the files volume. Where it leads to a regular file, bank b gets the
 /// traffic; where it is missing, dangling or anything else, bank a.
 pub fn live_flag(service: &ServiceName) -> String {
@@ -60,34 +73,6 @@ pub const KEEPALIVE_MIN: Span = Span::seconds(10);
 
 /// An address without a container does not refuse, it stays silent.
 const CONNECT: Span = Span::seconds(2);
-
-/// What this Nginx can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct NginxFacts {
-    /// Major, minor, patch.
-    pub version: (u16, u16, u16),
-}
-
-impl NginxFacts {
-    /// From an image reference: `nginx:1.30` is 1.30.0, `nginx:1.29.3-alpine` is 1.29.3. What gives no minor version
-    /// is taken for 1.22.0, the oldest that is supported.
-    pub fn from_tag(image: &str) -> Self {
-        let unknown = Self { version: (1, 22, 0) };
-        let name = image.split('@').next().unwrap_or(image);
-        let Some((_, tag)) = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')) else { return unknown };
-        let number = tag.split('-').next().unwrap_or(tag);
-        let parts: Option<Vec<u16>> = number.split('.').map(|part| part.parse().ok()).collect();
-        match parts.as_deref() {
-            Some([major, minor]) => Self { version: (*major, *minor, 0) },
-            Some([major, minor, patch]) => Self { version: (*major, *minor, *patch) },
-            _ => unknown,
-        }
-    }
-
-    fn since(self, major: u16, minor: u16, patch: u16) -> bool {
-        self.version >= (major, minor, patch)
-    }
-}
 
 /// Everything the front door is made of.
 #[derive(Debug, Clone)]
@@ -139,6 +124,7 @@ pub struct Upstream {
 
 /// What the main template sees.
 #[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each switches a few lines of the template")]
 struct View<'a> {
     project: &'a str,
     version: String,
@@ -153,7 +139,7 @@ struct View<'a> {
     resolver: bool,
     upstreams: Vec<Pool<'a>>,
     live: Vec<Live<'a>>,
-    limits: Vec<Zone>,
+    limits: Limits,
     tls: Option<TlsView>,
     domains: Vec<&'a str>,
     canonical: &'a str,
@@ -161,22 +147,32 @@ struct View<'a> {
     public_port: Option<u16>,
     max_body: String,
     locations: Vec<Location>,
+    brotli: bool,
+    trusted_proxies: Vec<String>,
+    real_ip_header: &'a str,
+    maintenance: String,
     trusted: Vec<String>,
     candidate: Option<String>,
     release: Option<&'a str>,
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each switches a few lines of the template")]
 struct TlsView {
     /// `http2 on;`, else a parameter of `listen`.
     http2_directive: bool,
     tickets_off: bool,
     reject_handshake: bool,
+    modern: bool,
+    /// Post-quantum key exchange, from OpenSSL 3.5 on.
+    ml_kem: bool,
 }
 
 #[derive(Serialize)]
 struct Pool<'a> {
     name: String,
+    /// `least_conn`, `ip_hash` or nothing.
+    balance: Option<&'static str>,
     servers: Vec<Server<'a>>,
 }
 
@@ -193,6 +189,8 @@ struct Server<'a> {
     target: &'a str,
     comment: &'a str,
     max_fails: u8,
+    fail_timeout: &'static str,
+    weight: Option<u32>,
     resolve: bool,
     backup: bool,
 }
@@ -202,6 +200,8 @@ struct Forwarded {
     host: String,
     port: u16,
     scheme: &'static str,
+    /// Somebody in front may have taken TLS off.
+    trusted: bool,
 }
 
 /// Renders the front door: `nginx.conf`, `snippets/`, and `certs/` where it serves HTTPS.
@@ -213,16 +213,22 @@ pub fn nginx(input: &ProxyInput<'_>) -> Result<Vec<Artifact>, RenderError> {
     let proxy = input.proxy;
     let headers = Headers::of(proxy)?;
     let live = live(input);
-    let (locations, limits) = locations::locations(input, &live)?;
+    let locations = locations::locations(input, &live)?;
+    let limits = Limits::of(proxy)?.with_connections(proxy);
+    let quotas = limits.has_quotas();
     let pools = pools(input)?;
     let forwarded = forwarded(proxy);
-    let main = view(input, locations, &limits, pools, live);
-    let headers = headers.with_limits(!limits.is_empty());
+    let main = view(input, locations, limits, pools, live);
     let mut files = vec![
         Artifact::plain("nginx.conf", engine::fill(&NGINX_MAIN, &main)?),
+        Artifact::plain("snippets/errors.conf", engine::fill(&NGINX_ERRORS, &errors::Pages::new())?),
         Artifact::plain("snippets/headers.conf", engine::fill(&NGINX_HEADERS, &headers)?),
+        Artifact::plain("snippets/hide.conf", engine::fill(&NGINX_HIDE, &headers)?),
         Artifact::plain("snippets/proxy.conf", engine::fill(&NGINX_PROXY, &forwarded)?),
     ];
+    if quotas {
+        files.push(Artifact::plain("snippets/quota.js", QUOTA));
+    }
     if proxy.https() {
         let (chain, key) = input.certificate.ok_or(RenderError::Certificate)?;
         files.push(Artifact::plain("certs/site.pem", chain));
@@ -234,7 +240,7 @@ pub fn nginx(input: &ProxyInput<'_>) -> Result<Vec<Artifact>, RenderError> {
 fn view<'a>(
     input: &'a ProxyInput<'a>,
     locations: Vec<Location>,
-    limits: &[Zone],
+    limits: Limits,
     upstreams: Vec<Pool<'a>>,
     live: Vec<Live<'a>>,
 ) -> View<'a> {
@@ -262,11 +268,13 @@ fn view<'a>(
         resolver: upstreams.iter().flat_map(|pool| &pool.servers).any(|server| server.resolve),
         upstreams,
         live,
-        limits: limits.to_vec(),
+        limits,
         tls: proxy.https().then(|| TlsView {
             http2_directive: facts.since(1, 25, 1),
             tickets_off: !facts.since(1, 23, 2),
             reject_handshake: facts.since(1, 19, 4) && !by_address,
+            modern: proxy.tls_profile == TlsProfile::Modern,
+            ml_kem: facts.openssl >= (3, 5),
         }),
         domains: std::iter::once(proxy.canonical()).chain(others.iter().copied()).collect(),
         canonical: proxy.canonical(),
@@ -274,6 +282,10 @@ fn view<'a>(
         public_port: public_port(proxy),
         max_body: proxy.max_body.to_string(),
         locations,
+        brotli: facts.brotli,
+        trusted_proxies: proxy.trusted_proxies.iter().map(ToString::to_string).collect(),
+        real_ip_header: &proxy.real_ip_header,
+        maintenance: format!("{LIVE}/{MAINTENANCE}"),
         trusted: trusted.iter().map(|address| format!("{address}/32")).collect(),
         candidate: candidate::pattern(input.stack, proxy),
         release: input.release,
@@ -282,21 +294,27 @@ fn view<'a>(
 
 /// The longest drain of a routed service, and never less than idle connections are kept.
 fn shutdown(input: &ProxyInput<'_>) -> Span {
-    let routed = input.proxy.routes.iter().filter_map(|route| input.stack.services.get(&route.service));
+    let routed = input.proxy.routes.iter().filter_map(|route| input.stack.services.get(route.service()?));
     routed.map(|service| service.drain).max().unwrap_or(KEEPALIVE_MIN).max(KEEPALIVE_MIN)
 }
 
 /// How long a request may go from one replica to the next: past a whole bank without containers, whose addresses are
 /// silent, to the other one; and long enough to get over one replica that died while it answered.
 fn repeat(input: &ProxyInput<'_>) -> Span {
-    let largest = routed(input).map(|(_, banks)| banks.a.len().max(banks.b.len())).max().unwrap_or(0);
-    let bank = CONNECT.0.saturating_mul(u32::try_from(largest).unwrap_or(u32::MAX));
+    let elsewhere = input.proxy.routes.iter().map(|route| match &route.backend {
+        Backend::Service(_) => 0,
+        Backend::Servers(servers) => servers.len(),
+    });
+    let banks = routed(input).map(|(_, banks)| banks.a.len().max(banks.b.len()));
+    let largest = banks.chain(elsewhere).max().unwrap_or(0);
+    let connect = input.proxy.routes.iter().map(|route| route.connect_timeout.0).max().unwrap_or(CONNECT.0);
+    let bank = connect.saturating_mul(u32::try_from(largest).unwrap_or(u32::MAX));
     Span((bank + Duration::from_secs(1)).max(Duration::from_secs(10)))
 }
 
 /// The routed services that have replicas.
 fn routed<'a>(input: &'a ProxyInput<'a>) -> impl Iterator<Item = (&'a ServiceName, &'a Banks)> {
-    let routed: BTreeSet<&ServiceName> = input.proxy.routes.iter().map(|route| &route.service).collect();
+    let routed: BTreeSet<&ServiceName> = input.proxy.routes.iter().filter_map(Route::service).collect();
     input.upstreams.iter().filter(move |(name, banks)| !banks.none() && routed.contains(name))
 }
 
@@ -313,16 +331,55 @@ fn live<'a>(input: &'a ProxyInput<'a>) -> Vec<Live<'a>> {
 fn pools<'a>(input: &'a ProxyInput<'a>) -> Result<Vec<Pool<'a>>, RenderError> {
     let mut pools = Vec::new();
     for (name, banks) in routed(input) {
+        let balance = input.proxy.routes.iter().find(|r| r.leads_to(name)).and_then(|r| directive(r.balance));
+        // By Nginx's rule, a client's own replica has no stand-in.
+        let backup = balance != Some("ip_hash");
         if banks.switched() {
             for (suffix, live, other) in [("a", &banks.a, &banks.b), ("b", &banks.b, &banks.a)] {
                 let mut servers = bank(input, live, false, max_fails(live))?;
-                servers.extend(bank(input, other, true, max_fails(other))?);
-                pools.push(Pool { name: format!("{name}_{suffix}"), servers });
+                if backup {
+                    servers.extend(bank(input, other, true, max_fails(other))?);
+                }
+                pools.push(Pool { name: format!("{name}_{suffix}"), balance, servers });
             }
         } else {
             // A name may stand for several replicas; Nginx itself never takes a lone one out.
-            pools.push(Pool { name: name.to_string(), servers: bank(input, &banks.a, false, 1)? });
+            pools.push(Pool { name: name.to_string(), balance, servers: bank(input, &banks.a, false, 1)? });
         }
+    }
+    pools.extend(external(input)?);
+    Ok(pools)
+}
+
+/// The directive, if requests are not just sent in turn.
+fn directive(balance: Balance) -> Option<&'static str> {
+    match balance {
+        Balance::RoundRobin => None,
+        Balance::LeastConnections => Some("least_conn"),
+        Balance::IpHash => Some("ip_hash"),
+    }
+}
+
+/// The upstream of a route that leads elsewhere. No service has `_` in its name, and none of their upstreams is as long.
+fn external_name(route: &Route) -> String {
+    let hash = hash::sha256(route.path.as_bytes());
+    format!("servers_{}", hash.get(..8).unwrap_or_default())
+}
+
+/// Upstreams of routes that lead elsewhere.
+fn external<'a>(input: &'a ProxyInput<'a>) -> Result<Vec<Pool<'a>>, RenderError> {
+    let mut pools = Vec::new();
+    for route in &input.proxy.routes {
+        let Backend::Servers(servers) = &route.backend else { continue };
+        let server = |server: &'a crate::model::proxy::Server| {
+            let resolve = is_name(&server.address)? && input.facts.since(1, 27, 3);
+            let weight = (server.weight != 1).then_some(server.weight);
+            let (max_fails, fail_timeout) = (u8::from(servers.len() > 1), "10s");
+            let target = server.address.as_str();
+            Ok(Server { target, comment: "elsewhere", max_fails, fail_timeout, weight, resolve, backup: false })
+        };
+        let servers = servers.iter().map(server).collect::<Result<_, RenderError>>()?;
+        pools.push(Pool { name: external_name(route), balance: directive(route.balance), servers });
     }
     Ok(pools)
 }
@@ -342,7 +399,7 @@ fn bank<'a>(
     let can_resolve = input.facts.since(1, 27, 3);
     let server = |Upstream { target, comment }: &'a Upstream| {
         let resolve = is_name(target)? && can_resolve;
-        Ok(Server { target, comment, max_fails, resolve, backup })
+        Ok(Server { target, comment, max_fails, fail_timeout: "1s", weight: None, resolve, backup })
     };
     replicas.iter().map(server).collect()
 }
@@ -376,6 +433,7 @@ fn forwarded(proxy: &Proxy) -> Forwarded {
         host: public_port(proxy).map_or_else(|| canonical.to_owned(), |port| format!("{canonical}:{port}")),
         port: if proxy.https() { proxy.https_port } else { proxy.http_port },
         scheme: if proxy.https() { "https" } else { "http" },
+        trusted: !proxy.trusted_proxies.is_empty(),
     }
 }
 

@@ -8,9 +8,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use stackctl::base::name::{DomainName, ProjectName, SecretName, ServiceName};
-use stackctl::base::units::{ByteSize, Span};
+use stackctl::base::units::{ByteSize, Rate, RateUnit, Span};
 use stackctl::model::finding::{Finding, Verdict};
-use stackctl::model::proxy::{Limit, Proxy, Route, Tls};
+use stackctl::model::limit::{Allows, Bucket, Enforcer, Limit};
+use stackctl::model::nginx::NginxFacts;
+use stackctl::model::proxy::{Backend, Proxy, Route, Tls, TlsProfile};
 use stackctl::model::service::{Ask, Health, Image, Restart, Service};
 use stackctl::model::stack::{Pool, Stack};
 use stackctl::probe::{Known, Options, Target, verify};
@@ -63,16 +65,17 @@ pub(crate) fn health(ask: Ask) -> Health {
     }
 }
 
+/// Ten requests a second.
+pub(crate) fn ten_a_second(burst: u32, delay: Option<u32>) -> Limit {
+    let bucket = Bucket { rate: Rate { requests: 10, per: RateUnit::Second }, burst, delay };
+    Limit { line: 21, declared: "/".to_owned(), allows: Allows::Bucket(bucket), key: None, by: Enforcer::Proxy }
+}
+
 pub(crate) fn route(path: &str, limit: Option<Limit>) -> Route {
     Route {
-        path: path.into(),
-        line: 20,
-        service: ServiceName::parse("app").unwrap(),
         limit,
-        websocket: false,
-        timeout: Span::seconds(60),
         max_body: ByteSize(1 << 20),
-        buffering: true,
+        ..Route::new(path, 20, Backend::Service(ServiceName::parse("app").unwrap()))
     }
 }
 
@@ -96,6 +99,7 @@ pub(crate) fn stack(tls: Tls, routes: Vec<Route>) -> Stack {
     let proxy = Proxy {
         line: 10,
         image: "nginx".into(),
+        nginx: NginxFacts::OLDEST,
         domains: vec![DomainName::parse(DOMAIN).unwrap()],
         domains_line: 11,
         address: Ipv4Addr::LOCALHOST,
@@ -104,6 +108,10 @@ pub(crate) fn stack(tls: Tls, routes: Vec<Route>) -> Stack {
         hsts: (tls != Tls::Off).then(|| Span::seconds(63_072_000)),
         tls,
         tls_line: 12,
+        tls_profile: TlsProfile::Intermediate,
+        closed: Vec::new(),
+        trusted_proxies: Vec::new(),
+        real_ip_header: "X-Forwarded-For".to_owned(),
         headers: headers(),
         headers_line: 13,
         max_body: ByteSize(1 << 20),

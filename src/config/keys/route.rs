@@ -1,0 +1,152 @@
+//! Keys of routes.
+
+use crate::base::name::ServiceName;
+use crate::base::net::Network;
+use crate::base::problem::{Problem, Problems};
+use crate::base::units::{ByteSize, Span};
+use crate::config::decode::{At, Decode, mismatch, table};
+use crate::config::shape::Shape;
+use crate::config::tree::{Node, Value};
+use crate::config::values::{Int, word};
+use crate::config::web::Address;
+use crate::model::proxy::Balance;
+
+use super::cors::CorsKey;
+use super::limit::LimitKey;
+
+table! {
+    /// A path of the front door. The longest matching path wins.
+    RouteKeys as "a route" {
+        /// Service that answers.
+        service: ServiceName,
+        /// Instead of a service, servers elsewhere, by plain HTTP: `"10.0.0.11:8000"`, or with a weight. One that fails is left out for ten seconds.
+        servers: Vec<At<ServerKey>>,
+        /// How requests are spread over the service's replicas: `"round_robin"`, `"least_conn"` (to the one with the fewest under way) or `"ip_hash"` (a client stays with one). With `"ip_hash"`, an upload that outlasts a release is lost.
+        balance: BalanceKey = "\"round_robin\"",
+        /// Limit per client here, instead of the inherited one; `"off"` for none.
+        limit: LimitKey,
+        /// Requests under way at once per client here, instead of the inherited number.
+        connections: Int<1, 100_000>,
+        /// Sites whose scripts may read the answers here, instead of the inherited ones; `"off"` leaves it to the service.
+        cors: CorsKey,
+        /// Addresses and ranges that are admitted; all others get 403. Without it, everyone is.
+        allow: Vec<At<Network>>,
+        /// Passes WebSocket upgrades on.
+        websocket: bool = "false",
+        /// Longest wait for a connection to a replica, before the next one is asked.
+        connect_timeout: Span = "\"2s\"",
+        /// Longest pause of the service in taking the request.
+        send_timeout: Span = "\"60s\"",
+        /// Longest silence of the service before the proxy answers 504; of a WebSocket, the longest silence at all.
+        timeout: Span = "\"60s\"",
+        /// Largest request body here. Routes that take more than `16M` pass bodies on as they arrive, instead of collecting them in memory first.
+        max_body: ByteSize,
+        /// Collect requests and responses before passing them on; `false` for streams.
+        buffering: bool = "true",
+    }
+}
+
+table! {
+    /// A server that is not of the stack.
+    ServerKeys as "a server" {
+        /// Host name or address, and port.
+        address: Address,
+        /// Its share of the requests.
+        weight: Int<1, 1000> = "1",
+    }
+}
+
+/// One of `servers`: an address, or a table.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ServerKey {
+    /// Nothing else said.
+    Address(Address),
+    /// In detail.
+    Keys(Box<ServerKeys>),
+}
+
+impl Decode for ServerKey {
+    fn shape() -> Shape {
+        Shape::Either(vec![Address::shape(), ServerKeys::shape()])
+    }
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        match node.value {
+            Value::Text(_) => Address::decode(node, problems).map(Self::Address),
+            Value::Table(_) => {
+                if node.get("address").is_none() {
+                    problems.push(
+                        Problem::error("a server needs an `address`")
+                            .at(node.span.clone())
+                            .fix("address = \"10.0.0.11:8000\""),
+                    );
+                }
+                ServerKeys::decode(node, problems).map(|keys| Self::Keys(Box::new(keys)))
+            }
+            _ => {
+                mismatch(node, &Self::shape(), problems);
+                None
+            }
+        }
+    }
+}
+
+const BALANCES: &[&str] = &["round_robin", "least_conn", "ip_hash"];
+
+/// `balance`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BalanceKey(pub Balance);
+
+impl Decode for BalanceKey {
+    fn shape() -> Shape {
+        Shape::Word(BALANCES)
+    }
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        word(node, BALANCES, problems).map(|name| {
+            Self(match name {
+                "least_conn" => Balance::LeastConnections,
+                "ip_hash" => Balance::IpHash,
+                _ => Balance::RoundRobin,
+            })
+        })
+    }
+}
+
+/// A route: the name of a service, or a table.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RouteKey {
+    /// Who answers.
+    Service(ServiceName),
+    /// In detail.
+    Keys(Box<RouteKeys>),
+}
+
+impl Decode for RouteKey {
+    fn shape() -> Shape {
+        Shape::Either(vec![ServiceName::shape(), RouteKeys::shape()])
+    }
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        match node.value {
+            Value::Table(_) => {
+                match (node.get("service"), node.get("servers")) {
+                    (None, None) => problems.push(
+                        Problem::error("a route needs a `service`").at(node.span.clone()).fix("service = \"app\""),
+                    ),
+                    (Some(_), Some(servers)) => problems.push(
+                        Problem::error("a route leads to a `service` or to `servers`, not both")
+                            .at(servers.key_span.clone()),
+                    ),
+                    _ => {}
+                }
+                RouteKeys::decode(node, problems).map(|k| Self::Keys(Box::new(k)))
+            }
+            Value::Text(_) => ServiceName::decode(node, problems).map(Self::Service),
+            _ => {
+                mismatch(node, &Self::shape(), problems);
+                None
+            }
+        }
+    }
+}
