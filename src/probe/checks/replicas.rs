@@ -44,7 +44,7 @@ pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
     context.awake().await;
     let mut findings = Vec::new();
     for service in context.stack.services.values().filter(|s| s.replicas > 1) {
-        let routes = proxy.routes.iter().filter(|r| r.service == service.name && !r.websocket);
+        let routes = proxy.routes.iter().filter(|r| r.leads_to(&service.name) && !r.websocket);
         // A limit would answer instead of the service.
         let Some(route) = routes.min_by_key(|r| (r.limit.is_some(), r.path.len())) else { continue };
         let question = HLT_6.about(service.name.as_str()).line(service.line).from("front door's log");

@@ -97,7 +97,8 @@ async fn ask(
     let names: Vec<&'static str> = FORGED.iter().copied().filter(|name| !name.eq_ignore_ascii_case(own)).collect();
     let forged: Vec<[(&str, String); 1]> = names.iter().map(|name| [(*name, forge(name))]).collect();
     let forged: Vec<[(&str, &str); 1]> = forged.iter().map(|[(n, v)]| [(*n, v.as_str())]).collect();
-    let mut tail: Vec<Request<'_>> = forged.iter().map(|headers| Request { path: subject.path, headers }).collect();
+    let mut tail: Vec<Request<'_>> =
+        forged.iter().map(|headers| Request { headers, ..Request::path(subject.path) }).collect();
     tail.push(Request::path(subject.path));
     tail.extend(subject.unlimited.as_deref().map(Request::path));
     let volley = vec![Request::path(subject.path); count];
