@@ -59,6 +59,8 @@ test: images-all tools ## all tests, with a real engine
 soak: images-all tools ## the long tests, for SOAK_BUDGET seconds, from SOAK_SEED
 	@echo "soak: SOAK_BUDGET=$(SOAK_BUDGET) SOAK_SEED=$(SOAK_SEED)"
 	@$(with_env) SOAK=1 SOAK_BUDGET=$(SOAK_BUDGET) SOAK_SEED=$(SOAK_SEED) \
+		cargo test --locked --test cli -- fuzz::
+	@$(with_env) SOAK=1 SOAK_BUDGET=$(SOAK_BUDGET) SOAK_SEED=$(SOAK_SEED) \
 		cargo test --locked --test real -- --test-threads=1 --nocapture kill:: release::
 
 bench: images build ## against docker compose, side by side; benches/compose.py --help

@@ -31,7 +31,27 @@ pub fn artifacts(
     let stack = &wanted.stack;
     let known = State { secrets: known, ..State::default() };
     let values = secrets::resolve(stack, Some(&known), &wanted.variables, &wanted.folder)?.values;
-    let mut out = render::compose(&by_mirror(stack, wanted)?, root)?;
+    let mut out = rendered(stack, &by_mirror(stack, wanted)?, &values, &wanted.file, (root, binary))?;
+    if hide {
+        for artifact in &mut out {
+            if let Content::Secret(_) = artifact.content {
+                artifact.content = Content::Secret(Secret::new(HIDDEN));
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// The same with values that are known. `mirrored` is the stack with the images that Compose shall pull; `file` is
+/// stack.toml; then come the way from the folder to it and where stackctl is installed.
+pub(super) fn rendered(
+    stack: &Stack,
+    mirrored: &Stack,
+    values: &SecretValues,
+    file: &Path,
+    (root, binary): (&str, &str),
+) -> Result<Vec<Artifact>, ApplyError> {
+    let mut out = render::compose(mirrored, root)?;
     let below = |folder: &str, files: Vec<Artifact>| -> Vec<Artifact> {
         files.into_iter().map(|f| Artifact { path: format!("{folder}/{}", f.path), ..f }).collect()
     };
@@ -44,7 +64,7 @@ pub fn artifacts(
                 Some((s.name.clone(), Banks { a: vec![upstream], b: Vec::new() }))
             })
             .collect();
-        let pair = certificate(proxy, &values);
+        let pair = certificate(proxy, values);
         let files = render::nginx(&ProxyInput {
             stack,
             proxy,
@@ -67,7 +87,7 @@ pub fn artifacts(
         }
         for (name, template) in &service.files {
             let path = format!("secrets/{}/{name}", service.name);
-            out.push(Artifact::secret(path, template.fill(&values), service.uid));
+            out.push(Artifact::secret(path, template.fill(values), service.uid));
         }
     }
     // Those that only other secrets are made of, too: the next `render` must find them.
@@ -77,16 +97,9 @@ pub fn artifacts(
             out.push(Artifact::secret(format!("secrets/{name}"), value.clone(), Some(0)));
         }
     }
-    out.extend(below("systemd", render::systemd(stack, binary, &wanted.file.to_string_lossy())?));
+    out.extend(below("systemd", render::systemd(stack, binary, &file.to_string_lossy())?));
     out.sort_by(|a, b| a.path.cmp(&b.path));
     out.dedup_by(|a, b| a.path == b.path);
-    if hide {
-        for artifact in &mut out {
-            if let Content::Secret(_) = artifact.content {
-                artifact.content = Content::Secret(Secret::new(HIDDEN));
-            }
-        }
-    }
     Ok(out)
 }
 

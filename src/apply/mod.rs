@@ -5,6 +5,7 @@ mod drain;
 pub mod error;
 pub mod event;
 pub mod executor;
+pub mod explain;
 pub mod inside;
 pub mod prepare;
 mod ready;

@@ -62,7 +62,9 @@ pub async fn prepare(engine: &Engine, wanted: &Wanted) -> Result<Prepared, Apply
     let hashes: BTreeMap<ServiceName, String> =
         contexts.iter().map(|(name, (build, context))| (name.clone(), build_hash(build, context, wanted))).collect();
     let images = references(wanted, &hashes);
-    let observed = engine.observe(&wanted.stack.project, &images).await?;
+    let (observed, host) = tokio::join!(engine.observe(&wanted.stack.project, &images), engine.host());
+    let observed = observed?;
+    plan::capacity::fits(&wanted.stack, host)?;
     check_stage(&wanted.stack, &observed)?;
 
     let resolved = secrets::resolve(&wanted.stack, observed.state.as_ref(), &wanted.variables, &wanted.folder)?;
@@ -80,7 +82,10 @@ pub async fn prepare(engine: &Engine, wanted: &Wanted) -> Result<Prepared, Apply
     };
     let placement = plan::place(&inputs)?;
     let files = rendered(&inputs, &placement)?;
-    let plan = plan::reconcile(&inputs, &placement, &files, resolved.new);
+    let mut plan = plan::reconcile(&inputs, &placement, &files, resolved.new);
+    if !plan.is_empty() {
+        plan.notes.extend(plan::capacity::notes(&wanted.stack, host));
+    }
     let images = placement
         .services
         .iter()

@@ -2,6 +2,7 @@
 
 pub mod date;
 pub mod env;
+pub mod fix;
 pub mod hash;
 pub mod name;
 pub mod net;

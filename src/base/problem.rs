@@ -14,11 +14,25 @@ pub enum Severity {
     Warning,
 }
 
+/// The text a problem's place is in. `.env` comes first: what is wrong there is often the cause of the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// `.env` beside the file.
+    Env,
+    /// stack.toml, overlays included.
+    Stack,
+}
+
 /// One problem at one place of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// Error or warning.
     pub severity: Severity,
+    /// What kind of problem it is, for programs: a stable word such as `unknown-key`.
+    pub rule: &'static str,
+    /// The file that `span` is a range of.
+    pub origin: Origin,
     /// What is wrong, in one sentence without a final period.
     pub message: String,
     /// Byte range in the file, if the problem has a place.
@@ -27,8 +41,11 @@ pub struct Problem {
     pub label: Option<String>,
     /// What to do next.
     pub help: Option<String>,
-    /// TOML to paste that mends it.
+    /// TOML to paste that mends it; [`super::fix`] says where it goes.
     pub fix: Option<String>,
+    /// Where the fix goes, if that is not at `span`.
+    #[serde(skip)]
+    pub fix_at: Option<Range<usize>>,
     /// What stands at the place must not be shown: it looks like a secret.
     #[serde(skip)]
     pub hidden: bool,
@@ -39,11 +56,14 @@ impl Problem {
     pub fn error(message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
+            rule: "wrong-value",
+            origin: Origin::Stack,
             message: message.into(),
             span: None,
             label: None,
             help: None,
             fix: None,
+            fix_at: None,
             hidden: false,
         }
     }
@@ -51,6 +71,21 @@ impl Problem {
     /// A warning.
     pub fn warning(message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(message) }
+    }
+
+    /// Of this kind.
+    #[must_use]
+    pub fn rule(mut self, rule: &'static str) -> Self {
+        self.rule = rule;
+        self
+    }
+
+    /// In `.env`: its lines are never shown.
+    #[must_use]
+    pub fn in_env(mut self) -> Self {
+        self.origin = Origin::Env;
+        self.hidden = true;
+        self
     }
 
     /// With its place.
@@ -81,11 +116,25 @@ impl Problem {
         self
     }
 
+    /// The same, where that is so.
+    #[must_use]
+    pub fn hidden_if(mut self, hidden: bool) -> Self {
+        self.hidden |= hidden;
+        self
+    }
+
     /// With TOML to paste.
     #[must_use]
     pub fn fix(mut self, fix: impl Into<String>) -> Self {
         self.fix = Some(fix.into());
         self
+    }
+
+    /// With TOML to paste at another place: below the header of the service it belongs to, for instance.
+    #[must_use]
+    pub fn fix_at(mut self, place: Range<usize>, fix: impl Into<String>) -> Self {
+        self.fix_at = Some(place);
+        self.fix(fix)
     }
 }
 
@@ -119,10 +168,15 @@ impl Problems {
         self.0.is_empty()
     }
 
-    /// In the order of their places in the file; those without a place first; equal ones once.
+    /// Leaves out those of a kind.
+    pub fn without(&mut self, rule: &str) {
+        self.0.retain(|p| p.rule != rule);
+    }
+
+    /// `.env` before the file, each in the order of places; those without a place first; equal ones once.
     pub fn sorted(mut self) -> Vec<Problem> {
         self.0.sort_by_key(|p| {
-            (p.span.as_ref().map_or(0, |s| s.start), p.span.as_ref().map_or(0, |s| s.end), p.severity)
+            (p.origin, p.span.as_ref().map_or(0, |s| s.start), p.span.as_ref().map_or(0, |s| s.end), p.severity)
         });
         self.0.dedup();
         self.0

@@ -16,6 +16,13 @@ pub fn nearest<'a>(typed: &str, allowed: impl IntoIterator<Item = &'a str>) -> O
         .map(|(_, word)| word)
 }
 
+/// Like [`nearest`], for words that look alike and mean something else: at most a quarter of the letters are wrong.
+pub fn slip<'a>(typed: &str, allowed: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let near = nearest(typed, allowed)?;
+    let wrong = strsim::osa_distance(&typed.to_lowercase(), &near.to_lowercase());
+    (wrong <= (typed.chars().count() / 4).max(1)).then_some(near)
+}
+
 /// `a`, `b` or `c`, each in backticks.
 pub fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     let words: Vec<String> = words.into_iter().map(|w| format!("`{w}`")).collect();
@@ -37,5 +44,7 @@ mod tests {
         assert_eq!(nearest("health_check", keys), Some("healthcheck"));
         assert_eq!(nearest("xyzzy", keys), None);
         assert_eq!(nearest("aap", ["web", "app"]), Some("app"));
+        assert_eq!(slip("SYS_ADMIN", ["SYS_TIME", "CHOWN"]), None);
+        assert_eq!(slip("selfsigned", ["self-signed", "off"]), Some("self-signed"));
     }
 }

@@ -5,9 +5,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCandidates;
 
 use crate::base::units::Span;
 use crate::ui::paint::ColourChoice;
+
+use super::complete;
 
 /// Deploy a whole stack from one file, without dropping a request, and prove it.
 #[derive(Debug, Parser)]
@@ -29,7 +32,7 @@ pub struct Global {
     #[arg(long, global = true, value_name = "PATH", display_order = 100)]
     pub file: Option<PathBuf>,
     /// Stage of the stack, such as staging
-    #[arg(long, global = true, value_name = "NAME", display_order = 101)]
+    #[arg(long, global = true, value_name = "NAME", display_order = 101, add = ArgValueCandidates::new(complete::stages))]
     pub stage: Option<String>,
     /// Docker engine, such as unix:///var/run/docker.sock
     #[arg(long, global = true, value_name = "URL", display_order = 102)]
@@ -75,7 +78,9 @@ pub enum Command {
     /// Write a first stack.toml, by a few questions or from a template
     Init(InitArgs),
     /// Tell everything that is wrong with stack.toml; touch nothing
-    Check,
+    Check(CheckArgs),
+    /// Tell where a value comes from and what it becomes
+    Explain(ExplainArgs),
     /// Write the files that `up` would use into a folder
     Render(RenderArgs),
     /// Show what `up` would do, and why; touch nothing
@@ -117,15 +122,58 @@ pub enum Switch {
     Off,
 }
 
+/// `check`
+#[derive(Debug, Clone, Default, Args)]
+pub struct CheckArgs {
+    /// How to print problems: human, json (short: --json) or sarif
+    #[arg(long, value_name = "FORMAT", value_enum, hide_possible_values = true)]
+    pub format: Option<CheckFormat>,
+}
+
+/// Formats of `check`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// With the lines they are about, for people.
+    Human,
+    /// One JSON document.
+    Json,
+    /// SARIF 2.1.0, for code hosts and editors.
+    Sarif,
+}
+
+/// `explain`
+#[derive(Debug, Clone, Args)]
+pub struct ExplainArgs {
+    /// Path of a key, such as services.app.memory or routes./api/.limit
+    #[arg(value_name = "PATH", add = ArgValueCandidates::new(complete::paths))]
+    pub path: String,
+}
+
 /// `init`
 #[derive(Debug, Clone, Default, Args)]
 pub struct InitArgs {
-    /// Start from a template instead of answering questions: minimal or python-web
+    /// Start from a template instead of what is in the folder: minimal, python-web, storm, sum, aigov, ai-search or research-assistant
     #[arg(long, value_name = "NAME", value_enum, hide_possible_values = true)]
     pub template: Option<Template>,
-    /// Write without asking; needs --template
-    #[arg(long, requires = "template")]
+    /// Size of the services: development, 1000 or 10000 users
+    #[arg(long, value_name = "NUMBER", value_enum, hide_possible_values = true)]
+    pub users: Option<Users>,
+    /// Write without asking
+    #[arg(long)]
     pub yes: bool,
+}
+
+/// For how many people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Users {
+    /// The developers.
+    Development,
+    /// A thousand.
+    #[value(name = "1000")]
+    Thousand,
+    /// Ten thousand.
+    #[value(name = "10000")]
+    TenThousand,
 }
 
 /// Templates of `init`.
@@ -135,6 +183,16 @@ pub enum Template {
     Minimal,
     /// A Python web app with a worker, a database and Redis.
     PythonWeb,
+    /// A research platform: Streamlit, Celery, PostgreSQL, Redis, Qdrant.
+    Storm,
+    /// Flask under Gunicorn, PostgreSQL, Redis.
+    Sum,
+    /// An API and a front end, PostgreSQL, Qdrant in the cloud.
+    Aigov,
+    /// FastAPI with a sandbox for code, PostgreSQL, Redis.
+    AiSearch,
+    /// FastAPI with WebSocket, PostgreSQL.
+    ResearchAssistant,
 }
 
 /// `render`
@@ -180,10 +238,10 @@ pub struct VerifyArgs {
     #[arg(long)]
     pub quick: bool,
     /// Only these checks, such as TLS-1,HDR-2; a family such as TLS means all of it
-    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    #[arg(long, value_name = "IDS", value_delimiter = ',', add = ArgValueCandidates::new(complete::checks))]
     pub only: Vec<String>,
     /// All but these checks
-    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    #[arg(long, value_name = "IDS", value_delimiter = ',', add = ArgValueCandidates::new(complete::checks))]
     pub skip: Vec<String>,
     /// Store how fast the answers are, for later runs to compare with
     #[arg(long, conflicts_with = "quick")]
@@ -244,7 +302,7 @@ pub enum FailOn {
 #[derive(Debug, Clone, Args)]
 pub struct LogsArgs {
     /// Services to show; all if none is named
-    #[arg(value_name = "SERVICE")]
+    #[arg(value_name = "SERVICE", add = ArgValueCandidates::new(complete::services))]
     pub services: Vec<String>,
     /// Go on until interrupted
     #[arg(long, short)]

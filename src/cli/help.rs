@@ -10,15 +10,19 @@ use super::settings::VARIABLES;
 
 /// The commands in the order people need them.
 pub const GROUPS: &[(&str, &[&str])] = &[
-    ("Start", &["init", "check", "render"]),
+    ("Start", &["init", "check", "explain", "render"]),
     ("Deploy", &["plan", "up", "verify"]),
     ("Run", &["status", "logs", "maintenance", "down"]),
     ("Set up", &["schema", "completions", "man"]),
 ];
 
 const EXAMPLES: &[(&str, &str)] = &[
-    ("init", "stackctl init\nstackctl init --template python-web --yes"),
-    ("check", "stackctl check\nstackctl check --stage staging --json"),
+    (
+        "init",
+        "stackctl init                  # asks, and proposes what it recognises\nstackctl init --yes --users 1000\nstackctl init --template python-web --yes",
+    ),
+    ("check", "stackctl check\nstackctl check --stage staging --format sarif > check.sarif"),
+    ("explain", "stackctl explain services.app.memory\nstackctl --stage staging explain proxy.domains"),
     ("render", "stackctl render out/\nstackctl render --no-secrets out/"),
     ("plan", "stackctl plan\nstackctl plan --exit-code     # 3 if there are changes, for CI"),
     ("up", "stackctl up\nstackctl up --stage production --yes"),

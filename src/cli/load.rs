@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::base::problem::{Problem, Severity, line_column};
-use crate::config::interpolate::{Variables, dotenv};
-use crate::config::{self, Loaded};
+use crate::base::problem::{Problem, Problems, line_column};
+use crate::config::interpolate::Variables;
+use crate::config::lint::placeholder;
+use crate::config::{self, Loaded, dotenv};
 use crate::model::stack::Stack;
 use crate::ui::error::{Failure, Kind, Told};
-use crate::ui::problems::Report;
+use crate::ui::problems::{self as ui, Report};
 use crate::ui::text::count;
 
 use super::context::Context;
@@ -29,44 +30,93 @@ pub struct Source {
     pub text: String,
     /// The environment over `.env`: where secrets with `env` come from.
     pub variables: Variables,
-    /// Warnings, sorted.
-    pub warnings: Vec<Problem>,
+}
+
+/// What was read, right or wrong.
+#[derive(Debug)]
+pub struct Read {
+    /// The stack; only there if no problem is an error.
+    pub stack: Option<Stack>,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// The file's text.
+    pub text: String,
+    /// Name of `.env` as the user would write it.
+    env_name: String,
+    /// Text of `.env`; empty if there is none.
+    env_text: String,
+    /// The environment over `.env`.
+    pub variables: Variables,
+    /// Everything that is wrong, sorted.
+    pub problems: Vec<Problem>,
+}
+
+impl Read {
+    /// What is to be shown; `name` is the file's as the user wrote it.
+    pub fn report<'a>(&'a self, name: &'a str) -> Report<'a> {
+        Report {
+            stack: ui::Source { name, text: &self.text },
+            env: ui::Source { name: &self.env_name, text: &self.env_text },
+            problems: &self.problems,
+        }
+    }
+
+    /// The report for programs.
+    pub fn json(&self, name: &str) -> serde_json::Value {
+        let mut json = json!({
+            "schema": "stackctl.check/1",
+            "file": name,
+            "valid": self.stack.is_some(),
+            "problems": self.report(name).json(),
+        });
+        if let Some(stack) = &self.stack {
+            json["stack"] = json!(stack);
+        }
+        json
+    }
+}
+
+/// Reads the stack the settings name, and everything that is wrong with it. An error if there is nothing to read.
+pub fn read(ctx: &Context<'_>) -> anyhow::Result<Read> {
+    let text = file(&ctx.settings.path, &ctx.settings.file)?;
+    let folder = ctx.settings.path.parent().unwrap_or(Path::new("/")).to_owned();
+    let env_name = ctx.settings.file.with_file_name(".env").display().to_string();
+    let env_text = environment_file(&folder, &env_name)?;
+    let mut problems = Problems::default();
+    let dotenv = dotenv::parse(&env_text, &mut problems);
+    let env_wrong = problems.has_errors();
+    let mut variables = dotenv.variables.clone();
+    variables.extend(ctx.env.vars.clone());
+    let Loaded { stack, problems: mut found } = config::load(&text, ctx.settings.stage.as_deref(), &variables);
+    if env_wrong {
+        // What is missing may stand on a line that could not be read.
+        found.without("unset-variable");
+    }
+    problems.extend(found);
+    if let Some(stack) = &stack {
+        placeholder::check(stack, &text, &dotenv, &variables, &mut problems);
+    }
+    let stack = stack.filter(|_| !problems.has_errors());
+    Ok(Read { stack, folder, text, env_name, env_text, variables, problems: problems.sorted() })
 }
 
 /// Reads the stack the settings name. Problems are shown; the error that is returned then says no more.
 pub fn stack(ctx: &Context<'_>) -> anyhow::Result<Source> {
-    let source = stack_and_warnings(ctx)?;
-    if !source.warnings.is_empty() {
-        ctx.out.warn(format!(
-            "{} has {}; `stackctl check` shows them",
-            ctx.settings.file.display(),
-            count(source.warnings.len(), "warning")
-        ));
-    }
-    Ok(source)
-}
-
-/// Like [`stack`], and leaves the warnings to the caller.
-pub fn stack_and_warnings(ctx: &Context<'_>) -> anyhow::Result<Source> {
-    let text = file(&ctx.settings.path, &ctx.settings.file)?;
-    let folder = ctx.settings.path.parent().unwrap_or(Path::new("/")).to_owned();
-    let mut variables = environment_file(&folder, &ctx.settings.file.with_file_name(".env"))?;
-    variables.extend(ctx.env.vars.clone());
-    let Loaded { stack, problems } = config::load(&text, ctx.settings.stage.as_deref(), &variables);
-    let problems = problems.sorted();
-    let Some(stack) = stack.filter(|_| problems.iter().all(|p| p.severity == Severity::Warning)) else {
-        let name = ctx.settings.file.display().to_string();
-        let report = Report { file: &name, text: &text, problems: &problems };
+    let name = ctx.settings.file.display().to_string();
+    let read = read(ctx)?;
+    let Some(stack) = read.stack else {
         if ctx.out.is_json() {
-            ctx.out.json(&json!({
-                "schema": "stackctl.check/1", "file": name, "valid": false, "problems": report.json(),
-            }))?;
+            ctx.out.json(&read.json(&name))?;
         } else {
-            report.show(ctx.out);
+            read.report(&name).show(ctx.out);
         }
         return Err(Told(Kind::Usage).into());
     };
-    Ok(Source { stack, folder, text, variables, warnings: problems })
+    if !read.problems.is_empty() {
+        let warnings = count(read.problems.len(), "warning");
+        ctx.out.warn(format!("{name} has {warnings}; `stackctl check` shows them"));
+    }
+    Ok(Source { stack, folder: read.folder, text: read.text, variables: read.variables })
 }
 
 /// The text of the stack file; `shown` is its name for messages.
@@ -122,14 +172,13 @@ fn missing(path: &Path, shown: &Path) -> Failure {
     }
 }
 
-/// The variables of `.env` in this folder; none if there is no such file. Refused where others can read it: it is
-/// where people keep passwords.
-fn environment_file(folder: &Path, shown: &Path) -> Result<Variables, Failure> {
+/// The text of `.env` in this folder; empty if there is no such file. Refused where others can read it: it is where
+/// people keep passwords.
+fn environment_file(folder: &Path, shown: &str) -> Result<String, Failure> {
     let path = folder.join(".env");
-    let shown = shown.display().to_string();
     let meta = match std::fs::metadata(&path) {
         Ok(meta) => meta,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Variables::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(String::new()),
         Err(error) => return Err(Failure::usage(format!("`{shown}` cannot be read")).because(error)),
     };
     #[cfg(unix)]
@@ -138,15 +187,13 @@ fn environment_file(folder: &Path, shown: &Path) -> Result<Variables, Failure> {
         let mode = meta.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             return Err(Failure::usage(format!("others can read `{shown}` (its mode is {mode:04o})"))
-                .hint(format!("it is a place for secrets: `chmod 600 {}`", quoted(&shown))));
+                .hint(format!("it is a place for secrets: `chmod 600 {}`", quoted(shown))));
         }
     }
     if meta.len() > LARGEST {
         return Err(Failure::usage(format!("`{shown}` is larger than 1 MiB")));
     }
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| Failure::usage(format!("`{shown}` cannot be read")).because(error))?;
-    dotenv(&text).map_err(|message| Failure::usage(message.replace(".env", &format!("`{shown}`"))))
+    std::fs::read_to_string(&path).map_err(|error| Failure::usage(format!("`{shown}` cannot be read")).because(error))
 }
 
 /// A word for a shell.

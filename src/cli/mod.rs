@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod commands;
+mod complete;
 pub mod context;
 pub mod exit;
 pub mod help;

@@ -11,6 +11,7 @@ use crate::ui::paint::ColourChoice;
 
 use super::args::{Cli, Command};
 use super::commands;
+use super::complete;
 use super::context::{Context, interrupted};
 use super::exit::ExitStatus;
 use super::help;
@@ -20,6 +21,9 @@ use super::settings::Settings;
 pub fn run(args: impl IntoIterator<Item = OsString>, env: &Env) -> ExitStatus {
     let args: Vec<OsString> = args.into_iter().collect();
     let first = Manner { colour: typed_colour(&args), ..Manner::default() };
+    if let Some(answer) = complete::answer(&args, env) {
+        return finish(answer.map(|()| ExitStatus::Done).map_err(Into::into), &Output::new(env, first));
+    }
     let matches =
         match help::command().term_width(env.width.map_or(80, |w| w.clamp(40, 100))).try_get_matches_from(&args) {
             Ok(matches) => matches,
@@ -40,7 +44,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>, env: &Env) -> ExitStatus {
 fn dispatch(command: &Command, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
     match command {
         Command::Init(args) => commands::init::run(args, ctx),
-        Command::Check => commands::check::run(ctx),
+        Command::Check(args) => commands::check::run(args, ctx),
+        Command::Explain(args) => commands::explain::run(args, ctx),
         Command::Render(args) if args.deployed => wait(commands::render::run_deployed(args, ctx)),
         Command::Render(args) => commands::render::run(args, ctx),
         Command::Plan(args) => wait(commands::plan::run(args, ctx)),

@@ -49,12 +49,18 @@ const COMPOSE_WORDS: &[(&str, &str)] = &[
 
 /// Reports a value of the wrong kind.
 pub fn mismatch(node: &Node, shape: &Shape, problems: &mut Problems) {
-    let mut problem =
-        Problem::error(format!("expected {}, found {}", shape.words(), node.value.kind())).at(node.span.clone());
+    let mut problem = Problem::error(format!("expected {}, found {}", shape.words(), node.value.kind()))
+        .rule("wrong-type")
+        .at(node.span.clone());
     match (shape, &node.value) {
         (Shape::List(_), Value::Text(_)) => {
             if let Some(text) = node.plain().filter(|t| !t.contains(['"', '\\', '\n'])) {
                 problem = problem.fix(format!("[\"{text}\"]"));
+            }
+        }
+        (Shape::Integer { .. } | Shape::Number, Value::Text(_)) => {
+            if let Some(number) = node.plain().filter(|t| t.parse::<u32>().is_ok()) {
+                problem = problem.fix(number);
             }
         }
         (Shape::Map { key, .. }, Value::List(_)) => {
@@ -95,6 +101,7 @@ impl<'a> Open<'a> {
     pub fn finish(self, problems: &mut Problems) {
         for entry in self.rest {
             let mut problem = Problem::error(format!("unknown key `{}` in {}", entry.key, self.table.name))
+                .rule("unknown-key")
                 .at(entry.key_span.clone());
             let names = || self.table.keys.iter().map(|k| k.name);
             if let Some((_, instead)) = COMPOSE_WORDS.iter().find(|(word, _)| *word == entry.key) {

@@ -2,9 +2,10 @@
 //! (`${secrets.x}`, `${workers}`) are left for the keys that take them.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::base::name::EnvName;
-use crate::base::problem::{Problem, Problems};
+use crate::base::problem::{Problem, Problems, Severity, line_column};
 use crate::base::suggest::nearest;
 
 use super::tree::{Node, Part, Value};
@@ -17,6 +18,7 @@ pub fn interpolate(node: &mut Node, variables: &Variables, problems: &mut Proble
     match &mut node.value {
         Value::Text(parts) => {
             let span = node.span.clone();
+            passwords(parts, &span, variables, problems);
             let mut out: Vec<Part> = Vec::new();
             for part in parts.drain(..) {
                 let part = match part {
@@ -43,6 +45,32 @@ pub fn interpolate(node: &mut Node, variables: &Variables, problems: &mut Proble
     }
 }
 
+/// Variables that are the password of a URL must be fit for one: nobody encodes them. Half of all base64 passwords
+/// hold a `/`, which ends the host's part of a URL.
+fn passwords(parts: &[Part], span: &Range<usize>, variables: &Variables, problems: &mut Problems) {
+    for around in parts.windows(3) {
+        let [Part::Text(before), Part::Reference(name), Part::Text(after)] = around else { continue };
+        let user = before.rsplit_once("://").map(|(_, user)| user);
+        if !after.starts_with('@') || !user.is_some_and(|u| u.contains(':') && !u.contains(['/', '@'])) {
+            continue;
+        }
+        let Some(value) = variables.get(name).filter(|_| is_variable(name)) else { continue };
+        let unfit: Vec<String> =
+            "/?#[]@:%+ ".chars().filter(|c| value.contains(*c)).map(|c| format!("`{c}`")).collect();
+        if !unfit.is_empty() {
+            problems.push(
+                Problem::error(format!(
+                    "the variable `{name}` is the password of a URL and holds {}, which cannot stand there",
+                    unfit.join(" and ")
+                ))
+                .rule("password-in-url")
+                .at(span.clone())
+                .help("use the address of a preset, such as `${postgres.url.file}`: it is encoded; or another password, such as one of `openssl rand -hex 32`"),
+            );
+        }
+    }
+}
+
 /// References in capitals are variables of the environment; names of the stack are lower-case.
 fn is_variable(reference: &str) -> bool {
     reference.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
@@ -65,8 +93,9 @@ fn value(reference: &str, variables: &Variables) -> Result<String, Box<Problem>>
     if let Some(default) = default {
         return Ok(default.to_owned());
     }
-    let mut problem =
-        Problem::error(format!("the variable `{name}` is not set")).label("neither in the environment nor in `.env`");
+    let mut problem = Problem::error(format!("the variable `{name}` is not set"))
+        .rule("unset-variable")
+        .label("neither in the environment nor in `.env`");
     problem = match nearest(name, variables.keys().map(String::as_str)) {
         Some(near) => problem.help(format!("did you mean `{near}`?")),
         None => problem.help(format!("set it, or give a default: `${{{name}:-value}}`")),
@@ -74,33 +103,15 @@ fn value(reference: &str, variables: &Variables) -> Result<String, Box<Problem>>
     Err(Box::new(problem))
 }
 
-/// Reads the text of a `.env` file: `NAME=value` lines, `#` comments, optional `export`, single or double quotes.
-/// Nothing is expanded inside values.
+/// Variables of a text in the form of `.env`, or the first line that is wrong, in words without values.
 pub fn dotenv(text: &str) -> Result<Variables, String> {
-    let mut out = Variables::new();
-    for (index, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let line = line.strip_prefix("export ").unwrap_or(line);
-        let (name, value) = line
-            .split_once('=')
-            .filter(|(name, _)| EnvName::parse(name.trim()).is_some())
-            .ok_or_else(|| format!("line {} of .env is not `NAME=value`", index + 1))?;
-        out.insert(name.trim().to_owned(), unquote(value.trim()).to_owned());
-    }
-    Ok(out)
-}
-
-fn unquote(value: &str) -> &str {
-    for quote in ['"', '\''] {
-        if let Some(inner) = value.strip_prefix(quote).and_then(|v| v.strip_suffix(quote)) {
-            return inner;
-        }
-    }
-    // A comment behind an unquoted value starts with a blank and `#`, as in Compose.
-    value.split(" #").next().unwrap_or(value).trim_end()
+    let mut problems = Problems::default();
+    let found = super::dotenv::parse(text, &mut problems);
+    let first = problems.sorted().into_iter().find(|p| p.severity == Severity::Error);
+    first.map_or(Ok(found.variables), |problem| {
+        let line = problem.span.map_or(1, |span| line_column(text, span.start).0);
+        Err(format!("line {line} of .env: {}", problem.message))
+    })
 }
 
 #[cfg(test)]
@@ -108,12 +119,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dotenv_lines() {
-        let text = "# c\n\nA=1\nexport B='x y'\nC=\"q#\"\nD=a # comment\nE=\n";
-        let vars = dotenv(text).unwrap_or_default();
-        let pairs: Vec<_> = vars.iter().map(|(k, v)| format!("{k}={v}")).collect();
-        assert_eq!(pairs, ["A=1", "B=x y", "C=q#", "D=a", "E="]);
-        assert_eq!(dotenv("nonsense"), Err("line 1 of .env is not `NAME=value`".into()));
+    fn dotenv_names_the_first_line_that_is_wrong() {
+        assert_eq!(dotenv("A=1\nB='x'").map(|v| v.len()), Ok(2));
+        assert_eq!(dotenv("A=1\nnonsense\n"), Err("line 2 of .env: this line of `.env` is not `NAME=value`".into()));
     }
 
     #[test]
@@ -132,5 +140,22 @@ mod tests {
         let all = problems.sorted();
         assert_eq!(all.len(), 1);
         assert_eq!(all[0].message, "the variable `MISSING` is not set");
+    }
+
+    #[test]
+    fn passwords_fit_their_url() {
+        for (url, password, fits) in [
+            ("postgresql://u:${PW}@db/x", "abc-123", true),
+            ("postgresql://u:${PW}@db/x", "a/b+c=", false),
+            ("postgresql://u:${PW}@db/x", "50%", false),
+            ("note: ${PW}@home", "a/b", true),
+            ("http://host/a:${PW}@b", "a/b", true),
+        ] {
+            let mut problems = Problems::default();
+            let mut tree = super::super::tree::parse(&format!("a = \"{url}\""), &mut problems);
+            interpolate(&mut tree, &Variables::from([("PW".into(), password.into())]), &mut problems);
+            assert_eq!(problems.is_empty(), fits, "{url} with {password}: {problems:?}");
+            assert!(!format!("{problems:?}").contains(password), "{problems:?}");
+        }
     }
 }

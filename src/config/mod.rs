@@ -3,8 +3,11 @@
 
 pub mod decode;
 pub mod describe;
+pub mod dotenv;
+pub mod explain;
 pub mod interpolate;
 pub mod keys;
+pub mod lint;
 mod lower;
 pub mod preset;
 pub mod shape;
@@ -42,7 +45,7 @@ pub fn load(text: &str, stage: Option<&str>, variables: &Variables) -> Loaded {
     let mut stack =
         build(text, root.clone(), stages.iter().find(|s| Some(s.0.as_str()) == stage), stage, variables, &mut problems);
     if let Some(asked) = stage.filter(|asked| !stages.iter().any(|s| s.0 == *asked)) {
-        let mut problem = Problem::error(format!("there is no stage `{asked}`"));
+        let mut problem = Problem::error(format!("there is no stage `{asked}`")).rule("no-such-stage");
         let names: Vec<&str> = stages.iter().map(|s| s.0.as_str()).collect();
         problem = match nearest(asked, names.iter().copied()) {
             Some(near) => problem.help(format!("did you mean `--stage {near}`?")),
@@ -79,6 +82,7 @@ fn yaml(text: &str) -> Option<Problems> {
             let mut problems = Problems::default();
             problems.push(
                 Problem::error("this looks like YAML; stack.toml is TOML")
+                    .rule("syntax")
                     .at(at..at + line.trim_end().len())
                     .help("`stackctl init` writes a first one; most words are those of Compose"),
             );
@@ -106,7 +110,11 @@ fn build(
     interpolate::interpolate(&mut root, variables, problems);
     let file = keys::File::decode(&root, problems)?;
     let named = root.get("name").is_some();
-    lower::lower(&file, &lower::Input { text, named, stage }, problems)
+    let secrets = match root.get("secrets").map(|e| &e.node.value) {
+        Some(Value::Table(entries)) => entries.iter().map(|e| e.key.clone()).collect(),
+        _ => Vec::new(),
+    };
+    lower::lower(&file, &lower::Input { text, named, secrets, stage }, problems)
 }
 
 /// The overlays, taken out of the tree: everything in `[stages.NAME]` has the shape of the file itself.
@@ -114,13 +122,16 @@ fn take_stages(root: &mut Node, problems: &mut Problems) -> Vec<Stage> {
     let Some(entry) = root.take("stages") else { return Vec::new() };
     let Value::Table(stages) = entry.node.value else {
         problems.push(
-            Problem::error("`stages` is a table of tables").at(entry.node.span).fix("[stages.staging]\nhost = \"…\""),
+            Problem::error("`stages` is a table of tables")
+                .at(entry.node.span)
+                .help("each stage is a table of its own: `[stages.staging]`"),
         );
         return Vec::new();
     };
     let mut out = Vec::new();
     for mut stage in stages {
-        if ProjectName::parse(&stage.key).is_none() {
+        let named = ProjectName::parse(&stage.key).is_some();
+        if !named {
             problems.push(
                 Problem::error(format!("`{}` cannot be the name of a stage", stage.key))
                     .at(stage.key_span.clone())
@@ -135,7 +146,9 @@ fn take_stages(root: &mut Node, problems: &mut Problems) -> Vec<Stage> {
             );
         }
         if let Value::Table(_) = stage.node.value {
-            out.push((stage.key, stage.node));
+            if named {
+                out.push((stage.key, stage.node));
+            }
         } else {
             problems.push(Problem::error("a stage is a table").at(stage.node.span));
         }

@@ -120,7 +120,8 @@ impl Node {
 pub fn parse(text: &str, problems: &mut Problems) -> Node {
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in errors {
-        let mut problem = Problem::error(format!("not valid TOML: {}", error.message().replace('\n', "; ")));
+        let mut problem =
+            Problem::error(format!("not valid TOML: {}", error.message().replace('\n', "; "))).rule("syntax");
         problem.span = error.span();
         problems.push(problem);
     }

@@ -317,7 +317,7 @@ pub fn word(node: &Node, words: &'static [&'static str], problems: &mut Problems
         let mut problem = Problem::error(format!("`{text}` is not possible here"))
             .at(node.span.clone())
             .label(format!("allowed: {}", shape.words()));
-        if let Some(near) = crate::base::suggest::nearest(&text, words.iter().copied()) {
+        if let Some(near) = crate::base::suggest::slip(&text, words.iter().copied()) {
             problem = problem.fix(format!("\"{near}\""));
         }
         problems.push(problem);

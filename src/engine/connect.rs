@@ -11,7 +11,8 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::future::BoxFuture;
 
 use crate::base::env::Env;
-use crate::model::observed::EngineFacts;
+use crate::base::units::ByteSize;
+use crate::model::observed::{EngineFacts, Host};
 
 use super::context;
 use super::error::{EngineError, ErrorKind};
@@ -67,6 +68,16 @@ impl Engine {
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
+    }
+
+    /// What the engine's host has. An engine that does not say is no reason to stop.
+    pub async fn host(&self) -> Host {
+        let info = self.call("ask for the size of the host", self.docker.info()).await;
+        let count = |n: Option<i64>| n.and_then(|n| u64::try_from(n).ok());
+        info.map_or(Host::default(), |info| Host {
+            cpus: count(info.ncpu).and_then(|n| u32::try_from(n).ok()),
+            memory: count(info.mem_total).map(ByteSize),
+        })
     }
 
     /// What the engine is.

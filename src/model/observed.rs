@@ -5,6 +5,8 @@ use std::net::Ipv4Addr;
 
 use serde::Serialize;
 
+use crate::base::units::ByteSize;
+
 use super::container::label;
 use super::state::State;
 
@@ -129,4 +131,13 @@ pub struct ObservedImage {
     pub digests: Vec<String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+}
+
+/// What the engine's host has; unknown where the engine does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Host {
+    /// Processors.
+    pub cpus: Option<u32>,
+    /// Memory.
+    pub memory: Option<ByteSize>,
 }

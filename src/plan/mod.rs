@@ -4,6 +4,7 @@
 //! address, the files are rendered from that, and [`reconcile()`] compares everything with what is there.
 
 mod address;
+pub mod capacity;
 pub mod down;
 pub mod image;
 mod network;
@@ -54,6 +55,9 @@ pub enum PlanError {
         /// The network that got none.
         network: String,
     },
+    /// The host has fewer processors than the stack asks for: one sentence each, with its line.
+    #[error("{}", .0.join("\n"))]
+    TooLarge(Vec<String>),
     /// A network has no free address left.
     #[error("network {network} has no free address left for {container}")]
     NetworkFull {

@@ -2,6 +2,7 @@
 
 pub mod checklist;
 pub mod error;
+pub mod explain;
 pub mod findings;
 pub mod junit;
 pub mod output;

@@ -1,9 +1,12 @@
 //! Problems of a file: for people with the place, for programs as data.
 
+mod sarif;
+
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde_json::json;
 
-use crate::base::problem::{Problem, Severity, line_column};
+use crate::base::fix::{self, Way};
+use crate::base::problem::{Origin, Problem, Severity, line_column};
 
 use super::output::Output;
 use super::text::{clean, clean_lines, columns, count, wrap};
@@ -11,13 +14,24 @@ use super::text::{clean, clean_lines, columns, count, wrap};
 /// More than these are not read by anyone; the rest is counted.
 const CAP: usize = 20;
 
-/// A file and what is wrong with it.
-pub struct Report<'a> {
+pub use sarif::sarif;
+
+/// A text that problems have places in.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
     /// The file as the user named it.
-    pub file: &'a str,
-    /// Its text.
+    pub name: &'a str,
+    /// What is in it.
     pub text: &'a str,
-    /// Its problems, sorted.
+}
+
+/// What was read and what is wrong with it.
+pub struct Report<'a> {
+    /// stack.toml.
+    pub stack: Source<'a>,
+    /// `.env` beside it; empty if there is none.
+    pub env: Source<'a>,
+    /// Their problems, sorted.
     pub problems: &'a [Problem],
 }
 
@@ -26,9 +40,10 @@ impl Report<'_> {
     pub fn show(&self, out: &Output) {
         let renderer = if out.talk_paint().0 { Renderer::styled() } else { Renderer::plain() };
         let renderer = renderer.term_width(out.width());
-        let text = self.shown_text();
+        let texts = (self.shown_text(Origin::Stack), self.shown_text(Origin::Env));
         for problem in self.problems.iter().take(CAP) {
-            let excerpt = renderer.render(&[self.group(problem, &text, out.width())]);
+            let text = if problem.origin == Origin::Env { &texts.1 } else { &texts.0 };
+            let excerpt = renderer.render(&[self.group(problem, text, out.width())]);
             // Without a place there is no excerpt to set off.
             let lines = excerpt.lines().map(str::trim_end).filter(|l| problem.span.is_some() || l.trim() != "|");
             let lines: Vec<&str> = lines.collect();
@@ -51,7 +66,20 @@ impl Report<'_> {
             .filter(|(n, _)| *n > 0)
             .map(|(n, noun)| count(n, noun))
             .collect();
-        format!("{}: {}", clean(self.file), parts.join(", "))
+        let in_env = self.problems.iter().filter(|p| p.origin == Origin::Env).count();
+        let names = match in_env {
+            0 => clean(self.stack.name),
+            n if n == self.problems.len() => clean(self.env.name),
+            _ => format!("{} and {}", clean(self.env.name), clean(self.stack.name)),
+        };
+        format!("{names}: {}", parts.join(", "))
+    }
+
+    fn source(&self, problem: &Problem) -> Source<'_> {
+        match problem.origin {
+            Origin::Stack => self.stack,
+            Origin::Env => self.env,
+        }
     }
 
     /// For programs: all of them.
@@ -60,13 +88,16 @@ impl Report<'_> {
     }
 
     fn json_of(&self, problem: &Problem) -> serde_json::Value {
+        let Source { name, text } = self.source(problem);
         let place = problem.span.as_ref().map(|span| {
-            let (line, column) = line_column(self.text, span.start);
-            let (end_line, end_column) = line_column(self.text, span.end);
+            let (line, column) = line_column(text, span.start);
+            let (end_line, end_column) = line_column(text, span.end);
             json!({ "line": line, "column": column, "end_line": end_line, "end_column": end_column })
         });
         json!({
             "severity": problem.severity,
+            "rule": problem.rule,
+            "file": name,
             "message": problem.message,
             "place": place,
             "label": problem.label,
@@ -91,12 +122,13 @@ impl Report<'_> {
         let mut group = Group::with_title(level.primary_title(title));
         let mut note = problem.label.as_deref().map(clean);
         if let Some(span) = &problem.span {
-            let span = self.line_of(span);
+            let Source { name, text: original } = self.source(problem);
+            let span = line_of(original, span);
             let (_, column) = line_column(text, span.start);
             let end = usize::try_from(column).unwrap_or(0) + columns(text.get(span.clone()).unwrap_or_default()) + 6;
             let label = note.take_if(|label| end + columns(label) <= width);
             let annotation = AnnotationKind::Primary.span(span).label(label);
-            group = group.element(Snippet::source(text).path(self.file.to_owned()).annotation(annotation));
+            group = group.element(Snippet::source(text).path(name.to_owned()).annotation(annotation));
         }
         if let Some(note) = note {
             group = group.element(Level::NOTE.message(wrapped(&note)));
@@ -106,31 +138,56 @@ impl Report<'_> {
         }
         if let Some(fix) = problem.fix.as_deref().filter(|fix| !says(problem.label.as_deref(), fix)) {
             // A key with its value stands on lines of its own, so that it can be copied; TOML does not mind blanks.
-            let what = if fix.contains(['=', '\n']) { "paste this\n" } else { "write " };
-            group = group.element(Level::HELP.with_name("fix").message(format!("{what}{}", clean_lines(fix))));
+            let gap = if fix.contains(['=', '\n']) { "\n" } else { " " };
+            let what = match fix::edit(self.stack.text, problem).map(|edit| edit.way) {
+                Some(Way::Instead) | None => "write".to_owned(),
+                Some(Way::Below(line)) => format!("add below line {line}"),
+                Some(Way::Inside(line)) => format!("add inside the braces on line {line}"),
+                Some(Way::Top) => "add at the top".to_owned(),
+                Some(Way::End) => "add at the end".to_owned(),
+            };
+            group = group.element(Level::HELP.with_name("fix").message(format!("{what}{gap}{}", clean_lines(fix))));
         }
         group
     }
 
-    /// The place cut to its first line and to the text: a caret under a whole table says less than its first line.
-    fn line_of(&self, span: &std::ops::Range<usize>) -> std::ops::Range<usize> {
-        let start = floor(self.text, span.start);
-        let end = floor(self.text, span.end.max(span.start));
-        let line = self.text[start..end].find('\n').map_or(end, |n| start + n);
-        start..line.max(start)
-    }
-
     /// The text with stars where something looks like a secret: an excerpt often ends up in a CI log.
-    fn shown_text(&self) -> String {
-        let mut out = self.text.to_owned();
-        for span in self.problems.iter().filter(|p| p.hidden).filter_map(|p| p.span.as_ref()) {
+    fn shown_text(&self, origin: Origin) -> String {
+        let mut out = if origin == Origin::Env { self.env.text } else { self.stack.text }.to_owned();
+        let of_it = self.problems.iter().filter(|p| p.origin == origin && p.hidden);
+        let places: Vec<_> = if origin == Origin::Env {
+            // Nothing that stands in `.env` is shown but names.
+            lines(&out).map(|line| line.start + out[line.clone()].find('=').map_or(0, |at| at + 1)..line.end).collect()
+        } else {
+            of_it.filter_map(|p| p.span.clone()).collect()
+        };
+        for span in places {
             let (start, end) = (floor(&out, span.start), floor(&out, span.end.max(span.start)));
             // Byte by byte, so that every other place stays where it is.
-            let masked: String = out[start..end].bytes().map(|b| if b == b'\n' { '\n' } else { '*' }).collect();
+            let masked: String =
+                out[start..end].bytes().map(|b| if b"\r\n".contains(&b) { char::from(b) } else { '*' }).collect();
             out.replace_range(start..end, &masked);
         }
         out
     }
+}
+
+/// The place cut to its first line and to the text: a caret under a whole table says less than its first line.
+fn line_of(text: &str, span: &std::ops::Range<usize>) -> std::ops::Range<usize> {
+    let start = floor(text, span.start);
+    let end = floor(text, span.end.max(span.start));
+    let line = text[start..end].find('\n').map_or(end, |n| start + n);
+    start..line.max(start)
+}
+
+/// Byte ranges of the lines, without their ends.
+fn lines(text: &str) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let mut next = 0;
+    text.split_inclusive('\n').map(move |line| {
+        let start = next;
+        next += line.len();
+        start..start + line.trim_end_matches(['\r', '\n']).len()
+    })
 }
 
 /// Whether a label says already what a fix would.
@@ -155,27 +212,43 @@ mod tests {
 
     fn shown(text: &str, problems: &[Problem]) -> String {
         let (out, _, stderr) = Output::buffers(&Env::default(), Manner::default());
-        Report { file: "stack.toml", text, problems }.show(&out);
+        let env = Source { name: ".env", text: "A=hunter2\nhunter2\n" };
+        Report { stack: Source { name: "stack.toml", text }, env, problems }.show(&out);
         stderr.text()
+    }
+
+    #[test]
+    fn nothing_of_env_is_shown_but_names() {
+        let problems = [
+            Problem::error("here").in_env().at(2..9),
+            Problem::error("there").in_env().at(10..17),
+            Problem::warning("too").at(0..1),
+        ];
+        let text = shown("a = 1\n", &problems);
+        assert!(
+            text.contains("--> .env:1:3") && text.contains("1 | A=*******") && text.contains("2 | *******"),
+            "{text}"
+        );
+        assert!(!text.contains("hunter2") && text.ends_with(".env and stack.toml: 2 errors, 1 warning\n"), "{text}");
     }
 
     #[test]
     fn a_problem_shows_its_place_and_the_way_out() {
         let problem = Problem::error("this is not a limit")
-            .at(12..22)
+            .at(14..24)
             .label("allowed: a table")
             .help("a quota cannot be expressed")
             .fix("limit = { rate = \"10/s\" }");
         assert_eq!(
             shown("a = 1\nlimit = \"100/hour\"\n", &[problem]),
             "error: this is not a limit\n \
-             --> stack.toml:2:7\n  \
+             --> stack.toml:2:9\n  \
                |\n\
              2 | limit = \"100/hour\"\n  \
-               |       ^^^^^^^^^^ allowed: a table\n  \
+               |         ^^^^^^^^^^ allowed: a table\n  \
                |\n  \
                = help: a quota cannot be expressed\n  \
-               = fix: paste this\n         limit = { rate = \"10/s\" }\n\n\
+               = fix: write\n         limit = { rate = \"10/s\" }\n\n\
              stack.toml: 1 error\n"
         );
     }

@@ -67,6 +67,11 @@ impl Case {
 
     /// Runs, and compares all of it with `tests/cli/snapshots/NAME.txt`.
     pub fn snapshot(&self, name: &str, args: &[&str]) {
+        self.snapshot_in(&root().join("tests/cli/snapshots").join(format!("{name}.txt")), args);
+    }
+
+    /// Runs, and compares all of it with a file.
+    pub fn snapshot_in(&self, expected: &Path, args: &[&str]) {
         let outcome = self.run(args);
         let mut text = format!("$ stackctl {}\n", args.join(" "));
         let code = outcome.code.map_or("killed".to_owned(), |c| c.to_string());
@@ -79,7 +84,7 @@ impl Case {
                 }
             }
         }
-        compare(&root().join("tests/cli/snapshots").join(format!("{name}.txt")), &text, "UPDATE_SNAPSHOTS");
+        compare(expected, &text, "UPDATE_SNAPSHOTS");
     }
 }
 

@@ -6,6 +6,10 @@
 
 mod bad_files;
 mod docs;
+mod fuzz;
 mod harness;
 mod init;
+mod schema;
+mod stacks;
 mod usage;
+mod wrong;

@@ -28,9 +28,21 @@ services.app.replicas = 1
 fn help_fits_80_columns() {
     let case = Case::new();
     case.snapshot("help", &["--help"]);
-    for command in
-        ["init", "check", "render", "plan", "up", "verify", "status", "logs", "down", "schema", "completions", "man"]
-    {
+    for command in [
+        "init",
+        "check",
+        "explain",
+        "render",
+        "plan",
+        "up",
+        "verify",
+        "status",
+        "logs",
+        "down",
+        "schema",
+        "completions",
+        "man",
+    ] {
         case.snapshot(&format!("help-{command}"), &[command, "--help"]);
     }
     for args in [&["--help"][..], &["verify", "-h"], &["logs", "--help"]] {
@@ -67,6 +79,22 @@ fn good_files() {
     case.snapshot("check-good-quiet", &["check", "--quiet"]);
     case.snapshot("check-good-colour", &["--color", "always", "check"]);
     case.snapshot("check-stage-typo", &["check", "--stage", "stagign"]);
+}
+
+#[test]
+fn values_are_explained() {
+    let case = Case::new().file("stack.toml", GOOD);
+    for (name, args) in [
+        ("replicas", &["explain", "services.app.replicas"][..]),
+        ("stage", &["--stage", "staging", "explain", "services.app.replicas"]),
+        ("default", &["explain", "proxy.hsts"]),
+        ("preset", &["explain", "services.postgres.memory"]),
+        ("route-limit", &["explain", "routes./api/.limit.rate"]),
+        ("json", &["explain", "services.app.image", "--json"]),
+        ("typo", &["explain", "services.app.replica"]),
+    ] {
+        case.snapshot(&format!("explain-{name}"), args);
+    }
 }
 
 #[test]
@@ -118,7 +146,7 @@ fn completions_and_manual() {
     let case = Case::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let outcome = case.run(&["completions", shell]);
-        assert!(outcome.code == Some(0) && outcome.stdout.contains("verify"), "{shell}");
+        assert!(outcome.code == Some(0) && outcome.stdout.contains("STACKCTL_COMPLETE"), "{shell}");
     }
     case.snapshot("man", &["man", "out/man1"]);
     let mut pages: Vec<String> = std::fs::read_dir(case.path().join("out/man1"))
@@ -127,9 +155,44 @@ fn completions_and_manual() {
         .map(|e| e.file_name().to_string_lossy().into_owned())
         .collect();
     pages.sort();
-    assert_eq!(pages.len(), 14, "{pages:?}");
+    let commands: usize = stackctl::cli::help::GROUPS.iter().map(|(_, names)| names.len()).sum();
+    assert_eq!(pages.len(), commands + 1, "{pages:?}");
     let up = std::fs::read_to_string(case.path().join("out/man1/stackctl-up.1")).expect("a page");
     assert!(up.contains("stackctl\\-up") && up.contains("no\\-verify"), "{up}");
+}
+
+/// Bash itself, with the script it gets, completes commands, flags, services, stages and checks.
+#[test]
+fn bash_completes_names_of_the_file() {
+    let case = Case::new().file("stack.toml", GOOD).file("other.toml", "[services.lonely]\n[stages.far]\n");
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_stackctl")).parent().expect("a folder");
+    for (line, expected) in [
+        ("ver", "verify"),
+        ("logs ", "app postgres"),
+        ("logs po", "postgres"),
+        ("--stage st", "staging"),
+        ("--file other.toml logs l", "lonely"),
+        ("--file=other.toml --stage f", "far"),
+        ("explain services.app.rep", "services.app.replicas"),
+        ("verify --only WS-1", "WS-1"),
+    ] {
+        let script = format!(
+            "source <(stackctl completions bash)\nCOMP_WORDS=(stackctl {line}{})\nCOMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n\
+             _clap_complete_stackctl stackctl \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"\nIFS=' '\necho \"${{COMPREPLY[*]}}\"\n",
+            if line.ends_with(' ') { "''" } else { "" }
+        );
+        let output = std::process::Command::new("bash")
+            .args(["--norc", "-c", &script])
+            .current_dir(case.path())
+            .env_clear()
+            .env("PATH", format!("{}:/usr/bin:/bin", program.display()))
+            .output()
+            .expect("bash");
+        let shown = String::from_utf8_lossy(&output.stdout);
+        let mut names: Vec<&str> = shown.split_whitespace().filter(|w| !w.starts_with('-')).collect();
+        names.sort_unstable();
+        assert_eq!(names.join(" "), expected, "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod completions;
 pub mod down;
+pub mod explain;
 pub mod init;
 pub mod logs;
 pub mod maintenance;

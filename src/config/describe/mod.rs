@@ -12,6 +12,11 @@ use super::decode::Decode as _;
 use super::keys::File;
 use super::shape::{Key, Shape, Table};
 
+/// The whole file.
+pub(super) fn file_shape() -> Shape {
+    Shape::Table(file())
+}
+
 /// The file's own table, with the overlays that are taken out before anything is decoded.
 fn file() -> Table {
     let Shape::Table(mut file) = File::shape() else { unreachable!("a file is a table") };

@@ -12,7 +12,7 @@ pub fn schema() -> Value {
     let mut schema = table(&super::file(), &mut definitions);
     schema["$schema"] = json!("http://json-schema.org/draft-07/schema#");
     schema["title"] = json!("stack.toml");
-    schema["required"] = json!(["name"]);
+    schema["required"] = json!(["name", "services"]);
     schema["definitions"] = Value::Object(definitions);
     schema
 }
@@ -48,7 +48,8 @@ fn shape(of: &Shape, definitions: &mut Map<String, Value>) -> Value {
         Shape::List(item) => json!({ "type": "array", "items": shape(item, definitions) }),
         Shape::Map { value, .. } => json!({ "type": "object", "additionalProperties": shape(value, definitions) }),
         Shape::Table(inner) => {
-            let name = inner.name.trim_start_matches("a ").to_owned();
+            // It becomes part of a URI.
+            let name = inner.name.trim_start_matches("an ").trim_start_matches("a ").replace(' ', "-");
             if !definitions.contains_key(&name) {
                 let value = table(inner, definitions);
                 definitions.insert(name.clone(), value);

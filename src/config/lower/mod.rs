@@ -22,6 +22,7 @@ use crate::model::stack::{Pool, Stack};
 
 use super::keys::File;
 use super::keys::service::ServiceKeys;
+use super::lint;
 
 pub(super) use like::apply_like;
 
@@ -31,6 +32,8 @@ pub(super) struct Input<'a> {
     pub(super) text: &'a str,
     /// There is a name, right or wrong.
     pub(super) named: bool,
+    /// Names of declared secrets, right or wrong.
+    pub(super) secrets: Vec<String>,
     /// The stage asked for.
     pub(super) stage: Option<&'a str>,
 }
@@ -84,8 +87,10 @@ pub(super) fn lower(file: &File, input: &Input<'_>, problems: &mut Problems) -> 
             let mut resolver = reference::Resolver {
                 offers: &offers,
                 declared: &declared,
+                wrong: &input.secrets,
                 known: &known,
                 model_cpus,
+                header: &name_at.span,
                 used: &mut used,
                 problems: &mut *problems,
             };
@@ -96,6 +101,17 @@ pub(super) fn lower(file: &File, input: &Input<'_>, problems: &mut Problems) -> 
     let proxy = proxy::lower(file, &services, &mut declared, input, problems);
     let checklist = checklist::lower(file, &services, input, problems);
     shape_of_stack::check(file, &services, proxy.as_ref(), &used, problems);
+    lint::check(
+        &lint::Stack {
+            text: input.text,
+            file,
+            services: &services,
+            secrets: &declared,
+            proxy: proxy.as_ref(),
+            project: project.as_str(),
+        },
+        problems,
+    );
 
     file.name.as_ref()?;
     Some(Stack {

@@ -52,10 +52,13 @@ pub(super) fn lower(
     if routes.is_empty() {
         // With errors elsewhere, the service that would have answered may only have been misunderstood.
         if let Some(proxy) = file.proxy.as_ref().filter(|_| !problems.has_errors()) {
+            let first = services.values().find(|s| s.preset.is_none() && s.port.is_some());
+            let first = first.map_or("app", |s| s.name.as_str());
             problems.push(
                 Problem::error("there is a proxy, but no route leads anywhere")
+                    .rule("route-to-nowhere")
                     .at(proxy.span.clone())
-                    .fix("[routes]\n\"/\" = \"app\""),
+                    .fix(format!("[routes]\n\"/\" = \"{first}\"")),
             );
         }
         return None;
@@ -239,7 +242,11 @@ fn headers(keys: Option<&ProxyKeys>, problems: &mut Problems) -> BTreeMap<String
     for (name, value) in keys.and_then(|k| k.headers.as_ref()).iter().flat_map(|m| &m.value.0) {
         out.retain(|k, _| !k.eq_ignore_ascii_case(&name.value.0));
         if name.value.0.eq_ignore_ascii_case("strict-transport-security") {
-            problems.push(Problem::error("this header comes from `hsts`").at(name.span.clone()).fix("hsts = \"2y\""));
+            problems.push(
+                Problem::error("this header comes from `hsts`")
+                    .at(name.span.clone())
+                    .help("leave it out here, and write `hsts = \"2y\"` in [proxy]"),
+            );
         } else if value.value.0.chars().any(char::is_control) || value.value.0.contains('$') {
             problems.push(
                 Problem::error("a header's value cannot hold control characters or `$`")

@@ -34,9 +34,13 @@ impl Offers {
 pub(super) struct Resolver<'a> {
     pub(super) offers: &'a Offers,
     pub(super) declared: &'a BTreeMap<SecretName, SecretSpec>,
+    /// Names of secrets that are declared: one that is not in `declared` has been reported.
+    pub(super) wrong: &'a [String],
     pub(super) known: &'a [ServiceName],
     /// Cores of the service that this one is `like`.
     pub(super) model_cpus: Option<f64>,
+    /// Where the service begins: what it lacks goes below.
+    pub(super) header: &'a Range<usize>,
     pub(super) used: &'a mut BTreeSet<SecretName>,
     pub(super) problems: &'a mut Problems,
 }
@@ -68,6 +72,7 @@ impl Resolver<'_> {
             if template.is_secret() {
                 self.problems.push(
                     Problem::warning(format!("`{}` puts a secret into the environment", variable.value))
+                        .rule("secret-in-environment")
                         .at(value.span.clone())
                         .label("visible to everyone who may ask the engine")
                         .help(format!(
@@ -149,7 +154,7 @@ impl Resolver<'_> {
             self.problems.push(
                 Problem::error(format!("`${{workers}}` is 2 × cpus + 1, and `{}` has no `cpus`", service.name))
                     .at(span.clone())
-                    .fix("cpus = 2"),
+                    .fix_at(self.header.clone(), "cpus = 2"),
             );
             return None;
         };
@@ -165,6 +170,9 @@ impl Resolver<'_> {
     }
 
     fn no_such_secret(&mut self, name: &str, span: &Range<usize>) {
+        if self.wrong.iter().any(|wrong| wrong == name) {
+            return;
+        }
         let mut problem = Problem::error(format!("there is no secret `{name}`")).at(span.clone());
         problem = match nearest(name, self.declared.keys().map(SecretName::as_str)) {
             Some(near) => problem.help(format!("did you mean `{near}`?")),

@@ -101,14 +101,21 @@ fn backend(key: &At<RouteKey>) -> Option<(Backend, Range<usize>)> {
 
 fn check_service(name: &ServiceName, span: Range<usize>, file: &File, services: &Services, problems: &mut Problems) {
     match services.get(name) {
-        Some(found) if found.port.is_none() => problems.push(
-            Problem::error(format!("`{name}` has no port to route to"))
-                .at(span)
-                .help(format!("give it one in [services.{name}]"))
-                .fix("port = 8000"),
-        ),
+        Some(found) if found.port.is_none() => {
+            let header = file.services.iter().flat_map(|m| &m.value.0).find(|(n, _)| n.value == *name);
+            let header = header.map_or(span.clone(), |(n, _)| n.span.clone());
+            problems.push(
+                Problem::error(format!("`{name}` has no port to route to"))
+                    .rule("route-to-nowhere")
+                    .at(span)
+                    .help(format!("give it one in [services.{name}]"))
+                    .fix_at(header, "port = 8000"),
+            );
+        }
         None if !file.services.iter().flat_map(|m| &m.value.0).any(|(n, _)| n.value == *name) => {
-            let problem = Problem::error(format!("the route leads to `{name}`, which is not a service")).at(span);
+            let problem = Problem::error(format!("the route leads to `{name}`, which is not a service"))
+                .rule("route-to-nowhere")
+                .at(span);
             let names = || services.keys().map(ServiceName::as_str);
             problems.push(match nearest(name.as_str(), names()) {
                 Some(near) => problem.fix(format!("\"{near}\"")),

@@ -317,12 +317,17 @@ fn volume(text: &str, span: &Range<usize>, problems: &mut Problems) -> Option<Vo
         );
         return None;
     }
+    let fix = if VolumeName::parse(name).is_some() && rest.is_empty() {
+        format!("\"{name}:/{name}\"")
+    } else {
+        "\"uploads:/app/uploads\"".to_owned()
+    };
     if VolumeName::parse(name).is_none() || !absolute(target) || !["rw", "ro"].contains(&mode) {
         problems.push(
             Problem::error(format!("`{text}` is not a volume"))
                 .at(span.clone())
                 .label("allowed: `name:/path` or `name:/path:ro`")
-                .fix("\"uploads:/app/uploads\""),
+                .fix(fix),
         );
         return None;
     }

@@ -39,6 +39,7 @@ pub(super) fn check(
             .map_or(0..0, |(n, keys)| keys.value.depends_on.as_ref().map_or(n.span.clone(), |d| d.span.clone()));
         problems.push(
             Problem::error(format!("services wait for each other: {}", names.join(" → ")))
+                .rule("cycle")
                 .at(span)
                 .help("take one of these out of `depends_on`"),
         );
@@ -47,6 +48,7 @@ pub(super) fn check(
         if !used.contains(&name.value) {
             problems.push(
                 Problem::warning(format!("no service uses the secret `{}`", name.value))
+                    .rule("secret-unused")
                     .at(name.span.clone())
                     .help(format!("refer to it in an environment: `${{secrets.{}.file}}`", name.value)),
             );

@@ -1,8 +1,12 @@
-//! The answers of the dialogue, and the file they become.
+//! The answers, asked or recognised, and the file they become.
 
 use std::fmt::Write as _;
 
-use crate::base::name::{DomainName, ProjectName};
+use crate::base::name::{DomainName, ProjectName, ServiceName};
+use crate::cli::args::Users;
+
+use super::look::Found;
+use super::size::{self, Role};
 
 /// The answers.
 #[derive(Debug, Clone)]
@@ -11,9 +15,10 @@ pub(super) struct Draft {
     pub(super) source: Source,
     pub(super) port: String,
     pub(super) health: String,
-    pub(super) postgres: bool,
-    pub(super) redis: bool,
     pub(super) domain: String,
+    pub(super) users: Users,
+    /// The rest, as it was recognised.
+    pub(super) found: Found,
 }
 
 /// Where the image comes from.
@@ -26,6 +31,22 @@ pub(super) enum Source {
 }
 
 impl Draft {
+    /// What was recognised, taken at its word.
+    pub(super) fn of(found: Found, folder: &str, users: Users) -> Self {
+        Self {
+            name: fit_name(folder),
+            source: match (&found.build, &found.image) {
+                (None, Some(image)) => Source::Image(image.clone()),
+                (build, _) => Source::Build(build.clone().unwrap_or_else(|| ".".to_owned())),
+            },
+            port: found.port.unwrap_or(8000).to_string(),
+            health: found.health.clone().unwrap_or_else(|| "/".to_owned()),
+            domain: "localhost".to_owned(),
+            users,
+            found,
+        }
+    }
+
     /// The file.
     pub(super) fn text(&self) -> String {
         let mut out = format!(
@@ -38,41 +59,97 @@ impl Draft {
             Source::Build(folder) => writeln!(out, "# A folder with a Dockerfile.\nbuild       = {}", quoted(folder)),
             Source::Image(image) => writeln!(out, "image       = {}", quoted(image)),
         };
+        if let Some(command) = &self.found.command {
+            let _ = writeln!(out, "command     = {}", list(command));
+        }
         let _ = write!(
             out,
             "# Where it listens; never published itself.\nport        = {}\n\
-             # A path that answers 2xx or 3xx when it is ready.\nhealthcheck = {}\n\
-             # A release replaces them one after the other.\nreplicas    = 2\n",
+             # A path that answers 2xx or 3xx when it is ready.\nhealthcheck = {}\n",
             self.port,
             quoted(&self.health)
         );
-        if self.postgres || self.redis {
-            out += "\n[services.app.environment]\n\
-                    # Names of files that hold the address, password included.\n";
+        if let Some(job) = &self.found.pre_deploy {
+            let _ = writeln!(out, "# Once per release, before it gets traffic.\npre_deploy  = {}", list(job));
         }
-        if self.postgres {
-            out += "DATABASE_URL_FILE = \"${postgres.url.file}\"\n";
-        }
-        if self.redis {
-            out += "REDIS_URL_FILE = \"${redis.url.file}\"\n";
-        }
-        if self.postgres {
-            out += "\n[services.postgres]\n\
-                    # User, database, password, volume and tuning come with it.\n\
-                    preset = \"postgres:15\"\nmemory = \"512M\"\n";
-        }
-        if self.redis {
-            out += "\n[services.redis]\npreset = \"redis:7\"\n# maxmemory and its policy follow.\nmemory = \"256M\"\n";
-        }
+        self.size(&mut out, Role::Web, 11);
+        self.environment(&mut out);
+        self.others(&mut out);
         let _ = write!(
             out,
             "\n[proxy]\n# All others redirect to the first.\ndomains = [{}]\n\
              # For trials; later {{ files = {{ cert = \"…\", key = \"…\" }} }}.\ntls     = \"self-signed\"\n\
-             # limit = {{ rate = \"20/s\", burst = 40 }} # per client\n\n[routes]\n\"/\" = \"app\"\n",
-            quoted(&self.domain)
+             # limit = {{ rate = \"20/s\", burst = 40 }} # per client\n\n[routes]\n\"/\" = {}\n",
+            quoted(&self.domain),
+            if self.found.websocket { "{ service = \"app\", websocket = true, timeout = \"1h\" }" } else { "\"app\"" }
         );
         out
     }
+
+    fn size(&self, out: &mut String, role: Role, width: usize) {
+        let Some(size) = size::of(role, self.users) else { return };
+        if let Some(replicas) = size.replicas.filter(|n| *n > 1 || role == Role::Web) {
+            let _ = writeln!(out, "{:<width$} = {replicas}", "replicas");
+        }
+        let _ = writeln!(out, "{:<width$} = {}\n{:<width$} = \"{}\"", "cpus", size.cpus, "memory", size.memory);
+    }
+
+    fn environment(&self, out: &mut String) {
+        let found = &self.found;
+        let (postgres, redis) = (found.postgres.is_some(), found.redis.is_some());
+        if !postgres && !redis {
+            return;
+        }
+        *out += "\n[services.app.environment]\n";
+        // A program that was recognised and reads no files would not find its database.
+        let file = if found.reads_files || found.reasons.is_empty() {
+            *out += "# Names of files that hold the address, password included.\n";
+            ("_FILE", ".file")
+        } else {
+            *out += "# Better out of the environment, if the program reads files:\n\
+                     # DATABASE_URL_FILE = \"${postgres.url.file}\"\n";
+            ("", "")
+        };
+        for (wanted, name, service) in [(postgres, "DATABASE_URL", "postgres"), (redis, "REDIS_URL", "redis")] {
+            if wanted {
+                let _ = writeln!(out, "{name}{} = \"${{{service}.url{}}}\"", file.0, file.1);
+            }
+        }
+    }
+
+    fn others(&self, out: &mut String) {
+        for (name, command) in &self.found.workers {
+            if ServiceName::parse(name).is_none()
+                || ["app", "proxy", "stackctl", "postgres", "redis"].contains(&name.as_str())
+            {
+                continue;
+            }
+            let _ = write!(
+                out,
+                "\n[services.{name}]\n# Same image and environment.\nlike    = \"app\"\ncommand = {}\n",
+                list(command)
+            );
+            self.size(out, Role::Worker, 7);
+        }
+        if let Some(tag) = &self.found.postgres {
+            let _ = write!(
+                out,
+                "\n[services.postgres]\n# User, database, password, volume and tuning come with it.\npreset = {}\n",
+                quoted(&format!("postgres:{tag}"))
+            );
+            self.size(out, Role::Database, 6);
+        }
+        if let Some(tag) = &self.found.redis {
+            let preset = quoted(&format!("redis:{tag}"));
+            let _ = write!(out, "\n[services.redis]\n# maxmemory and its policy follow.\npreset = {preset}\n");
+            self.size(out, Role::Cache, 6);
+        }
+    }
+}
+
+fn list(words: &[String]) -> String {
+    let words: Vec<String> = words.iter().map(|w| quoted(w)).collect();
+    format!("[{}]", words.join(", "))
 }
 
 /// A TOML string; `${` would be a reference.
@@ -149,6 +226,7 @@ mod tests {
 
     #[test]
     fn every_answer_makes_a_valid_file() {
+        let some = |wanted: bool, tag: &str| wanted.then(|| tag.to_owned());
         for (postgres, redis) in [(false, false), (true, false), (false, true), (true, true)] {
             for source in [Source::Build("a \"b\" ${X} \\".into()), Source::Image("ghcr.io/you/app:1.0".into())] {
                 let draft = Draft {
@@ -156,9 +234,14 @@ mod tests {
                     source,
                     port: "8000".into(),
                     health: "/health".into(),
-                    postgres,
-                    redis,
                     domain: "www.example.com".into(),
+                    users: Users::Thousand,
+                    found: Found {
+                        postgres: some(postgres, "15"),
+                        redis: some(redis, "7"),
+                        workers: vec![("worker".into(), vec!["celery".into(), "a \"b\"".into()])],
+                        ..Found::default()
+                    },
                 };
                 let loaded = crate::config::load(&draft.text(), None, &Variables::new());
                 assert!(loaded.problems.is_empty(), "{}\n{:?}", draft.text(), loaded.problems);

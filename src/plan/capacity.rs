@@ -1,0 +1,34 @@
+//! Whether the host is large enough. Known only once an engine was asked, so no question for `check`.
+
+use crate::base::units::ByteSize;
+use crate::model::observed::Host;
+use crate::model::stack::Stack;
+
+use super::PlanError;
+
+/// Refuses what the engine would refuse in the middle of a release: more processors than there are.
+pub fn fits(stack: &Stack, host: Host) -> Result<(), PlanError> {
+    let Some(there) = host.cpus.filter(|n| *n > 0) else { return Ok(()) };
+    let proxy = stack.proxy.iter().map(|p| ("proxy", p.line, p.cpus));
+    let asked = stack.services.values().map(|s| (s.name.as_str(), s.line, s.cpus)).chain(proxy);
+    let too_many: Vec<String> = asked
+        .filter_map(|(name, line, cpus)| cpus.filter(|n| *n > f64::from(there)).map(|n| (name, line, n)))
+        .map(|(name, line, cpus)| format!("`{name}` (line {line}) asks for {cpus} cpus, and the host has {there}"))
+        .collect();
+    if too_many.is_empty() { Ok(()) } else { Err(PlanError::TooLarge(too_many)) }
+}
+
+/// What works until it is used: limits of memory that the host cannot honour.
+pub fn notes(stack: &Stack, host: Host) -> Vec<String> {
+    let Some(there) = host.memory.filter(|m| m.0 > 0) else { return Vec::new() };
+    stack
+        .services
+        .values()
+        .filter_map(|s| s.memory.filter(|m| *m > there).map(|m| (s, m)))
+        .map(|(s, memory)| {
+            // What hosts have is no round number.
+            let there = ByteSize(there.0 >> 20 << 20);
+            format!("`{}` (line {}) may use {memory} of memory, and the host has {there}", s.name, s.line)
+        })
+        .collect()
+}
