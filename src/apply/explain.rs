@@ -4,10 +4,12 @@
 use std::path::Path;
 
 use crate::base::secret::Secret;
+use crate::config::Source;
 use crate::config::explain::{Place, what_if};
 use crate::config::interpolate::Variables;
 use crate::config::shape::Shape;
 use crate::config::tree::{Entry, Node, Part, Value};
+use crate::files::Folder;
 use crate::model::artifact::Artifact;
 use crate::model::secrets::{SecretSource, SecretValues};
 use crate::model::stack::Stack;
@@ -44,9 +46,13 @@ pub fn effect(
     file: &Path,
 ) -> Result<Effect, ApplyError> {
     let now = rendered(stack, file)?;
+    let beside = Folder(file.parent().unwrap_or(Path::new("/")).to_owned());
+    let source = Source { text, beside: &beside };
     let mut valid = false;
     for other in others(place, stack) {
-        let Some(changed) = what_if(text, stack.stage.as_deref(), variables, &place.segments, other) else { continue };
+        let Some(changed) = what_if(source, stack.stage.as_deref(), variables, &place.segments, other) else {
+            continue;
+        };
         // Another value may be one that a format refuses.
         let Ok(then) = rendered(&changed, file) else { continue };
         valid = true;

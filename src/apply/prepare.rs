@@ -1,6 +1,6 @@
 //! From the file and the engine to a plan: everything is read here, once; what is decided is decided below.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::base::name::ServiceName;
@@ -12,7 +12,7 @@ use crate::model::container::ContainerSpec;
 use crate::model::observed::Observed;
 use crate::model::proxy::{Proxy, Tls};
 use crate::model::secrets::SecretValues;
-use crate::model::service::{Build, Image};
+use crate::model::service::{Build, Image, PullPolicy};
 use crate::model::stack::Stack;
 use crate::plan::{self, Files, Inputs, Placement, Plan};
 use crate::render::{self, Banks, Found, ProxyInput, ScrapeTarget, Upstream};
@@ -63,8 +63,9 @@ pub async fn prepare(engine: &Engine, wanted: &Wanted) -> Result<Prepared, Apply
         contexts.iter().map(|(name, (build, context))| (name.clone(), build_hash(build, context, wanted))).collect();
     let images = references(wanted, &hashes);
     let (observed, host) = tokio::join!(engine.observe(&wanted.stack.project, &images), engine.host());
-    let observed = observed?;
+    let mut observed = observed?;
     plan::capacity::fits(&wanted.stack, host)?;
+    observed.moved = moved(engine, wanted, &observed).await?;
     check_stage(&wanted.stack, &observed)?;
 
     let resolved = secrets::resolve(&wanted.stack, observed.state.as_ref(), &wanted.variables, &wanted.folder)?;
@@ -135,6 +136,22 @@ fn references(wanted: &Wanted, hashes: &BTreeMap<ServiceName, String>) -> Vec<St
     out.sort();
     out.dedup();
     out
+}
+
+/// Images that the registry has another version of, where the file says to look (`pull_policy = "always"`).
+async fn moved(engine: &Engine, wanted: &Wanted, observed: &Observed) -> Result<BTreeSet<String>, ApplyError> {
+    let mut out = BTreeSet::new();
+    for service in wanted.stack.services.values().filter(|s| s.pull == PullPolicy::Always) {
+        let Image::Pull(reference) = &service.image else { continue };
+        let reference = plan::image::mirrored(reference, wanted.mirror.as_deref());
+        // One that is not there is pulled anyway.
+        let Some(image) = observed.images.get(&reference) else { continue };
+        let digest = engine.registry_digest(&reference).await?;
+        if !image.digests.iter().any(|known| known.ends_with(&digest)) {
+            out.insert(reference);
+        }
+    }
+    Ok(out)
 }
 
 fn check_stage(stack: &Stack, observed: &Observed) -> Result<(), ApplyError> {

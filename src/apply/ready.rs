@@ -32,7 +32,8 @@ const FIRST: Duration = Duration::from_millis(25);
 /// Longest pause between two questions.
 const SLOWEST: Duration = Duration::from_millis(250);
 
-/// How long the front door may take to load new files, or to reach a candidate that is ready.
+/// How long the front door may take to load new files, or to reach a candidate that is ready; and how long something
+/// that runs elsewhere may refuse.
 const DOOR: Duration = Duration::from_secs(10);
 
 /// Waits until a container is ready; fails as soon as it exits, or when its `start_period` is over.
@@ -130,6 +131,26 @@ async fn exited(engine: &Engine, container: &str) -> NotReady {
         Err(error) => (error.message.clone(), error.hint()),
     };
     NotReady { cause, hint }
+}
+
+/// Waits until something that runs elsewhere accepts a connection from here, for a moment: it is not ours to start.
+pub(super) async fn reach(host: &str, port: u16) -> Result<(), NotReady> {
+    let began = Instant::now();
+    loop {
+        let why = match probe::reach(host, port).await {
+            Ok(()) => return Ok(()),
+            Err(why) => why,
+        };
+        if began.elapsed() > DOOR {
+            return Err(NotReady {
+                cause: format!("{host}:{port}: {why}"),
+                hint: Some(
+                    "see whether its address in `external` is right, and whether a firewall is in between".to_owned(),
+                ),
+            });
+        }
+        tokio::time::sleep(SLOWEST).await;
+    }
 }
 
 /// Asks a candidate through the front door's private listener, as the front door will ask it.

@@ -54,6 +54,12 @@ impl Effects<'_> {
                 let waited = ready::wait(self.engine, self.project, container, health.as_ref(), *address, tell).await;
                 self.explain(step, service, container, waited).await
             }
+            Action::Reach { host, port, .. } => ready::reach(host, *port).await.map_err(|why| Failure {
+                step: step.action.to_string(),
+                cause: why.cause,
+                hint: why.hint,
+                ..Failure::default()
+            }),
             Action::Gate { container, service, candidate, listener, path } => {
                 let asked = ready::gate(*listener, *candidate, path, &self.domain).await;
                 self.explain(step, service, container, asked).await
@@ -102,6 +108,7 @@ impl Effects<'_> {
             Action::RemoveVolume { volume } => engine.remove_volume(volume).await,
             Action::Start { .. }
             | Action::WaitReady { .. }
+            | Action::Reach { .. }
             | Action::Gate { .. }
             | Action::RunJob { .. }
             | Action::TestProxy { .. }

@@ -87,7 +87,9 @@ pub fn read(ctx: &Context<'_>) -> anyhow::Result<Read> {
     let env_wrong = problems.has_errors();
     let mut variables = dotenv.variables.clone();
     variables.extend(ctx.env.vars.clone());
-    let Loaded { stack, problems: mut found } = config::load(&text, ctx.settings.stage.as_deref(), &variables);
+    let beside = crate::files::Folder(folder.clone());
+    let stage = ctx.settings.stage.as_deref();
+    let Loaded { stack, problems: mut found } = config::load_beside(&text, stage, &variables, &beside);
     if env_wrong {
         // What is missing may stand on a line that could not be read.
         found.without("unset-variable");

@@ -28,7 +28,10 @@ pub trait Decode: Sized {
 
 /// Names of Compose that are not ours, and what to write instead.
 const COMPOSE_WORDS: &[(&str, &str)] = &[
-    ("ports", "nothing but the proxy is published; write `port = N` and a route in `[routes]`"),
+    (
+        "ports",
+        "nothing but the proxy is published; write `port = N` and a route in `[routes]`; for tools on the host, `publish = [\"127.0.0.1:15432:5432\"]`",
+    ),
     ("expose", "write `port = N`"),
     ("networks", "networks are made for you: a service is reached only by those that depend on it"),
     ("container_name", "containers are named `<name>-<service>-<n>`, as Compose names them"),
@@ -40,9 +43,13 @@ const COMPOSE_WORDS: &[(&str, &str)] = &[
     ("links", "write `depends_on = [\"service\"]`"),
     ("privileged", "containers get no privileges; name the capability in `cap_add`"),
     ("env", "write `[services.NAME.environment]`"),
-    ("env_file", "write the variables into `environment`; `${NAME}` there is read from `.env` beside the file"),
     ("version", "leave it out: stack.toml has none"),
     ("volumes", "volumes are made for you: name them in the service, `volumes = [\"data:/data\"]`"),
+    ("cpu_shares", "write `reserve = { cpus = 0.5 }`"),
+    ("mem_reservation", "write `reserve = { memory = \"256M\" }`"),
+    ("configs", "write `files = [\"conf/app.toml:/etc/app/app.toml\"]`"),
+    ("schedule", "nothing here runs jobs by the clock yet; let cron or a systemd timer of the host start the program"),
+    ("restart_policy", "write `restart = \"on-failure\"`"),
     ("cap_drop", "all capabilities are dropped; name those to keep in `cap_add`"),
     ("extends", "write `like = \"service\"`"),
 ];

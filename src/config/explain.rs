@@ -6,11 +6,11 @@ use crate::base::problem::Problems;
 use crate::base::suggest::nearest;
 use crate::model::stack::Stack;
 
-use super::describe;
 use super::interpolate::Variables;
 use super::lower::apply_like;
 use super::shape::{Key, Shape};
 use super::tree::{self, Entry, Node, Value};
+use super::{Source, describe};
 
 /// A key of the file, written or not.
 #[derive(Debug, Clone)]
@@ -89,16 +89,16 @@ pub fn locate(text: &str, stage: Option<&str>, path: &str) -> Result<Place, Stri
 
 /// The stack with another value at a place, or with none; `None` if it is not valid then.
 pub fn what_if(
-    text: &str,
+    source: Source<'_>,
     stage: Option<&str>,
     variables: &Variables,
     segments: &[String],
     value: Option<Value>,
 ) -> Option<Stack> {
-    let (mut root, _) = overlaid(&tree::parse(text, &mut Problems::default()), stage);
+    let (mut root, _) = overlaid(&tree::parse(source.text, &mut Problems::default()), stage);
     set(&mut root, segments, value)?;
     let mut problems = Problems::default();
-    let stack = super::build(text, root, None, stage, variables, &mut problems);
+    let stack = super::build(source, root, None, stage, variables, &mut problems);
     stack.filter(|_| !problems.has_errors())
 }
 
@@ -268,7 +268,16 @@ mod tests {
     #[test]
     fn another_value_makes_another_stack() {
         let way: Vec<String> = ["services", "app", "replicas"].map(String::from).to_vec();
-        let with = |value| what_if(TEXT, None, &Variables::new(), &way, value).map(|s| s.services["app"].replicas);
+        let with = |value| {
+            what_if(
+                Source { text: TEXT, beside: &crate::config::beside::Nothing },
+                None,
+                &Variables::new(),
+                &way,
+                value,
+            )
+            .map(|s| s.services["app"].replicas)
+        };
         assert_eq!(with(Some(Value::Integer(5))), Some(5));
         assert_eq!(with(None), Some(1));
         assert_eq!(with(Some(Value::Integer(500))), None);

@@ -1,6 +1,7 @@
 //! L2: from the text of stack.toml to a [`Stack`], or to every problem it has. Pure: the
 //! file, `.env` and the environment come in as text.
 
+pub mod beside;
 pub mod decode;
 pub mod describe;
 pub mod dotenv;
@@ -20,6 +21,7 @@ use crate::base::problem::{Problem, Problems};
 use crate::base::suggest::nearest;
 use crate::model::stack::Stack;
 
+use beside::{Beside, Nothing};
 use decode::Decode as _;
 use interpolate::Variables;
 use tree::{Node, Value};
@@ -33,8 +35,13 @@ pub struct Loaded {
     pub problems: Problems,
 }
 
-/// Reads a file's text for a stage (the default one: `None`).
+/// Reads a file's text for a stage (the default one: `None`), where there are no files beside it.
 pub fn load(text: &str, stage: Option<&str>, variables: &Variables) -> Loaded {
+    load_beside(text, stage, variables, &Nothing)
+}
+
+/// Reads a file's text for a stage (the default one: `None`), and the files it names.
+pub fn load_beside(text: &str, stage: Option<&str>, variables: &Variables, beside: &dyn Beside) -> Loaded {
     let mut problems = Problems::default();
     let mut root = tree::parse(text, &mut problems);
     // A tree with holes in it would only be misunderstood: syntax first.
@@ -42,8 +49,9 @@ pub fn load(text: &str, stage: Option<&str>, variables: &Variables) -> Loaded {
         return Loaded { stack: None, problems: yaml(text).unwrap_or(problems) };
     }
     let stages = take_stages(&mut root, &mut problems);
-    let mut stack =
-        build(text, root.clone(), stages.iter().find(|s| Some(s.0.as_str()) == stage), stage, variables, &mut problems);
+    let source = Source { text, beside };
+    let overlay = stages.iter().find(|s| Some(s.0.as_str()) == stage);
+    let mut stack = build(source, root.clone(), overlay, stage, variables, &mut problems);
     if let Some(asked) = stage.filter(|asked| !stages.iter().any(|s| s.0 == *asked)) {
         let mut problem = Problem::error(format!("there is no stage `{asked}`")).rule("no-such-stage");
         let names: Vec<&str> = stages.iter().map(|s| s.0.as_str()).collect();
@@ -57,7 +65,7 @@ pub fn load(text: &str, stage: Option<&str>, variables: &Variables) -> Loaded {
     // Stages nobody asked for are checked too: a file is right for all of them or wrong.
     for other in stages.iter().filter(|s| Some(s.0.as_str()) != stage) {
         let mut found = Problems::default();
-        build(text, root.clone(), Some(other), Some(&other.0), &all_set(&root, &other.1, variables), &mut found);
+        build(source, root.clone(), Some(other), Some(&other.0), &all_set(&root, &other.1, variables), &mut found);
         for problem in found.sorted().into_iter().filter(|p| p.severity == crate::base::problem::Severity::Error) {
             problems.push(problem);
         }
@@ -95,8 +103,17 @@ fn yaml(text: &str) -> Option<Problems> {
 
 type Stage = (String, Node);
 
+/// Where a stack is read from.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// Text of stack.toml.
+    pub text: &'a str,
+    /// Files beside it.
+    pub beside: &'a dyn Beside,
+}
+
 fn build(
-    text: &str,
+    source: Source<'_>,
     mut root: Node,
     overlay: Option<&Stage>,
     stage: Option<&str>,
@@ -107,6 +124,7 @@ fn build(
         root.overlay(overlay.clone());
     }
     lower::apply_like(&mut root, problems);
+    preset::external::check_keys(&root, problems);
     interpolate::interpolate(&mut root, variables, problems);
     let file = keys::File::decode(&root, problems)?;
     let named = root.get("name").is_some();
@@ -114,7 +132,7 @@ fn build(
         Some(Value::Table(entries)) => entries.iter().map(|e| e.key.clone()).collect(),
         _ => Vec::new(),
     };
-    lower::lower(&file, &lower::Input { text, named, secrets, stage }, problems)
+    lower::lower(&file, &lower::Input { text: source.text, named, secrets, stage, beside: source.beside }, problems)
 }
 
 /// The overlays, taken out of the tree: everything in `[stages.NAME]` has the shape of the file itself.

@@ -20,6 +20,14 @@ pub struct Templated(pub Vec<Part>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command(pub Vec<String>);
 
+/// A path in a container that starts with `/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AbsolutePath(pub String);
+
+/// A text, or a number or `true` and `false` as text: what other programs call a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scalar(pub String);
+
 /// A whole number within bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Int<const MIN: i64, const MAX: i64>(pub i64);
@@ -39,7 +47,7 @@ pub struct Cores(pub f64);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UrlPath(pub String);
 
-fn plain(node: &Node, shape: &Shape, problems: &mut Problems) -> Option<String> {
+pub(super) fn plain(node: &Node, shape: &Shape, problems: &mut Problems) -> Option<String> {
     let text = node.plain();
     if text.is_none() {
         if let Value::Text(_) = node.value {
@@ -128,6 +136,46 @@ impl Decode for Command {
             return None;
         }
         Some(Self(words))
+    }
+}
+
+/// Whether a path in a container is one: absolute, without `..`, and without what separates things in a mount.
+pub fn is_absolute(path: &str) -> bool {
+    path.starts_with('/')
+        && path.len() > 1
+        && path.split('/').all(|part| part != "..")
+        && !path.contains([',', ':'])
+        && !path.chars().any(char::is_control)
+}
+
+impl Decode for AbsolutePath {
+    fn shape() -> Shape {
+        Shape::Text { what: "an absolute path in the container", pattern: "^/" }
+    }
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        parsed(node, &Self::shape(), problems, |text| {
+            let rule = "it starts with `/` and holds no `..`, `:` or `,`";
+            if is_absolute(text) { Ok(Self(text.to_owned())) } else { Err(format!("`{text}` is not a path: {rule}")) }
+        })
+    }
+}
+
+impl Decode for Scalar {
+    fn shape() -> Shape {
+        Shape::Text { what: "a string, a whole number or a boolean", pattern: "" }
+    }
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        match &node.value {
+            Value::Text(_) => plain(node, &Self::shape(), problems).map(Self),
+            Value::Integer(n) => Some(Self(n.to_string())),
+            Value::Boolean(b) => Some(Self(b.to_string())),
+            _ => {
+                mismatch(node, &Self::shape(), problems);
+                None
+            }
+        }
     }
 }
 

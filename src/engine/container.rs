@@ -1,5 +1,6 @@
 //! Containers: one call each, by ID or name.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bollard::container::LogOutput;
@@ -48,7 +49,8 @@ impl Engine {
     pub async fn create(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
         let doing = format!("create the container {}", spec.name);
         let options = CreateContainerOptions { name: Some(spec.name.clone()), ..CreateContainerOptions::default() };
-        let id = self.call(&doing, self.docker.create_container(Some(options), spec::body(spec))).await?.id;
+        let body = spec::body(spec, &self.places(spec, &doing).await?);
+        let id = self.call(&doing, self.docker.create_container(Some(options), body)).await?.id;
         // Several networks in one create need API 1.44; connecting works with every engine.
         for attachment in spec.networks.iter().skip(1) {
             let request =
@@ -60,6 +62,18 @@ impl Engine {
             }
         }
         Ok(id)
+    }
+
+    /// Where on the engine's disk the volumes are of which the container gets only a part.
+    async fn places(&self, spec: &ContainerSpec, doing: &str) -> Result<BTreeMap<String, String>, EngineError> {
+        let mut out = BTreeMap::new();
+        for mount in spec.mounts.iter().filter(|m| m.subpath.is_some()) {
+            if !out.contains_key(&mount.volume) {
+                let volume = self.call(doing, self.docker.inspect_volume(&mount.volume)).await?;
+                out.insert(mount.volume.clone(), volume.mountpoint);
+            }
+        }
+        Ok(out)
     }
 
     /// Starts a container; fine if it runs.

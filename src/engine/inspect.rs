@@ -138,9 +138,17 @@ fn host_namespaces(host: &HostConfig) -> Vec<&'static str> {
     .collect()
 }
 
-/// Only what comes from the host's own file system; volumes are the engine's.
+/// Only what comes from the host's own file system; volumes are the engine's, and so is a part of a volume that the
+/// container has anyway (files of the project are mounted so).
 fn binds(host: &HostConfig, mounts: &[bollard::models::MountPoint]) -> Vec<(String, String)> {
-    let is_bind = |mount: &bollard::models::MountPoint| mount.typ.as_deref() == Some("bind");
+    let is = |mount: &bollard::models::MountPoint, kind: &str| mount.typ.as_deref() == Some(kind);
+    let volumes: Vec<&str> = mounts.iter().filter(|m| is(m, "volume")).filter_map(|m| m.source.as_deref()).collect();
+    let of_volume = |source: &str| {
+        volumes.iter().any(|volume| source.strip_prefix(volume).is_some_and(|rest| rest.starts_with('/')))
+    };
+    let is_bind = |mount: &bollard::models::MountPoint| {
+        is(mount, "bind") && !of_volume(mount.source.as_deref().unwrap_or_default())
+    };
     let mut found: Vec<(String, String)> = mounts
         .iter()
         .filter(|mount| is_bind(mount))
@@ -194,7 +202,8 @@ mod tests {
               "LogConfig":{"Type":"json-file","Config":{"max-size":"10m"}},
               "Binds":["/var/run/docker.sock:/s:ro","data:/data"]},
             "Mounts":[{"Type":"bind","Source":"/var/run/docker.sock","Destination":"/s"},
-              {"Type":"volume","Name":"data","Source":"/var/lib/docker/volumes/data","Destination":"/data"}]}"#;
+              {"Type":"bind","Source":"/var/lib/docker/volumes/data/_data/.files/0","Destination":"/etc/app.toml"},
+              {"Type":"volume","Name":"data","Source":"/var/lib/docker/volumes/data/_data","Destination":"/data"}]}"#;
         let name = SecretName::parse("token").unwrap();
         let secrets = SecretValues::from([(name.clone(), Secret::new("hunter2-hunter2\n"))]);
         let seen = inspected(serde_json::from_str(json).unwrap(), &secrets);

@@ -1,6 +1,6 @@
 //! What the engine has: every list once, side by side, before anything is decided.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 
 use bollard::models::{ContainerSummary, ImageInspect, Network, Volume};
@@ -44,6 +44,7 @@ impl Engine {
             networks: networks.into_iter().map(network).collect(),
             volumes: volumes.volumes.unwrap_or_default().into_iter().map(volume).collect(),
             images: images.into_iter().flatten().collect(),
+            moved: BTreeSet::new(),
             live: BTreeMap::new(),
             state,
         };

@@ -36,12 +36,7 @@ impl Engine {
     /// Pulls an image. A reference without tag and digest means `latest`, never all tags.
     pub async fn pull(&self, reference: &str, progress: &mut dyn FnMut(PullProgress)) -> Result<(), EngineError> {
         let doing = format!("pull the image {reference}");
-        let config = context::config_file(self.config_folder.as_deref().map(std::path::PathBuf::as_path));
-        let login = registry::login(config.as_ref(), reference);
-        let credentials = match &login {
-            Login::Known(known) => Some(DockerCredentials::clone(known)),
-            Login::None | Login::Helper(_) => None,
-        };
+        let (login, credentials) = self.login(reference);
         let options = CreateImageOptions { from_image: Some(with_tag(reference)), ..CreateImageOptions::default() };
         let docker = url_safe_auth(&self.docker);
         let mut lines = docker.create_image(Some(options), None, credentials);
@@ -75,6 +70,27 @@ impl Engine {
             None => Err(EngineError::new(ErrorKind::Other, doing, "the pull ended, but the image is not there")
                 .with_hint("try again; if it stays so, look at the engine's log (`journalctl -u docker`)")),
         }
+    }
+
+    /// Digest of what the registry has by this reference now.
+    pub async fn registry_digest(&self, reference: &str) -> Result<String, EngineError> {
+        let doing = format!("ask the registry for {reference}");
+        let (login, credentials) = self.login(reference);
+        let docker = url_safe_auth(&self.docker);
+        let reference_with_tag = with_tag(reference);
+        let asked = self.call(&doing, docker.inspect_registry_image(&reference_with_tag, credentials)).await;
+        let found = asked.map_err(|error| with_login_hint(error, &login, reference))?;
+        found.descriptor.digest.ok_or_else(|| EngineError::new(ErrorKind::Other, doing, "it told no digest"))
+    }
+
+    fn login(&self, reference: &str) -> (Login, Option<DockerCredentials>) {
+        let config = context::config_file(self.config_folder.as_deref().map(std::path::PathBuf::as_path));
+        let login = registry::login(config.as_ref(), reference);
+        let credentials = match &login {
+            Login::Known(known) => Some(DockerCredentials::clone(known)),
+            Login::None | Login::Helper(_) => None,
+        };
+        (login, credentials)
     }
 }
 

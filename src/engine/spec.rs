@@ -1,18 +1,21 @@
 //! A container as the engine wants to hear it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::{
-    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Mount,
-    MountType, MountVolumeOptions, NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, DeviceMapping, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig,
+    HostConfigLogConfig, Mount, MountType, MountVolumeOptions, NetworkingConfig, PortBinding, ResourcesUlimits,
+    RestartPolicy, RestartPolicyNameEnum,
 };
 
-use crate::base::units::Span;
-use crate::model::container::{Attachment, ContainerSpec, EngineHealth, EnvValue};
+use crate::base::units::{ByteSize, Span};
+use crate::model::container::{self as wanted, Attachment, ContainerSpec, EngineHealth, EnvValue};
+use crate::model::runtime::Logging;
 use crate::model::service::Restart;
 
-/// The body of a create call.
-pub(super) fn body(spec: &ContainerSpec) -> ContainerCreateBody {
+/// The body of a create call. `places` says where on the engine's disk volumes are of which only a part is mounted.
+pub(super) fn body(spec: &ContainerSpec, places: &BTreeMap<String, String>) -> ContainerCreateBody {
+    let runtime = &spec.runtime;
     let ports = || spec.ports.iter().map(|p| (format!("{}/tcp", p.container_port), p));
     let first = spec.networks.first();
     ContainerCreateBody {
@@ -23,13 +26,14 @@ pub(super) fn body(spec: &ContainerSpec) -> ContainerCreateBody {
         user: spec.user.clone(),
         env: Some(spec.env.iter().map(|(name, value)| format!("{name}={}", expose(value))).collect()),
         exposed_ports: Some(ports().map(|(port, _)| port).collect()),
-        labels: Some(spec.labels.clone().into_iter().collect()),
+        labels: Some(runtime.labels.clone().into_iter().chain(spec.labels.clone()).collect()),
+        working_dir: runtime.working_dir.clone(),
         stop_signal: spec.stop_signal.clone(),
         stop_timeout: Some(i64::try_from(spec.stop_timeout.ceil_seconds()).unwrap_or(i64::MAX)),
         healthcheck: Some(health(spec.health.as_ref())),
         networking_config: first
             .map(|a| NetworkingConfig { endpoints_config: Some(HashMap::from([(a.network.clone(), endpoint(a))])) }),
-        host_config: Some(host_config(spec)),
+        host_config: Some(host_config(spec, places)),
         ..ContainerCreateBody::default()
     }
 }
@@ -45,7 +49,9 @@ pub(super) fn endpoint(attachment: &Attachment) -> EndpointSettings {
     }
 }
 
-fn host_config(spec: &ContainerSpec) -> HostConfig {
+fn host_config(spec: &ContainerSpec, places: &BTreeMap<String, String>) -> HostConfig {
+    let runtime = &spec.runtime;
+    let bytes = |size: ByteSize| i64::try_from(size.0).unwrap_or(i64::MAX);
     let mut bindings: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
     for port in &spec.ports {
         let binding =
@@ -56,23 +62,38 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
         // Without a network of ours it gets none: the engine's default bridge is nobody's.
         network_mode: Some(spec.networks.first().map_or_else(|| "none".to_owned(), |a| a.network.clone())),
         port_bindings: Some(bindings),
-        mounts: Some(
-            spec.mounts
-                .iter()
-                .map(|mount| Mount {
-                    typ: Some(MountType::VOLUME),
-                    source: Some(mount.volume.clone()),
-                    target: Some(mount.target.clone()),
-                    read_only: Some(mount.read_only),
-                    volume_options: Some(MountVolumeOptions { no_copy: Some(mount.no_copy), ..Default::default() }),
-                    ..Mount::default()
-                })
-                .collect(),
-        ),
+        mounts: Some(spec.mounts.iter().map(|m| mount(m, places)).collect()),
         tmpfs: Some(spec.tmpfs.clone().into_iter().collect()),
         #[allow(clippy::cast_possible_truncation, reason = "a share of processors is far below 2^63 billionths")]
         nano_cpus: spec.cpus.map(|cpus| (cpus * 1e9).round() as i64),
-        memory: spec.memory.map(|memory| i64::try_from(memory.0).unwrap_or(i64::MAX)),
+        memory: spec.memory.map(bytes),
+        memory_reservation: runtime.reserve.memory.map(bytes),
+        cpu_shares: runtime.reserve.shares(),
+        shm_size: runtime.shm_size.map(bytes),
+        ulimits: Some(
+            runtime
+                .ulimits
+                .iter()
+                .map(|(name, limit)| ResourcesUlimits {
+                    name: Some(name.clone()),
+                    soft: Some(limit.soft),
+                    hard: Some(limit.hard),
+                })
+                .collect(),
+        ),
+        devices: Some(
+            runtime
+                .devices
+                .iter()
+                .map(|device| DeviceMapping {
+                    path_on_host: Some(device.host.clone()),
+                    path_in_container: Some(device.container.clone()),
+                    cgroup_permissions: Some(device.permissions.clone()),
+                })
+                .collect(),
+        ),
+        extra_hosts: Some(runtime.extra_hosts.iter().map(|(name, address)| format!("{name}:{address}")).collect()),
+        dns: Some(runtime.dns.iter().map(ToString::to_string).collect()),
         pids_limit: spec.pids.map(i64::from),
         readonly_rootfs: Some(spec.read_only),
         cap_drop: Some(vec!["ALL".to_owned()]),
@@ -80,14 +101,29 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
         init: Some(spec.init),
         restart_policy: Some(RestartPolicy { name: Some(restart(spec.restart)), maximum_retry_count: None }),
-        log_config: Some(HostConfigLogConfig {
-            typ: Some("json-file".to_owned()),
-            config: Some(HashMap::from([
-                ("max-size".to_owned(), "10m".to_owned()),
-                ("max-file".to_owned(), "5".to_owned()),
-            ])),
-        }),
+        log_config: Some(log_config(runtime.logging.clone().unwrap_or_default())),
         ..HostConfig::default()
+    }
+}
+
+fn log_config(logging: Logging) -> HostConfigLogConfig {
+    HostConfigLogConfig { typ: Some(logging.driver), config: Some(logging.options.into_iter().collect()) }
+}
+
+/// A volume; or a part of one, bound from where the engine keeps the volume. Mounting a part of a volume by its name
+/// needs API 1.45, and this does the same with every engine, as the volumes are all of the `local` driver.
+fn mount(mount: &wanted::Mount, places: &BTreeMap<String, String>) -> Mount {
+    let common = Mount { target: Some(mount.target.clone()), read_only: Some(mount.read_only), ..Mount::default() };
+    match (&mount.subpath, places.get(&mount.volume)) {
+        (Some(part), Some(place)) => {
+            Mount { typ: Some(MountType::BIND), source: Some(format!("{place}/{part}")), ..common }
+        }
+        _ => Mount {
+            typ: Some(MountType::VOLUME),
+            source: Some(mount.volume.clone()),
+            volume_options: Some(MountVolumeOptions { no_copy: Some(mount.no_copy), ..MountVolumeOptions::default() }),
+            ..common
+        },
     }
 }
 

@@ -9,6 +9,7 @@ use crate::base::hash;
 use crate::base::secret::Secret;
 use crate::base::units::{ByteSize, Span};
 
+use super::runtime::Runtime;
 use super::service::Restart;
 
 /// Labels of ours, and Compose's that make `docker compose -p NAME ps|logs|stop|down` work.
@@ -106,6 +107,8 @@ pub struct ContainerSpec {
     pub health: Option<EngineHealth>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// How it runs, beyond that.
+    pub runtime: Runtime,
 }
 
 /// A value of the environment.
@@ -123,6 +126,8 @@ pub enum EnvValue {
 pub struct Mount {
     /// Volume name on the engine.
     pub volume: String,
+    /// Only this file or folder of the volume.
+    pub subpath: Option<String>,
     /// Where it appears.
     pub target: String,
     /// It cannot be written there.
@@ -299,6 +304,7 @@ mod tests {
             stop_timeout: Span::seconds(30),
             health: None,
             labels: BTreeMap::new(),
+            runtime: Runtime::default(),
         }
     }
 

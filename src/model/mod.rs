@@ -12,6 +12,7 @@ pub mod limit;
 pub mod nginx;
 pub mod observed;
 pub mod proxy;
+pub mod runtime;
 pub mod secrets;
 pub mod service;
 pub mod stack;

@@ -1,6 +1,6 @@
 //! What the engine has, read once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use serde::Serialize;
@@ -23,6 +23,8 @@ pub struct Observed {
     pub volumes: Vec<ObservedVolume>,
     /// Images that were asked for and are there, by the reference asked for.
     pub images: BTreeMap<String, ObservedImage>,
+    /// Of those images, the ones that are another in the registry by now; asked only where `pull_policy` says so.
+    pub moved: BTreeSet<String>,
     /// Which bank of addresses the front door sends each service's traffic to: 0, or 1 where it was switched there.
     pub live: BTreeMap<String, u8>,
     /// What earlier runs kept on the engine; `None` if there is no state volume.

@@ -64,6 +64,8 @@ pub enum Piece {
     Secret(SecretName),
     /// The value of a secret, percent-encoded for a URL (RFC 3986, all but unreserved characters).
     Encoded(SecretName),
+    /// The value of a secret as one quoted word of a configuration file, see [`quoted`].
+    Quoted(SecretName),
     /// The path of the file that holds a secret.
     File(SecretName),
 }
@@ -80,7 +82,7 @@ impl Template {
     /// Secrets whose values appear in the text.
     pub fn values(&self) -> impl Iterator<Item = &SecretName> {
         self.0.iter().filter_map(|piece| match piece {
-            Piece::Secret(name) | Piece::Encoded(name) => Some(name),
+            Piece::Secret(name) | Piece::Encoded(name) | Piece::Quoted(name) => Some(name),
             Piece::Text(_) | Piece::File(_) => None,
         })
     }
@@ -89,7 +91,7 @@ impl Template {
     pub fn files(&self) -> impl Iterator<Item = &SecretName> {
         self.0.iter().filter_map(|piece| match piece {
             Piece::File(name) => Some(name),
-            Piece::Text(_) | Piece::Secret(_) | Piece::Encoded(_) => None,
+            Piece::Text(_) | Piece::Secret(_) | Piece::Encoded(_) | Piece::Quoted(_) => None,
         })
     }
 
@@ -106,6 +108,7 @@ impl Template {
                 Piece::Text(text) => out.push_str(text),
                 Piece::Secret(name) => out.push_str(value(name)),
                 Piece::Encoded(name) => out.push_str(&percent_encode(value(name))),
+                Piece::Quoted(name) => out.push_str(&quoted(value(name))),
                 Piece::File(name) => {
                     out.push_str(SECRETS_FOLDER);
                     out.push('/');
@@ -130,9 +133,35 @@ pub fn percent_encode(text: &str) -> String {
     })
 }
 
+/// A value in double quotes, with `"` and `\\` escaped, and control characters as `\\xNN`: so redis.conf reads it
+/// (redis.io/docs, "Configuration"), and YAML (1.2, section 5.7).
+pub fn quoted(value: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::from("\"");
+    for c in value.chars() {
+        match c {
+            '"' | '\\' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if c.is_ascii_control() => {
+                let _ = write!(out, "\\x{:02x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quoted_values_stay_on_their_line() {
+        assert_eq!(quoted("a\"b\\c\nd é"), "\"a\\\"b\\\\c\\x0ad é\"");
+    }
 
     #[test]
     fn a_password_cannot_break_a_url() {

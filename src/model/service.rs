@@ -7,6 +7,8 @@ use serde::Serialize;
 use crate::base::name::{SecretName, ServiceName};
 use crate::base::units::{ByteSize, Span};
 
+use super::container::Publish;
+use super::runtime::Runtime;
 use super::secrets::Template;
 
 /// One service with all defaults filled in.
@@ -16,8 +18,12 @@ pub struct Service {
     pub name: ServiceName,
     /// Line of stack.toml that declares it, from 1.
     pub line: u32,
+    /// What it is for.
+    pub kind: Kind,
     /// What runs.
     pub image: Image,
+    /// When the image is pulled.
+    pub pull: PullPolicy,
     /// Which preset it came from, if any.
     pub preset: Option<Preset>,
     /// Arguments instead of the image's own.
@@ -33,14 +39,20 @@ pub struct Service {
     pub environment: BTreeMap<String, Template>,
     /// Secrets it gets as files below `/run/secrets`.
     pub secrets: BTreeSet<SecretName>,
+    /// Who may read some of those files, where it is not left to us.
+    pub grants: BTreeMap<SecretName, Grant>,
     /// Configuration files rendered for it below `/run/secrets` (they may hold secrets), by file name.
     pub files: BTreeMap<String, Template>,
+    /// Files of the project, each at its place in the container.
+    pub project_files: Vec<ProjectFile>,
     /// Named volumes.
     pub volumes: Vec<VolumeMount>,
     /// In-memory folders, target to mount options; `/tmp` is always there.
     pub tmpfs: BTreeMap<String, String>,
     /// The port it listens on.
     pub port: Option<u16>,
+    /// Ports on the host's own loopback addresses.
+    pub publish: Vec<Publish>,
     /// How many containers, 0 to 64.
     pub replicas: u32,
     /// What must be ready before it starts.
@@ -71,14 +83,77 @@ pub struct Service {
     pub metrics: Option<String>,
     /// Seconds-based drain: how long old replicas stay after traffic left them.
     pub drain: Span,
+    /// A small init reaps its children and passes signals on.
+    pub init: bool,
+    /// How its containers run.
+    pub runtime: Runtime,
 }
 
 impl Service {
     /// A service with replicas that can run beside its successor: the new one starts before the old one stops. A
-    /// service that owns data must not: two writers on one volume lose it.
+    /// service that owns data must not: two writers on one volume lose it, and two stores of a preset in memory would
+    /// answer differently. Nor can two have the same port of the host.
     pub fn start_first(&self) -> bool {
-        self.volumes.iter().all(|v| v.shared)
+        self.preset.is_none() && self.volumes.iter().all(|v| v.shared) && self.publish.is_empty()
     }
+}
+
+/// What a service is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// It runs all the time, and others ask it on its port.
+    Web,
+    /// It runs all the time, and finds its work itself.
+    #[default]
+    Worker,
+    /// It runs to its end when something about it has changed; those that depend on it start afterwards.
+    Job,
+}
+
+/// When an image is pulled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PullPolicy {
+    /// When the engine does not have it.
+    #[default]
+    Missing,
+    /// Also when the registry has another one by the same name.
+    Always,
+    /// Never: it has to be there.
+    Never,
+}
+
+/// Who may read a secret's file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Grant {
+    /// Permission bits.
+    pub mode: Option<u32>,
+    /// Numeric owner.
+    pub uid: Option<u32>,
+}
+
+/// A file of the project in a container, or a folder of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProjectFile {
+    /// Path relative to stack.toml.
+    pub source: String,
+    /// Absolute path in the container.
+    pub target: String,
+    /// What is there: one file with an empty path, or those of a folder with their paths below it.
+    pub files: Vec<FileContent>,
+}
+
+/// The content of a file of the project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileContent {
+    /// Path below the folder; empty for a file that was named itself.
+    pub path: String,
+    /// What is in it.
+    #[serde(skip)]
+    pub text: String,
+    /// It can be executed.
+    pub executable: bool,
 }
 
 /// Services we know, with everything they need to run well.
@@ -91,6 +166,10 @@ pub enum Preset {
     Redis,
     /// Prometheus.
     Prometheus,
+    /// Qdrant.
+    Qdrant,
+    /// Grafana.
+    Grafana,
 }
 
 /// Where an image comes from.
@@ -136,6 +215,8 @@ pub struct VolumeMount {
 pub struct Health {
     /// The question.
     pub ask: Ask,
+    /// What the answer to [`Ask::Http`] must hold.
+    pub body: Option<String>,
     /// Time between two tries while it runs.
     pub interval: Span,
     /// Time one try may take.

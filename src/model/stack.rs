@@ -1,6 +1,6 @@
 //! The desired state: one validated `stack.toml`, presets expanded, references resolved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use serde::Serialize;
@@ -23,6 +23,8 @@ pub struct Stack {
     pub host: Option<String>,
     /// Services by name, presets included, the proxy not.
     pub services: BTreeMap<ServiceName, Service>,
+    /// What runs somewhere else and is used from here, where the file says at which address.
+    pub elsewhere: BTreeMap<ServiceName, Elsewhere>,
     /// Secrets by name: declared, implied by presets, derived (URLs).
     pub secrets: BTreeMap<SecretName, SecretSpec>,
     /// The front door, if there are routes.
@@ -31,6 +33,19 @@ pub struct Stack {
     pub pool: Pool,
     /// What the file adds to the checklist.
     pub checklist: Checklist,
+}
+
+/// Something that runs somewhere else: a managed database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Elsewhere {
+    /// Line of stack.toml that declares it, from 1.
+    pub line: u32,
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Services that refer to it.
+    pub users: BTreeSet<ServiceName>,
 }
 
 /// An IPv4 range a stack's networks are cut from, a /24 each.

@@ -66,4 +66,14 @@ pub enum PlanError {
         /// The container that got none.
         container: String,
     },
+    /// An image that may not be pulled is not there.
+    #[error(
+        "the engine does not have {image}, and `{service}` says `pull_policy = \"never\"`; bring it there (`docker load`, `docker build`), or leave `pull_policy` away"
+    )]
+    NoImage {
+        /// The image.
+        image: String,
+        /// The service that runs it.
+        service: String,
+    },
 }

@@ -9,9 +9,10 @@ use crate::base::units::Span;
 use crate::model::artifact::{Artifact, files_hash};
 use crate::model::container::{ContainerSpec, NetworkSpec, label};
 use crate::model::observed::ObservedContainer;
+use crate::model::service::PullPolicy;
 
 use super::network::{self, PROXY};
-use super::{Inputs, PlanError, address, spec};
+use super::{Inputs, PlanError, address, image, spec};
 
 /// Where everything goes.
 #[derive(Debug, Clone)]
@@ -103,6 +104,10 @@ pub fn place(inputs: &Inputs<'_>) -> Result<Placement, PlanError> {
     let mut allocator = address::Allocator::new(inputs.observed);
     let mut services = Vec::new();
     for service in inputs.stack.start_order() {
+        let image = image::reference(service, inputs);
+        if service.pull == PullPolicy::Never && !inputs.observed.images.contains_key(&image) {
+            return Err(PlanError::NoImage { image, service: service.name.to_string() });
+        }
         let files = spec::fixed_files(service, inputs);
         let fixed_files = (!files.is_empty()).then(|| {
             let hash = files_hash(inputs.key, &files);
@@ -267,5 +272,6 @@ fn whole(container: &ObservedContainer, spec: &ContainerSpec) -> bool {
 
 /// The tag still means the image it was made from.
 pub(super) fn image_is(container: &ObservedContainer, spec: &ContainerSpec, inputs: &Inputs<'_>) -> bool {
-    inputs.observed.images.get(&spec.image).is_none_or(|image| image.id == container.image_id)
+    !inputs.observed.moved.contains(&spec.image)
+        && inputs.observed.images.get(&spec.image).is_none_or(|image| image.id == container.image_id)
 }

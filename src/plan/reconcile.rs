@@ -3,6 +3,7 @@
 //! files, images, networks → databases → `pre_deploy` → candidates beside the old → gate → one switch of the front
 //! door → drain → the old go. Everything before the switch can be undone without anybody noticing.
 
+mod job;
 mod labels;
 mod proxy;
 mod service;
@@ -36,6 +37,7 @@ pub fn reconcile(inputs: &Inputs<'_>, placement: &Placement, files: &Files, new_
         images: BTreeMap::new(),
         networks: BTreeMap::new(),
         jobs: BTreeMap::new(),
+        elsewhere: BTreeMap::new(),
         secrets: None,
         ready: BTreeMap::new(),
         gates: Vec::new(),
@@ -49,10 +51,11 @@ pub fn reconcile(inputs: &Inputs<'_>, placement: &Placement, files: &Files, new_
     draft.networks();
     // Before anything is interrupted, everything that may fail to arrive has arrived.
     for placed in placement.services.iter().chain(&placement.proxy) {
-        if placed.replicas.iter().any(|r| r.existing.is_none()) {
+        if draft.starts(placed) {
             draft.image(placed);
         }
     }
+    draft.reach_elsewhere();
     for placed in &placement.services {
         draft.service(placed, &broken);
     }
@@ -80,6 +83,8 @@ struct Draft<'a> {
     networks: BTreeMap<String, usize>,
     /// Step of a `pre_deploy` job, by the image it runs.
     jobs: BTreeMap<String, usize>,
+    /// Step that asks what runs elsewhere.
+    elsewhere: BTreeMap<ServiceName, usize>,
     /// Step that stores new secrets.
     secrets: Option<usize>,
     /// Steps after which a service is ready; empty if it is already.
@@ -147,10 +152,29 @@ impl Draft<'_> {
         }
     }
 
+    /// Whether a service is about to get a container it does not have.
+    fn starts(&self, placed: &Placed) -> bool {
+        placed.replicas.iter().any(|r| r.existing.is_none()) || self.job_is_due(placed)
+    }
+
+    /// What runs elsewhere is asked before anything starts that needs it: from here, if the engine is here.
+    fn reach_elsewhere(&mut self) {
+        let (stack, placement) = (self.inputs.stack, self.placement);
+        for (name, there) in &stack.elsewhere {
+            let wanted = placement.services.iter().any(|p| there.users.contains(&p.service) && self.starts(p));
+            if wanted && self.inputs.observed.engine.local {
+                let action = Action::Reach { service: name.clone(), host: there.host.clone(), port: there.port };
+                let step = self.add(action, "those that start need it", vec![]);
+                self.elsewhere.insert(name.clone(), step);
+            }
+        }
+    }
+
     /// The step that brings a service's image, if it is not there.
     fn image(&mut self, placed: &Placed) -> Option<usize> {
         let reference = &placed.spec.image;
-        if self.inputs.observed.images.contains_key(reference) {
+        let moved = self.inputs.observed.moved.contains(reference);
+        if self.inputs.observed.images.contains_key(reference) && !moved {
             return None;
         }
         if let Some(step) = self.images.get(reference) {
@@ -165,8 +189,11 @@ impl Draft<'_> {
             },
             _ => Action::Pull { image: reference.clone() },
         };
-        let cause =
-            if matches!(action, Action::Build { .. }) { "its files are new" } else { "the engine does not have it" };
+        let cause = match action {
+            Action::Build { .. } => "its files are new",
+            _ if moved => "the registry has another one by that name",
+            _ => "the engine does not have it",
+        };
         let step = self.add(action, cause, vec![]);
         self.images.insert(reference.clone(), step);
         Some(step)

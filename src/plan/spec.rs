@@ -6,6 +6,7 @@ use crate::base::units::{ByteSize, Span};
 use crate::model::artifact::Artifact;
 use crate::model::container::{Attachment, ContainerSpec, EngineHealth, EnvValue, Mount, Publish};
 use crate::model::proxy::Proxy;
+use crate::model::runtime::Runtime;
 use crate::model::secrets::SECRETS_FOLDER;
 use crate::model::service::{Ask, Preset, Restart, Service};
 
@@ -27,13 +28,32 @@ pub(super) fn reloads(service: &Service) -> bool {
 pub(super) fn fixed_files(service: &Service, inputs: &Inputs<'_>) -> Vec<Artifact> {
     let secrets = service.secrets.iter().filter_map(|name| {
         let value = inputs.values.get(name)?;
-        Some(Artifact::secret(name.as_str(), value.clone(), service.uid))
+        let grant = service.grants.get(name).copied().unwrap_or_default();
+        let file = Artifact::secret(name.as_str(), value.clone(), grant.uid.or(service.uid));
+        Some(Artifact { mode: grant.mode.unwrap_or(file.mode), ..file })
     });
     let files = service
         .files
         .iter()
         .map(|(name, template)| Artifact::secret(name.as_str(), template.fill(inputs.values), service.uid));
-    secrets.chain(files).collect()
+    secrets.chain(files).chain(project_files(service)).collect()
+}
+
+/// Files of the project. Each stands at a place of its own in the files volume, from where it is mounted alone.
+fn project_files(service: &Service) -> impl Iterator<Item = Artifact> {
+    service.project_files.iter().enumerate().flat_map(|(index, mounted)| {
+        mounted.files.iter().map(move |file| {
+            let place = place_of(index);
+            let path = if file.path.is_empty() { place } else { format!("{place}/{}", file.path) };
+            let mode = if file.executable { 0o555 } else { 0o444 };
+            Artifact { mode, ..Artifact::plain(path, file.text.clone()) }
+        })
+    })
+}
+
+/// Path of a project file in the files volume. No secret can have a name that starts with a dot.
+fn place_of(index: usize) -> String {
+    format!(".files/{index}")
 }
 
 /// The container of a service, without name, addresses and labels: those differ between replicas.
@@ -44,12 +64,22 @@ pub(super) fn of_service(service: &Service, files_volume: Option<&str>, inputs: 
         .iter()
         .map(|v| Mount {
             volume: stack.volume_name(&v.volume),
+            subpath: None,
             target: v.target.clone(),
             read_only: v.read_only,
             no_copy: false,
         })
         .collect();
-    mounts.extend(files_volume.map(|volume| read_only(volume, SECRETS_FOLDER)));
+    if let Some(volume) = files_volume {
+        mounts.push(read_only(volume, SECRETS_FOLDER));
+        mounts.extend(
+            service
+                .project_files
+                .iter()
+                .enumerate()
+                .map(|(index, file)| Mount { subpath: Some(place_of(index)), ..read_only(volume, &file.target) }),
+        );
+    }
     if reloads(service) {
         mounts.push(read_only(&stack.volume_name(&reloaded_volume(service.name.as_str())), RELOADED));
     }
@@ -79,12 +109,13 @@ pub(super) fn of_service(service: &Service, files_volume: Option<&str>, inputs: 
         pids: Some(service.pids),
         read_only: service.read_only,
         cap_add: service.cap_add.iter().cloned().collect(),
-        // A database reaps its own children and knows its signals; anything else may be a shell or a script.
-        init: service.preset.is_none(),
+        init: service.init,
         restart: service.restart,
         stop_signal: service.stop_signal.clone(),
         stop_timeout: service.stop_grace_period,
         health: engine_health(service),
+        ports: service.publish.clone(),
+        runtime: service.runtime.clone(),
         ..empty()
     }
 }
@@ -124,7 +155,7 @@ pub(super) fn reloaded_volume(service: &str) -> String {
 }
 
 fn read_only(volume: &str, target: &str) -> Mount {
-    Mount { volume: volume.to_owned(), target: target.to_owned(), read_only: true, no_copy: true }
+    Mount { volume: volume.to_owned(), subpath: None, target: target.to_owned(), read_only: true, no_copy: true }
 }
 
 fn tmpfs_options(own: &str) -> String {
@@ -191,5 +222,6 @@ fn empty() -> ContainerSpec {
         stop_timeout: Span::seconds(10),
         health: None,
         labels: BTreeMap::new(),
+        runtime: Runtime::default(),
     }
 }

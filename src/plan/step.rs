@@ -108,6 +108,15 @@ pub enum Action {
         /// Where: address and port.
         address: Option<std::net::SocketAddrV4>,
     },
+    /// Asks whether something that runs elsewhere accepts connections, before anything that needs it starts.
+    Reach {
+        /// Its name in the stack.
+        service: ServiceName,
+        /// Host name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
     /// Asks a candidate through the front door's private listener: the real proxy, before there is traffic.
     Gate {
         /// Name.
@@ -248,7 +257,11 @@ impl Action {
             | Self::Start { .. }
             | Self::RunJob { .. } => '~',
             Self::Remove { .. } | Self::RemoveNetwork { .. } | Self::RemoveVolume { .. } | Self::Stop { .. } => '-',
-            Self::WaitReady { .. } | Self::Gate { .. } | Self::TestProxy { .. } | Self::Drain { .. } => '·',
+            Self::Reach { .. }
+            | Self::WaitReady { .. }
+            | Self::Gate { .. }
+            | Self::TestProxy { .. }
+            | Self::Drain { .. } => '·',
         }
     }
 }
@@ -267,6 +280,7 @@ impl fmt::Display for Action {
             Self::Create { container, .. } => write!(f, "create {}", container.name),
             Self::Start { container } => write!(f, "start {container}"),
             Self::WaitReady { container, .. } => write!(f, "wait until {container} is ready"),
+            Self::Reach { service, host, port } => write!(f, "connect to {service} at {host}:{port}"),
             Self::Gate { container, path, .. } => write!(f, "ask {container} for {path} through the front door"),
             Self::RunJob { container, .. } => write!(f, "run {}", container.name),
             Self::TestProxy { .. } => f.write_str("test the new configuration of the front door"),

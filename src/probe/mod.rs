@@ -37,7 +37,7 @@ pub use inside::{Answer, Inside};
 pub use net::dns::servers as name_servers;
 pub use net::error::ProbeError;
 pub use net::http::{Response, through};
-pub use ready::{NotReady, ready};
+pub use ready::{NotReady, body_holds, reach, ready};
 
 /// Where to connect. Names are never resolved here: they come from `stack.proxy.domains` and only go into requests and
 /// handshakes, so a front door can be asked before the DNS points at it.

@@ -1,7 +1,9 @@
 //! One try at a service's own health question.
 
 use std::net::SocketAddrV4;
+use std::time::Duration;
 
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -28,7 +30,7 @@ impl From<ProbeError> for NotReady {
 pub async fn ready(health: &Health, address: SocketAddrV4) -> Result<(), NotReady> {
     let answer = within(health.timeout.0, async {
         Ok(match &health.ask {
-            Ask::Http(path) => http(path, address).await,
+            Ask::Http(path) => http(path, health.body.as_deref(), address).await,
             Ask::Tcp => TcpStream::connect(address).await.map(drop).map_err(|e| ProbeError::from(e).into()),
             Ask::Postgres { user, database } => postgres(user, database, address).await,
             Ask::Redis => redis(address).await,
@@ -38,11 +40,41 @@ pub async fn ready(health: &Health, address: SocketAddrV4) -> Result<(), NotRead
     answer.await?
 }
 
-async fn http(path: &str, address: SocketAddrV4) -> Result<(), NotReady> {
+/// Whether something accepts connections at a name this machine can resolve, within 5 s.
+pub async fn reach(host: &str, port: u16) -> Result<(), ProbeError> {
+    within(Duration::from_secs(5), async { Ok(TcpStream::connect((host, port)).await.map(drop)?) }).await
+}
+
+async fn http(path: &str, body: Option<&str>, address: SocketAddrV4) -> Result<(), NotReady> {
     let response = Door::plain(address.into(), &address.to_string()).get(&Request::path(path)).await?;
     match response.status {
-        200..=399 => Ok(()),
+        200..=399 => body_holds(body, &response.body).map_err(|why| NotReady(format!("GET {path}: {why}"))),
         status => Err(NotReady(format!("GET {path} answered {status}"))),
+    }
+}
+
+/// Whether an answer holds what a health check expects. JSON is compared by value, so that neither blanks nor the
+/// order of members count, and only members that are expected; any other text must be in the answer as it is.
+pub fn body_holds(expected: Option<&str>, body: &[u8]) -> Result<(), String> {
+    let Some(expected) = expected else { return Ok(()) };
+    let held = match serde_json::from_str::<Value>(expected) {
+        Ok(wanted @ (Value::Object(_) | Value::Array(_))) => {
+            serde_json::from_slice::<Value>(body).is_ok_and(|found| holds(&wanted, &found))
+        }
+        _ => body.windows(expected.len().max(1)).any(|part| part == expected.as_bytes()),
+    };
+    if held {
+        return Ok(());
+    }
+    Err(format!("the answer does not hold `{expected}`: `{}`", clean(&body[..body.len().min(120)])))
+}
+
+fn holds(wanted: &Value, found: &Value) -> bool {
+    match (wanted, found) {
+        (Value::Object(wanted), Value::Object(found)) => {
+            wanted.iter().all(|(name, value)| found.get(name).is_some_and(|found| holds(value, found)))
+        }
+        _ => wanted == found,
     }
 }
 
@@ -136,6 +168,26 @@ pub(super) async fn exchange(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bodies() {
+        let expected = r#"{"status":"healthy"}"#;
+        for (expected, body, held) in [
+            (expected, r#"{ "db": 1, "status" : "healthy" }"#, true),
+            (expected, r#"{"status":"unhealthy"}"#, false),
+            (expected, r#"{"state":"healthy"}"#, false),
+            (expected, r#"healthy {"status":"healthy"}"#, false),
+            (r#"{"a":{"b":[1]}}"#, r#"{"a":{"b":[1],"c":2}}"#, true),
+            ("ok", "all ok\n", true),
+            ("ok", "", false),
+            ("true", "it is true", true),
+        ] {
+            assert_eq!(body_holds(Some(expected), body.as_bytes()).is_ok(), held, "{expected} in {body}");
+        }
+        assert_eq!(body_holds(None, b""), Ok(()));
+        let why = body_holds(Some("ok"), b"no\x1b[2J").err().unwrap_or_default();
+        assert!(why.contains("does not hold `ok`") && !why.contains('\x1b'), "{why}");
+    }
 
     #[test]
     fn error_fields_of_postgres() {

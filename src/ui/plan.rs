@@ -203,6 +203,7 @@ fn service_of<'p>(action: &'p Action, plan: &'p Plan, names: &BTreeMap<&'p str, 
         | Action::Create { service, .. }
         | Action::WaitReady { service, .. }
         | Action::Gate { service, .. }
+        | Action::Reach { service, .. }
         | Action::RunJob { service, .. }
         | Action::Switch { service, .. }
         | Action::Reload { service, .. }

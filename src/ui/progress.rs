@@ -234,6 +234,7 @@ fn is_long(action: &Action) -> bool {
         Action::Pull { .. }
             | Action::Build { .. }
             | Action::WaitReady { .. }
+            | Action::Reach { .. }
             | Action::RunJob { .. }
             | Action::Drain { .. }
             | Action::Stop { .. }

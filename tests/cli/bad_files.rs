@@ -33,6 +33,35 @@ fn a_file_above_is_suggested() {
 }
 
 #[test]
+fn files_beside() {
+    let text = format!(
+        "{BASE}env_file = [\"app.env\", \"no.env\", \"conf\"]\n\
+         files = [\"conf:/etc/app\", \"no.toml:/etc/app.toml\", \"../x:/x\", \"/etc/passwd:/x\", \"conf:/etc\", \"conf/a\", \"logo.png:/logo.png\", \"conf/a:/etc/app\"]\n\
+         secrets = [{{ mode = \"0440\" }}, {{ source = \"key\", mode = \"0640\" }}, {{ source = \"key\", mode = 440 }}]\n\
+         [secrets]\nkey = {{ generate = \"hex:32\" }}\n"
+    );
+    Case::new()
+        .file("stack.toml", &text)
+        .file("app.env", "# settings\nMODE=fast\nnot a line\nDB_PASSWORD=hunter2\nURL=http://${HOST}/\n")
+        .file("conf/a", "a")
+        .file("logo.png", b"\x89PNG\r\n")
+        .snapshot("files-beside", &["check"]);
+    let right = Case::new()
+        .file("stack.toml", format!("{BASE}env_file = \"app.env\"\nfiles = [\"./conf/:/etc/app/:ro\"]\n"))
+        .file("app.env", "MODE=fast\n")
+        .file("conf/a", "a");
+    let outcome = right.run(&["check", "--json"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let said: serde_json::Value = serde_json::from_str(&outcome.stdout).expect("JSON");
+    let app = &said["stack"]["services"]["app"];
+    assert_eq!(app["environment"]["MODE"][0]["text"], "fast");
+    assert_eq!(
+        (&app["project_files"][0]["source"], &app["project_files"][0]["target"]),
+        (&"conf".into(), &"/etc/app".into())
+    );
+}
+
+#[test]
 fn variables() {
     let text = format!("{BASE}environment = {{ A = \"${{TOKEM}}\", B = \"${{B:-b}}\" }}\n");
     Case::new().file("stack.toml", &text).var("TOKEN", "x").snapshot("variable-undefined", &["check"]);

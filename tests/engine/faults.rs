@@ -176,3 +176,22 @@ async fn events_go_on_after_the_engine_hung_up() {
     assert!(!again[0].head.contains("since="), "{}", again[0].head);
     assert!(again[1].head.contains("since=1.000000002"), "goes on where it was: {}", again[1].head);
 }
+
+#[tokio::test]
+async fn the_registry_is_asked_through_the_engine() {
+    let fake = Fake::with_version("1.41", |line| match line {
+        "GET /distribution/r.test/app:1/json" => {
+            Reply::json(200, r#"{"Descriptor":{"mediaType":"x","digest":"sha256:ab","size":7},"Platforms":[]}"#)
+        }
+        "GET /distribution/r.test/gone:latest/json" => {
+            Reply::json(404, r#"{"message":"manifest unknown: manifest unknown"}"#)
+        }
+        _ => Reply::json(500, r#"{"message":"Get \"https://r.test/v2/\": dial tcp: lookup r.test: no such host"}"#),
+    });
+    let engine = fake.connect().await.unwrap();
+    assert_eq!(engine.registry_digest("r.test/app:1").await.unwrap(), "sha256:ab");
+    let error = engine.registry_digest("r.test/gone").await.unwrap_err();
+    assert!(error.to_string().contains("manifest unknown"), "{error}");
+    let error = engine.registry_digest("r.test/other:1").await.unwrap_err();
+    assert!(error.to_string().contains("no such host") && error.hint().is_some(), "{error}");
+}

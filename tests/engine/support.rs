@@ -14,6 +14,7 @@ use stackctl::base::name::ProjectName;
 use stackctl::base::units::Span;
 use stackctl::engine::Engine;
 use stackctl::model::container::{ContainerSpec, label};
+use stackctl::model::runtime::Runtime;
 use stackctl::model::service::Restart;
 use tokio::sync::OnceCell;
 
@@ -67,6 +68,7 @@ impl Real {
             stop_timeout: Span::seconds(10),
             health: None,
             labels,
+            runtime: Runtime::default(),
         }
     }
 }

@@ -5,6 +5,7 @@
 mod capacity;
 mod converge;
 mod golden;
+mod jobs;
 mod kill;
 mod model;
 mod stacks;

@@ -162,6 +162,7 @@ impl World {
             (reference.clone(), ObservedImage { id: id.clone(), ..ObservedImage::default() })
         };
         Observed {
+            moved: BTreeSet::new(),
             engine: EngineFacts { local: true, ..EngineFacts::default() },
             containers,
             networks: self.networks.clone(),
@@ -248,6 +249,7 @@ impl World {
                 there.labels.clone_from(&volume.labels);
                 Ok(())
             }
+            Action::Reach { .. } => Ok(()),
             Action::Start { container } => self.start(container),
             Action::WaitReady { container, .. } => {
                 let found = self.find_mut(container)?;

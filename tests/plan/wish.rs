@@ -59,6 +59,10 @@ impl Wish {
     }
 
     pub(crate) fn plan_of(&self, observed: &Observed) -> Planned {
+        self.try_plan(observed).expect("a place for everything")
+    }
+
+    pub(crate) fn try_plan(&self, observed: &Observed) -> Result<Planned, plan::PlanError> {
         let stack = &self.stack;
         let mut values = SecretValues::new();
         let mut new = Vec::new();
@@ -109,10 +113,10 @@ impl Wish {
         let mut observed = observed.clone();
         observed.images.retain(|reference, _| asked.contains(reference));
         let inputs = Inputs { observed: &observed, ..inputs };
-        let placement = plan::place(&inputs).expect("a place for everything");
+        let placement = plan::place(&inputs)?;
         let files = files(stack, &placement, &values);
         let plan = plan::reconcile(&inputs, &placement, &files, new);
-        Planned { plan, placement, files }
+        Ok(Planned { plan, placement, files })
     }
 }
 

@@ -15,4 +15,5 @@ mod leak;
 mod reboot;
 mod release;
 mod restart;
+mod services;
 mod support;

@@ -6,8 +6,9 @@ use std::process::Command;
 use stackctl::base::units::Span;
 use stackctl::model::limit::Limit;
 use stackctl::model::proxy::{Cors, Tls};
+use stackctl::model::runtime::{Device, Logging, Runtime, Ulimit};
 use stackctl::model::secrets::Template;
-use stackctl::model::service::{Ask, Build, Image, VolumeMount};
+use stackctl::model::service::{Ask, Build, Image, ProjectFile, VolumeMount};
 use stackctl::model::stack::Stack;
 use stackctl::render::{Found, RenderError, ScrapeTarget, compose, prometheus, systemd};
 
@@ -53,6 +54,16 @@ fn everywhere(value: &str) -> Stack {
     app.health = Some(sample::health(Ask::Command(words().unwrap())));
     app.cap_add = [value.to_owned()].into();
     app.stop_signal = Some(value.to_owned());
+    app.project_files = vec![ProjectFile { source: value.to_owned(), target: value.to_owned(), files: Vec::new() }];
+    app.runtime = Runtime {
+        working_dir: Some(value.to_owned()),
+        ulimits: [(value.to_owned(), Ulimit { soft: 1, hard: 2 })].into(),
+        devices: vec![Device { host: value.to_owned(), container: value.to_owned(), permissions: value.to_owned() }],
+        extra_hosts: [(value.to_owned(), value.to_owned())].into(),
+        labels: [(value.to_owned(), value.to_owned())].into(),
+        logging: Some(Logging { driver: value.to_owned(), options: [(value.to_owned(), value.to_owned())].into() }),
+        ..Runtime::default()
+    };
     let postgres = stack.services.get_mut("postgres").unwrap();
     postgres.health = Some(sample::health(Ask::Postgres { user: value.to_owned(), database: value.to_owned() }));
     postgres.image = Image::Pull(value.to_owned());
@@ -85,12 +96,20 @@ fn compose_holds_any_string() {
             ("health", &app["healthcheck"]["test"][2]),
             ("capability", &app["cap_add"][0]),
             ("stop signal", &app["stop_signal"]),
+            ("working directory", &app["working_dir"]),
+            ("label", &app["labels"][key]),
+            ("log driver", &app["logging"]["driver"]),
+            ("log option", &app["logging"]["options"][key]),
+            ("target of a file", &app["volumes"][1]["target"]),
             ("image", &read["services"]["postgres"]["image"]),
             ("image of the proxy", &read["services"]["proxy"]["image"]),
             ("user of postgres", &read["services"]["postgres"]["healthcheck"]["test"][4]),
         ] {
             assert_eq!(found.as_str(), Some(key), "{what} of {value:?}");
         }
+        assert_eq!(app["extra_hosts"][0], format!("{wanted}:{wanted}"), "{value:?}");
+        assert_eq!(app["devices"][0], format!("{wanted}:{wanted}:{wanted}"), "{value:?}");
+        assert!(app["ulimits"][key].is_object(), "{value:?}");
         assert!(app["tmpfs"].as_array().unwrap().iter().any(|t| *t == format!("{wanted}:{wanted}")), "{value:?}");
         assert!(read["volumes"][key].is_object(), "{value:?}");
         let keys: Vec<&String> = app.as_object().unwrap().keys().collect();

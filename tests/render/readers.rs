@@ -1,13 +1,16 @@
 //! Prometheus, Compose and systemd read what is rendered for them.
 
 use std::io::Write as _;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use stackctl::base::units::Span;
 use stackctl::model::artifact::{Artifact, Content};
+use stackctl::model::container::Publish;
+use stackctl::model::runtime::{Device, Logging, Reserve, Runtime, Ulimit};
 use stackctl::model::secrets::{Piece, Recipe, SecretSource, SecretSpec, Template};
-use stackctl::model::service::{Ask, Build, Image, VolumeMount};
+use stackctl::model::service::{Ask, Build, Image, Kind, ProjectFile, PullPolicy, Restart, VolumeMount};
 use stackctl::model::stack::Stack;
 use stackctl::render::{Found, ScrapeTarget, compose, prometheus, systemd};
 
@@ -137,6 +140,36 @@ pub(crate) fn rich() -> Stack {
     app.read_only = true;
     app.cap_add = ["NET_BIND_SERVICE".to_owned()].into();
     app.stop_signal = Some("SIGQUIT".to_owned());
+    app.publish = vec![Publish { address: Ipv4Addr::LOCALHOST, host_port: 18000, container_port: 8000 }];
+    app.project_files = vec![ProjectFile {
+        source: "conf/app.toml".to_owned(),
+        target: "/etc/app/app.toml".to_owned(),
+        files: Vec::new(),
+    }];
+    app.runtime = Runtime {
+        working_dir: Some("/srv".to_owned()),
+        shm_size: Some("128M".parse().unwrap()),
+        reserve: Reserve { cpus: Some(0.5), memory: Some("256M".parse().unwrap()) },
+        ulimits: [("nofile".to_owned(), Ulimit { soft: 1024, hard: 4096 })].into(),
+        devices: vec![Device {
+            host: "/dev/null".to_owned(),
+            container: "/dev/nothing".to_owned(),
+            permissions: "r".to_owned(),
+        }],
+        extra_hosts: [("legacy".to_owned(), "10.0.0.5".to_owned())].into(),
+        dns: vec!["10.0.0.53".parse().unwrap()],
+        labels: [("org.example/team".to_owned(), "web".to_owned())].into(),
+        logging: Some(Logging {
+            driver: "local".to_owned(),
+            options: [("max-size".to_owned(), "5m".to_owned())].into(),
+        }),
+    };
+    let mut load = sample::service("load", None);
+    (load.kind, load.replicas, load.restart) = (Kind::Job, 0, Restart::No);
+    let api = stack.services.get_mut("api").unwrap();
+    (api.pull, api.init) = (PullPolicy::Always, false);
+    api.depends_on.insert(load.name.clone());
+    stack.services.insert(load.name.clone(), load);
     let postgres = stack.services.get_mut("postgres").unwrap();
     postgres.health = Some(sample::health(Ask::Postgres { user: "sum".to_owned(), database: "sum".to_owned() }));
     postgres.egress = false;
@@ -188,6 +221,18 @@ fn compose_reads_its_file() {
     let (_, output) = docker_compose(text(&compose(&rich(), "..").unwrap()));
     assert!(output.contains("URL: postgresql://sum:pass%24word@postgres/sum?a=$$b"), "{output}");
     assert!(output.contains("PASSWORD: pass$$word"), "{output}");
+    // As Compose understands it, not as we wrote it.
+    let services = &yaml(&output)["services"];
+    let app = &services["app"];
+    // Compose 1 keeps units, Compose 2 counts bytes.
+    assert!(["256M", "268435456"].contains(&app["mem_reservation"].as_str().unwrap()), "{app}");
+    assert!(["128M", "134217728"].contains(&app["shm_size"].as_str().unwrap()), "{app}");
+    assert_eq!((&app["cpu_shares"], &app["ulimits"]["nofile"]["hard"]), (&512.into(), &4096.into()));
+    assert!(app["ports"][0] == "127.0.0.1:18000:8000/tcp" || app["ports"][0]["host_ip"] == "127.0.0.1", "{app}");
+    assert_eq!(services["api"]["pull_policy"], "always");
+    assert!(app["volumes"].as_array().unwrap().iter().any(|v| v["target"] == "/etc/app/app.toml"), "{app}");
+    let needs = &services["api"]["depends_on"]["load"]["condition"];
+    assert_eq!(*needs, "service_completed_successfully");
 }
 
 #[test]

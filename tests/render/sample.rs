@@ -8,7 +8,8 @@ use stackctl::base::units::{ByteSize, Span};
 use stackctl::model::limit::{Allows, Bucket, Enforcer, Limit};
 use stackctl::model::nginx::NginxFacts;
 use stackctl::model::proxy::{Backend, Proxy, Route, Tls, TlsProfile};
-use stackctl::model::service::{Ask, Health, Image, Restart, Service};
+use stackctl::model::runtime::Runtime;
+use stackctl::model::service::{Ask, Health, Image, Kind, PullPolicy, Restart, Service};
 use stackctl::model::stack::{Pool, Stack};
 use stackctl::render::{Banks, Upstream};
 
@@ -24,7 +25,9 @@ pub(crate) fn service(text: &str, port: Option<u16>) -> Service {
     Service {
         name: name(text),
         line: 3,
+        kind: Kind::Web,
         image: Image::Pull(format!("registry.example/{text}:1")),
+        pull: PullPolicy::Missing,
         preset: None,
         command: None,
         entrypoint: None,
@@ -32,10 +35,13 @@ pub(crate) fn service(text: &str, port: Option<u16>) -> Service {
         uid: None,
         environment: BTreeMap::new(),
         secrets: BTreeSet::new(),
+        grants: BTreeMap::new(),
         files: BTreeMap::new(),
+        project_files: Vec::new(),
         volumes: Vec::new(),
         tmpfs: BTreeMap::new(),
         port,
+        publish: Vec::new(),
         replicas: 1,
         depends_on: BTreeSet::new(),
         health: None,
@@ -51,12 +57,15 @@ pub(crate) fn service(text: &str, port: Option<u16>) -> Service {
         egress: true,
         metrics: None,
         drain: Span::seconds(10),
+        init: true,
+        runtime: Runtime::default(),
     }
 }
 
 pub(crate) fn health(ask: Ask) -> Health {
     Health {
         ask,
+        body: None,
         interval: Span::seconds(5),
         timeout: Span::seconds(3),
         retries: 3,
@@ -116,6 +125,7 @@ pub(crate) fn stack(services: Vec<Service>, proxy: Option<Proxy>) -> Stack {
         project: ProjectName::parse("sum").expect("a project name"),
         stage: None,
         host: None,
+        elsewhere: BTreeMap::new(),
         services: services.into_iter().map(|s| (s.name.clone(), s)).collect(),
         secrets: BTreeMap::new(),
         proxy,

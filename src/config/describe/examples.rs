@@ -45,6 +45,32 @@ build = { context = ".", dockerfile = "Dockerfile", target = "runtime" }"#,
 healthcheck = { path = "/health", interval = "5s", start_period = "2m" }"#,
     ),
     (
+        "reserve",
+        r#"[services.app]
+cpus    = 1
+memory  = "1G"
+reserve = { cpus = 0.5, memory = "512M" }"#,
+    ),
+    (
+        "logging",
+        r#"[services.app]
+logging = { driver = "local", options = { max-size = "50m" } }"#,
+    ),
+    (
+        "a ulimit",
+        r"[services.app]
+ulimits = { nofile = { soft = 1024, hard = 4096 }, core = 0 }",
+    ),
+    (
+        "a secret's file",
+        r#"[services.app]
+secrets = ["session_key", { source = "licence", mode = "0440", uid = 33 }]
+
+[secrets]
+session_key = { generate = "hex:32" }
+licence     = { file = "licence.txt" }"#,
+    ),
+    (
         "a secret",
         r#"[secrets]
 session_key = { generate = "hex:32" }
@@ -161,6 +187,19 @@ mod tests {
     const BASE: &str = "name = \"sum\"\n[services.app]\nimage = \"app\"\nport = 8000\ncpus = 1\n\
         [services.postgres]\npreset = \"postgres\"\n[routes]\n\"/\" = \"app\"\n";
 
+    /// Every file an example names is there.
+    struct Everything;
+
+    impl crate::config::beside::Beside for Everything {
+        fn read(&self, _: &str) -> Result<Vec<crate::model::service::FileContent>, String> {
+            Ok(vec![crate::model::service::FileContent {
+                path: String::new(),
+                text: "A=1\n".to_owned(),
+                executable: false,
+            }])
+        }
+    }
+
     #[test]
     fn every_example_is_right() {
         for (name, text) in EXAMPLES {
@@ -176,7 +215,8 @@ mod tests {
             let mut upper = tree::parse(text, &mut problems);
             crate::config::take_stages(&mut upper, &mut problems);
             root.overlay(upper);
-            let stack = crate::config::build(BASE, root, None, None, &Variables::new(), &mut problems);
+            let source = crate::config::Source { text: BASE, beside: &Everything };
+            let stack = crate::config::build(source, root, None, None, &Variables::new(), &mut problems);
             let errors: Vec<_> = problems.sorted().into_iter().filter(|p| p.severity == Severity::Error).collect();
             assert!(errors.is_empty() && stack.is_some(), "{name}: {errors:#?}");
         }

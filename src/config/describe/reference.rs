@@ -91,12 +91,13 @@ fn presets(out: &mut String) {
     out.push_str(
         "## Presets\n\nA preset is a service we know, with everything it needs to run well: `preset = \"NAME:TAG\"`. \
          Every other key of a service can be written beside it and wins.\n\n\
-         | preset | tag where none is given | what comes with it | offers |\n|---|---|---|---|\n",
+         | preset | tag where none is given | what comes with it | keys of its own | offers |\n|---|---|---|---|---|\n",
     );
     for preset in PRESETS {
         let offers: Vec<String> = preset.offers.iter().map(|o| format!("`{o}`")).collect();
-        let _ =
-            writeln!(out, "| `{}` | `{}` | {} | {} |", preset.name, preset.tag, cell(preset.text), offers.join(", "));
+        let keys: Vec<String> = preset.keys.iter().map(|k| format!("`{k}`")).collect();
+        let (text, keys, offers) = (cell(preset.text), keys.join(", "), offers.join(", "));
+        let _ = writeln!(out, "| `{}` | `{}` | {text} | {keys} | {offers} |", preset.name, preset.tag);
     }
 }
 

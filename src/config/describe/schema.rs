@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::decode::Decode as _;
 use crate::config::shape::{Shape, Table};
-use crate::config::values::Templated;
+use crate::config::values::{Scalar, Templated};
 
 /// The schema.
 pub fn schema() -> Value {
@@ -32,7 +32,7 @@ fn table(table: &Table, definitions: &mut Map<String, Value>) -> Value {
 }
 
 fn shape(of: &Shape, definitions: &mut Map<String, Value>) -> Value {
-    if *of == Templated::shape() {
+    if [Templated::shape(), Scalar::shape()].contains(of) {
         // Numbers and booleans are taken as they are written.
         return json!({ "type": ["string", "integer", "boolean"] });
     }

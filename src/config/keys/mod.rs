@@ -1,10 +1,13 @@
 //! The keys of stack.toml, one table a file. Each key stands once: decoder, docs and schema are made from it.
 
+pub mod access;
 pub mod checklist;
 pub mod cors;
 pub mod limit;
+pub mod preset;
 pub mod proxy;
 pub mod route;
+pub mod runtime;
 pub mod secret;
 pub mod service;
 

@@ -1,13 +1,19 @@
 //! Keys of a service.
 
-use crate::base::name::{EnvName, SecretName, ServiceName};
+use crate::base::name::{EnvName, ServiceName};
 use crate::base::problem::Problems;
 use crate::base::units::{ByteSize, Span};
 use crate::config::decode::{At, Decode, Map, mismatch, table};
 use crate::config::shape::Shape;
 use crate::config::tree::{Node, Value};
-use crate::config::values::{Command, Cores, Int, Templated, Text, UrlPath, word};
+use crate::config::values::{AbsolutePath, Command, Cores, Int, Scalar, Templated, Text, UrlPath, word};
 use crate::model::service::Restart;
+
+use super::access::{EnvFiles, FileKey, KindKey, PublishKey, PullKey, SecretUse};
+use super::preset::{Extension, Persistence, Policy};
+use super::runtime::{
+    DeviceKey, HostAddress, HostName, LabelName, LoggingKeys, NameServer, ReserveKeys, UlimitKey, UlimitName,
+};
 
 table! {
     /// A service: an image with replicas.
@@ -24,14 +30,28 @@ table! {
         command: Command,
         /// Entry point instead of the image's own.
         entrypoint: Command,
+        /// Folder the command starts in, instead of the image's own.
+        working_dir: AbsolutePath,
+        /// A small init as first process: it reaps what others leave behind and passes signals on. Presets have their own.
+        init: bool = "true",
+        /// What it is for. `web` needs a `port`; `worker` finds its work itself and gets no routes; `job` runs to its end, once whenever its image, configuration or files have changed, and those that depend on it start when it has exited with 0. Without it: `web` with a `port`, else `worker`.
+        kind: KindKey,
         /// `user` or `user:group` instead of the image's own. A number lets secret files belong to that user alone.
         user: Text,
         /// Environment variables. Values may refer to the stack: `${secrets.NAME.file}`, `${postgres.url.file}`, `${workers}`.
         environment: Map<EnvName, Templated>,
-        /// Secrets the service gets as files below `/run/secrets`. Those named in `environment` come by themselves.
-        secrets: Vec<At<SecretName>>,
+        /// Files with more variables, as lines of `NAME=value`; relative to stack.toml. What stands in `environment` wins. Nothing is replaced inside values.
+        env_file: EnvFiles,
+        /// Secrets the service gets as files below `/run/secrets`: names, or tables that say who may read the file. Those named in `environment` come by themselves.
+        secrets: Vec<At<SecretUse>>,
+        /// Files or folders of the project in its containers, read-only: `conf/app.toml:/etc/app/app.toml`. Text, at most 1 MiB each; anything else belongs into the image. A changed file is a change.
+        files: Vec<At<FileKey>>,
+        /// When the image is pulled: `missing`, when the engine does not have it; `always`, also when the registry has another one by that name; `never`.
+        pull_policy: PullKey = "\"missing\"",
         /// The port the service listens on. It is never published: routes lead to it.
         port: Int<1, 65535>,
+        /// Ports on the host's loopback address, for tools on the host: `127.0.0.1:15432:5432`. Nothing else is published but the front door. While it is replaced, the service is away for a moment.
+        publish: Vec<At<PublishKey>>,
         /// How many containers.
         replicas: Int<0, 40> = "1",
         /// Services that must be ready before this one starts. Those it refers to in `environment` come by themselves.
@@ -48,6 +68,22 @@ table! {
         cpus: Cores,
         /// Most memory it may use; the engine ends it above. Presets tune themselves to it.
         memory: ByteSize,
+        /// What it gets before others do.
+        reserve: ReserveKeys,
+        /// Size of `/dev/shm`; the engine's own is 64M.
+        shm_size: ByteSize,
+        /// Limits of each process, as setrlimit(2) names them: a number, `-1` for none, or `{ soft, hard }`. Not above those of the engine itself.
+        ulimits: Map<UlimitName, UlimitKey>,
+        /// Devices of the host: `/dev/dri`, or `/dev/x:/dev/y:r`.
+        devices: Vec<At<DeviceKey>>,
+        /// Host names it finds besides the stack's own, each with an address, or with `host-gateway` for the engine's host.
+        extra_hosts: Map<HostName, HostAddress>,
+        /// Name servers for everything outside the stack.
+        dns: Vec<At<NameServer>>,
+        /// Labels of its containers, for other programs.
+        labels: Map<LabelName, Scalar>,
+        /// Where its output goes. Without it: the engine's `json-file`, five files of 10 MB.
+        logging: LoggingKeys,
         /// Most processes and threads at once.
         pids: Int<1, 100_000> = "512",
         /// The root file system cannot be written; `/tmp` and volumes can.
@@ -66,12 +102,26 @@ table! {
         egress: bool = "true",
         /// Path of Prometheus metrics on `port`. Closed at the front door.
         metrics: UrlPath,
+        /// Presets: URL of one that runs elsewhere (a managed database). Then there is no container, and `${SERVICE.url}` leads there. A password in it is a secret: `postgresql://app:${secrets.db}@db.example.com/app`, or all of it, `${secrets.url}`.
+        external: Templated,
+        /// Presets `postgres`, `redis`, `qdrant` (its API key) and `grafana`: a secret of this file instead of one that is made: `${secrets.NAME}`.
+        password: Templated,
         /// Preset `postgres`: name of the database.
         database: Text,
-        /// Preset `postgres`: role that owns it.
+        /// Preset `postgres`: role that owns the database. Preset `grafana`: name of the administrator.
         username: Text,
-        /// Preset `postgres` and `redis`: settings of the server, by their own names.
-        settings: Map<Text, Templated>,
+        /// Presets `postgres` and `redis`: settings of the server, by their own names.
+        settings: Map<Text, Scalar>,
+        /// Preset `postgres`: memory its settings are made for, where it is not all of `memory`.
+        tune_for: ByteSize,
+        /// Preset `postgres`: extensions to have, in a database that has data, too. A job makes them before anybody uses it.
+        extensions: Vec<At<Extension>>,
+        /// Preset `postgres`: a file of SQL that is run once in the database, in one transaction, before anybody uses it. Whether it was is kept in the database itself.
+        init_sql: Text,
+        /// Preset `redis`: what it does when its memory is full.
+        policy: Policy = "\"allkeys-lru\"",
+        /// Preset `redis`: what is left after a restart: `aof`, all but the last second; `rdb`, the last snapshot; `off`, nothing.
+        persistence: Persistence = "\"aof\"",
     }
 }
 
@@ -98,6 +148,8 @@ table! {
         command: Command,
         /// `port` accepts connections.
         tcp: bool,
+        /// What the answer to `path` must hold: a text; or JSON, such as `{"status":"healthy"}`, whose members must be in it with these values.
+        body: Text,
         /// Time between two tries once it runs.
         interval: Span = "\"10s\"",
         /// Time one try may take.

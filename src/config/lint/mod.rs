@@ -42,7 +42,7 @@ pub(super) fn check(stack: &Stack<'_>, problems: &mut Problems) {
 
 /// Whether a name ends the way names of secrets do: `DB_PASSWORD`, `OPENAI_API_KEY`; not `PASSWORD_FILE`,
 /// `TOKEN_EXPIRE_MINUTES`.
-fn names_a_secret(name: &str) -> bool {
+pub(super) fn names_a_secret(name: &str) -> bool {
     const ENDS: &[&str] = &[
         "PASSWORD",
         "PASSWD",

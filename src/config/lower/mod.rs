@@ -1,5 +1,6 @@
 //! From decoded keys to the model: references resolved, presets expanded, everything checked against everything.
 
+mod beside;
 mod checklist;
 mod cors;
 mod like;
@@ -7,22 +8,25 @@ mod limit;
 mod proxy;
 mod reference;
 mod route;
+mod runtime;
 mod secrets;
 mod service;
 mod shape_of_stack;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::name::{ProjectName, ServiceName};
 use crate::base::problem::{Problem, Problems, line_column};
 use crate::config::decode::At;
 use crate::model::secrets::SecretSpec;
 use crate::model::service::{Build, Image, Service};
-use crate::model::stack::{Pool, Stack};
+use crate::model::stack::{Elsewhere, Pool, Stack};
 
+use super::beside::Beside;
 use super::keys::File;
 use super::keys::service::ServiceKeys;
 use super::lint;
+use super::preset;
 
 pub(super) use like::apply_like;
 
@@ -36,6 +40,8 @@ pub(super) struct Input<'a> {
     pub(super) secrets: Vec<String>,
     /// The stage asked for.
     pub(super) stage: Option<&'a str>,
+    /// Files beside it.
+    pub(super) beside: &'a dyn Beside,
 }
 
 impl Input<'_> {
@@ -71,16 +77,32 @@ pub(super) fn lower(file: &File, input: &Input<'_>, problems: &mut Problems) -> 
                 .fix("[services.app]\nbuild = \".\"\nport = 8000"),
         );
     }
+    let mut used = BTreeSet::new();
+    let mut implied = BTreeMap::new();
+    let mut elsewhere: BTreeMap<ServiceName, Elsewhere> = BTreeMap::new();
+    let around = service::Around { stack: &name, declared: &declared, prometheus: preset::prometheus(entries.iter()) };
     for (name_at, keys) in entries {
-        let lowered = service::lower(name_at, keys, &name, input, problems);
-        if let Some(lowered) = lowered {
-            declared.extend(lowered.secrets);
-            offers.add(&name_at.value, lowered.offers, lowered.offered_secrets);
-            services.insert(name_at.value.clone(), lowered.service);
+        let Some(lowered) = service::lower(name_at, keys, &around, input, problems) else { continue };
+        implied.extend(lowered.secrets);
+        used.extend(lowered.used);
+        let away = lowered.service.is_none();
+        if let Some((host, port)) = lowered.address {
+            let line = input.line(&name_at.span);
+            elsewhere.insert(name_at.value.clone(), Elsewhere { line, host, port, users: BTreeSet::new() });
+        }
+        offers.add(&name_at.value, away, lowered.offers, lowered.offered_secrets);
+        services.extend(lowered.service.map(|service| (name_at.value.clone(), service)));
+        for companion in lowered.companions {
+            if let Some((taken, _)) = entries.iter().find(|(n, _)| n.value == companion.name) {
+                let what = format!("`{}` is the name of the job that sets `{}` up", companion.name, name_at.value);
+                problems.push(Problem::error(what).at(taken.span.clone()).help("give this service another name"));
+            } else {
+                services.insert(companion.name.clone(), companion);
+            }
         }
     }
+    declared.extend(implied);
     let known: Vec<ServiceName> = entries.iter().map(|(n, _)| n.value.clone()).collect();
-    let mut used = std::collections::BTreeSet::new();
     for (name_at, keys) in entries {
         let model_cpus = keys.value.like.as_ref().and_then(|like| services.get(&like.value)).and_then(|s| s.cpus);
         if let Some(service) = services.get_mut(&name_at.value) {
@@ -97,6 +119,12 @@ pub(super) fn lower(file: &File, input: &Input<'_>, problems: &mut Problems) -> 
             resolver.environment(service, keys);
         }
     }
+    for (name, there) in &mut elsewhere {
+        let users = services.values().filter(|s| s.depends_on.contains(name)).map(|s| s.name.clone());
+        there.users = users.collect();
+    }
+    offers.leave_out_of(&mut services);
+    after_setup(&mut services);
     share_builds(&mut services, entries);
     let proxy = proxy::lower(file, &services, &mut declared, input, problems);
     let checklist = checklist::lower(file, &services, input, problems);
@@ -120,10 +148,24 @@ pub(super) fn lower(file: &File, input: &Input<'_>, problems: &mut Problems) -> 
         stage: input.stage.map(str::to_owned),
         host: file.host.as_ref().map(|h| h.value.0.clone()),
         services,
+        elsewhere,
         secrets: declared,
         proxy,
         pool: file.pool.as_ref().map_or_else(Pool::default, |p| p.value.0),
     })
+}
+
+/// Whoever needs a server that a job sets up needs that, too.
+fn after_setup(services: &mut BTreeMap<ServiceName, Service>) {
+    let jobs: Vec<(ServiceName, ServiceName)> =
+        services.keys().filter_map(|server| Some((server.clone(), preset::setup::job_of(server, services)?))).collect();
+    for service in services.values_mut() {
+        for (server, job) in &jobs {
+            if service.name != *job && service.depends_on.contains(server) {
+                service.depends_on.insert(job.clone());
+            }
+        }
+    }
 }
 
 /// Services that are built the same way run the same image: it is named after the one that does not say `like`.

@@ -10,24 +10,37 @@ use crate::config::decode::At;
 use crate::config::keys::service::ServiceKeys;
 use crate::config::tree::Part;
 use crate::model::secrets::{Piece, SecretSpec, Template};
-use crate::model::service::Service;
+use crate::model::service::{Grant, Service};
 
 /// What services offer to each other.
 #[derive(Default)]
 pub(super) struct Offers {
     texts: BTreeMap<ServiceName, BTreeMap<&'static str, Template>>,
     secrets: BTreeMap<ServiceName, BTreeMap<&'static str, SecretName>>,
+    /// Those that run elsewhere.
+    elsewhere: BTreeSet<ServiceName>,
 }
 
 impl Offers {
     pub(super) fn add(
         &mut self,
         service: &ServiceName,
+        elsewhere: bool,
         texts: BTreeMap<&'static str, Template>,
         secrets: BTreeMap<&'static str, SecretName>,
     ) {
         self.texts.insert(service.clone(), texts);
         self.secrets.insert(service.clone(), secrets);
+        if elsewhere {
+            self.elsewhere.insert(service.clone());
+        }
+    }
+
+    /// Nobody waits for what runs elsewhere.
+    pub(super) fn leave_out_of(&self, services: &mut BTreeMap<ServiceName, Service>) {
+        for service in services.values_mut() {
+            service.depends_on.retain(|needed| !self.elsewhere.contains(needed));
+        }
     }
 }
 
@@ -49,11 +62,15 @@ impl Resolver<'_> {
     /// Fills in a service's environment and secrets, and the dependencies that follow from them.
     pub(super) fn environment(&mut self, service: &mut Service, keys: &At<ServiceKeys>) {
         for name in keys.value.secrets.iter().flat_map(|list| &list.value) {
-            if self.declared.contains_key(&name.value) {
-                self.used.insert(name.value.clone());
-                service.secrets.insert(name.value.clone());
+            let secret = &name.value.name;
+            if self.declared.contains_key(secret) {
+                self.used.insert(secret.clone());
+                service.secrets.insert(secret.clone());
+                if name.value.grant != Grant::default() {
+                    service.grants.insert(secret.clone(), name.value.grant);
+                }
             } else {
-                self.no_such_secret(name.value.as_str(), &name.span);
+                self.no_such_secret(secret.as_str(), &name.span);
             }
         }
         for (variable, value) in keys.value.environment.iter().flat_map(|m| &m.value.0) {
@@ -119,6 +136,13 @@ impl Resolver<'_> {
             return None;
         };
         service.depends_on.insert(target.clone());
+        if self.offers.elsewhere.contains(&target) && !service.egress {
+            self.problems.push(
+                Problem::error(format!("`{target}` runs elsewhere, and `{}` has no way out", service.name))
+                    .at(span.clone())
+                    .help("take its `egress = false` away"),
+            );
+        }
         let secret = self.offers.secrets.get(&target).and_then(|s| s.get(name)).cloned();
         let text = self.offers.texts.get(&target).and_then(|t| t.get(name)).cloned();
         match (secret, text, file) {

@@ -1,6 +1,6 @@
 //! One service.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use crate::base::name::{ProjectName, SecretName, ServiceName, VolumeName};
@@ -9,19 +9,33 @@ use crate::base::suggest::nearest;
 use crate::base::units::Span;
 use crate::config::decode::At;
 use crate::config::keys::service::{BuildKey, HealthKey, HealthKeys, ServiceKeys};
-use crate::config::preset;
-use crate::config::values::Int;
+use crate::config::preset::{self, external};
+use crate::config::values::{Int, is_absolute};
 use crate::model::secrets::{SecretSpec, Template};
-use crate::model::service::{Ask, Build, Health, Image, Service, VolumeMount};
+use crate::model::service::{Ask, Build, Health, Image, Kind, Service, VolumeMount};
 
-use super::Input;
+use super::{Input, beside, runtime};
 
 /// A service, and what it brings along.
+#[derive(Default)]
 pub(super) struct Lowered {
-    pub(super) service: Service,
+    /// `None` for one that runs elsewhere.
+    pub(super) service: Option<Service>,
+    pub(super) companions: Vec<Service>,
     pub(super) secrets: BTreeMap<SecretName, SecretSpec>,
     pub(super) offers: BTreeMap<&'static str, Template>,
     pub(super) offered_secrets: BTreeMap<&'static str, SecretName>,
+    pub(super) used: BTreeSet<SecretName>,
+    /// Where it is, if it runs elsewhere and the file says so.
+    pub(super) address: Option<(String, u16)>,
+}
+
+/// What a service is lowered among.
+pub(super) struct Around<'a> {
+    pub(super) stack: &'a ProjectName,
+    pub(super) declared: &'a BTreeMap<SecretName, SecretSpec>,
+    /// Prometheus of this stack.
+    pub(super) prometheus: Option<&'a ServiceName>,
 }
 
 /// Names that would collide with our own containers.
@@ -30,7 +44,7 @@ const RESERVED: &[&str] = &["proxy", "stackctl"];
 pub(super) fn lower(
     name: &At<ServiceName>,
     keys: &At<ServiceKeys>,
-    stack: &ProjectName,
+    around: &Around<'_>,
     input: &Input<'_>,
     problems: &mut Problems,
 ) -> Option<Lowered> {
@@ -41,43 +55,106 @@ pub(super) fn lower(
         );
     }
     let line = input.line(&name.span);
-    let keys_value = &keys.value;
-    let found = preset_of(keys_value, problems);
-    let image = match &found {
-        Some((definition, tag)) => Image::Pull(format!("{}:{tag}", definition.name)),
-        None => image(name, keys, problems)?,
-    };
-    let mut service = preset::bare(name.value.clone(), line, image);
-    service.memory = keys_value.memory.as_ref().map(|m| m.value);
-    service.cpus = keys_value.cpus.as_ref().map(|c| c.value.0);
-
+    let found = preset_of(&keys.value, problems);
+    preset_keys(&keys.value, found.as_ref().map(|f| f.0), problems);
+    if let (Some((definition, _)), Some(_)) = (&found, &keys.value.external) {
+        let there = external::lower(&name.value, definition, &keys.value, line, around.declared, problems);
+        return Some(Lowered {
+            secrets: there.secrets,
+            offers: there.offers,
+            offered_secrets: there.offered_secrets,
+            used: there.used,
+            address: there.address,
+            ..Lowered::default()
+        });
+    }
+    let own_image = keys.value.image.is_some() || keys.value.build.is_some();
+    let own_image = if own_image || found.is_none() { Some(image(name, keys, problems)?) } else { None };
+    let mut service = preset::bare(name.value.clone(), line, own_image.clone().unwrap_or(Image::Pull(String::new())));
+    service.memory = keys.value.memory.as_ref().map(|m| m.value);
+    service.cpus = keys.value.cpus.as_ref().map(|c| c.value.0);
     let mut lowered = match found {
-        Some((definition, tag)) => {
-            service.preset = Some(preset::kind(definition));
-            let mut expansion = preset::Expansion {
-                base: stack.as_str().replace('-', "_"),
-                tag,
-                keys: keys_value,
-                service,
-                secrets: BTreeMap::new(),
-                offers: BTreeMap::new(),
-                offered_secrets: BTreeMap::new(),
-                problems,
-            };
-            preset::expand(definition, &mut expansion);
-            Lowered {
-                service: expansion.service,
-                secrets: expansion.secrets,
-                offers: expansion.offers,
-                offered_secrets: expansion.offered_secrets,
-            }
-        }
-        None => {
-            Lowered { service, secrets: BTreeMap::new(), offers: BTreeMap::new(), offered_secrets: BTreeMap::new() }
-        }
+        Some((definition, tag)) => expand(definition, tag, service, own_image, keys, around, input, problems),
+        None => Lowered { service: Some(service), ..Lowered::default() },
     };
-    own_keys(&mut lowered.service, keys, input, problems);
+    if let Some(service) = &mut lowered.service {
+        own_keys(service, keys, input, problems);
+        runtime::lower(service, keys, problems);
+        beside::lower(service, keys, input, problems);
+    }
     Some(lowered)
+}
+
+#[expect(clippy::too_many_arguments, reason = "they are handed on once, as the fields of one value")]
+fn expand(
+    definition: &preset::Definition,
+    tag: String,
+    mut service: Service,
+    image: Option<Image>,
+    keys: &At<ServiceKeys>,
+    around: &Around<'_>,
+    input: &Input<'_>,
+    problems: &mut Problems,
+) -> Lowered {
+    service.preset = Some(preset::kind(definition));
+    // A database reaps its own children and knows its signals; anything else may be a shell or a script.
+    service.init = false;
+    let mut expansion = preset::Expansion {
+        base: around.stack.as_str().replace('-', "_"),
+        tag,
+        keys: &keys.value,
+        service,
+        image,
+        companions: Vec::new(),
+        prometheus: around.prometheus.cloned(),
+        declared: around.declared,
+        used: BTreeSet::new(),
+        beside: input.beside,
+        secrets: BTreeMap::new(),
+        offers: BTreeMap::new(),
+        offered_secrets: BTreeMap::new(),
+        problems,
+    };
+    preset::expand(definition, &mut expansion);
+    Lowered {
+        service: Some(expansion.service),
+        companions: expansion.companions,
+        secrets: expansion.secrets,
+        offers: expansion.offers,
+        offered_secrets: expansion.offered_secrets,
+        used: expansion.used,
+        address: None,
+    }
+}
+
+/// Keys that only some presets know.
+fn preset_keys(keys: &ServiceKeys, preset: Option<&preset::Definition>, problems: &mut Problems) {
+    let written: [(&str, Option<&Range<usize>>); 10] = [
+        ("external", keys.external.as_ref().map(|k| &k.span)),
+        ("password", keys.password.as_ref().map(|k| &k.span)),
+        ("database", keys.database.as_ref().map(|k| &k.span)),
+        ("username", keys.username.as_ref().map(|k| &k.span)),
+        ("settings", keys.settings.as_ref().map(|k| &k.span)),
+        ("tune_for", keys.tune_for.as_ref().map(|k| &k.span)),
+        ("extensions", keys.extensions.as_ref().map(|k| &k.span)),
+        ("init_sql", keys.init_sql.as_ref().map(|k| &k.span)),
+        ("policy", keys.policy.as_ref().map(|k| &k.span)),
+        ("persistence", keys.persistence.as_ref().map(|k| &k.span)),
+    ];
+    for (key, span) in written.into_iter().filter_map(|(key, span)| Some((key, span?))) {
+        let problem = match preset {
+            // A preset that was misspelt has been reported already.
+            None if keys.preset.is_some() => continue,
+            None => Problem::error(format!("`{key}` belongs to a preset, and this service has none")),
+            Some(preset) if key == "external" || preset.keys.contains(&key) => continue,
+            Some(preset) if preset.keys.is_empty() => {
+                Problem::error(format!("the preset `{}` has no key `{key}`", preset.name))
+            }
+            Some(preset) => Problem::error(format!("the preset `{}` has no key `{key}`", preset.name))
+                .help(format!("it has {}", crate::base::suggest::one_of(preset.keys.iter().copied()))),
+        };
+        problems.push(problem.at(span.clone()));
+    }
 }
 
 fn preset_of(keys: &ServiceKeys, problems: &mut Problems) -> Option<(&'static preset::Definition, String)> {
@@ -175,6 +252,8 @@ fn own_keys(service: &mut Service, keys: &At<ServiceKeys>, input: &Input<'_>, pr
     if let Some(entrypoint) = &k.entrypoint {
         service.entrypoint = Some(entrypoint.value.0.clone());
     }
+    service.init = k.init.as_ref().map_or(service.init, |i| i.value);
+    service.pull = k.pull_policy.as_ref().map_or(service.pull, |p| p.value.0);
     if let Some(user) = &k.user {
         service.user = Some(user.value.0.clone());
         service.uid = user.value.0.split(':').next().and_then(|u| u.parse().ok());
@@ -202,7 +281,7 @@ fn own_keys(service: &mut Service, keys: &At<ServiceKeys>, input: &Input<'_>, pr
         service.volumes.extend(volume(&text.value.0, &text.span, problems));
     }
     for target in k.tmpfs.iter().flat_map(|list| &list.value) {
-        if absolute(&target.value.0) {
+        if is_absolute(&target.value.0) {
             service.tmpfs.insert(target.value.0.clone(), String::new());
         } else {
             problems.push(Problem::error("a folder in memory needs an absolute path").at(target.span.clone()));
@@ -230,18 +309,6 @@ fn own_keys(service: &mut Service, keys: &At<ServiceKeys>, input: &Input<'_>, pr
         }
     }
     health(service, keys, input, problems);
-    if !preset {
-        for key in [
-            k.database.as_ref().map(|d| &d.span),
-            k.username.as_ref().map(|u| &u.span),
-            k.settings.as_ref().map(|s| &s.span),
-        ]
-        .into_iter()
-        .flatten()
-        {
-            problems.push(Problem::error("this key belongs to a preset, and this service has none").at(key.clone()));
-        }
-    }
     if service.metrics.is_some() && service.port.is_none() {
         let span = k.metrics.as_ref().map_or(0..0, |m| m.span.clone());
         problems.push(Problem::error("`metrics` needs a `port`").at(span).fix("port = 8000"));
@@ -251,6 +318,7 @@ fn own_keys(service: &mut Service, keys: &At<ServiceKeys>, input: &Input<'_>, pr
 fn health(service: &mut Service, keys: &At<ServiceKeys>, input: &Input<'_>, problems: &mut Problems) {
     let defaults = |ask, line| Health {
         ask,
+        body: None,
         interval: Span::seconds(10),
         timeout: Span::seconds(5),
         retries: 3,
@@ -258,7 +326,7 @@ fn health(service: &mut Service, keys: &At<ServiceKeys>, input: &Input<'_>, prob
         line,
     };
     let Some(key) = &keys.value.healthcheck else {
-        if service.health.is_none() && service.port.is_some() {
+        if service.health.is_none() && service.port.is_some() && !is_job(keys) {
             service.health = Some(defaults(Ask::Tcp, service.line));
         }
         return;
@@ -267,6 +335,7 @@ fn health(service: &mut Service, keys: &At<ServiceKeys>, input: &Input<'_>, prob
     let health = match &key.value {
         HealthKey::Path(path) => Some(defaults(Ask::Http(path.0.clone()), line)),
         HealthKey::Keys(table) => asked(table, service, &key.span, problems).map(|ask| Health {
+            body: body(table, &ask, problems),
             ask,
             interval: table.interval.as_ref().map_or(Span::seconds(10), |v| v.value),
             timeout: table.timeout.as_ref().map_or(Span::seconds(5), |v| v.value),
@@ -281,6 +350,22 @@ fn health(service: &mut Service, keys: &At<ServiceKeys>, input: &Input<'_>, prob
         }
         service.health = Some(health);
     }
+}
+
+fn is_job(keys: &At<ServiceKeys>) -> bool {
+    keys.value.kind.as_ref().is_some_and(|k| k.value.0 == Kind::Job)
+}
+
+/// What the answer must hold; only HTTP has a body.
+fn body(table: &HealthKeys, ask: &Ask, problems: &mut Problems) -> Option<String> {
+    let body = table.body.as_ref()?;
+    if !matches!(ask, Ask::Http(_)) {
+        let problem = Problem::error("only the answer to a `path` has a body").at(body.span.clone());
+        problems.push(problem.help("ask a `path` instead, or leave `body` away"));
+    } else if body.value.0.trim().is_empty() {
+        problems.push(Problem::error("every answer holds nothing").at(body.span.clone()).help("leave `body` away"));
+    }
+    Some(body.value.0.clone())
 }
 
 fn asked(table: &HealthKeys, service: &Service, span: &Range<usize>, problems: &mut Problems) -> Option<Ask> {
@@ -301,10 +386,6 @@ fn asked(table: &HealthKeys, service: &Service, span: &Range<usize>, problems: &
     }
 }
 
-fn absolute(path: &str) -> bool {
-    path.starts_with('/') && path.len() > 1 && !path.contains("..") && !path.contains([',', ':', '\0', '\n'])
-}
-
 fn volume(text: &str, span: &Range<usize>, problems: &mut Problems) -> Option<VolumeMount> {
     let (name, rest) = text.split_once(':').unwrap_or((text, ""));
     let (target, mode) = rest.split_once(':').unwrap_or((rest, "rw"));
@@ -313,7 +394,7 @@ fn volume(text: &str, span: &Range<usize>, problems: &mut Problems) -> Option<Vo
             Problem::error("a folder of the host cannot be mounted")
                 .at(span.clone())
                 .label("it would not be there on a remote engine")
-                .help("use a named volume, or put the files into the image"),
+                .help("use a named volume for data; `files` brings files of the project along"),
         );
         return None;
     }
@@ -322,7 +403,7 @@ fn volume(text: &str, span: &Range<usize>, problems: &mut Problems) -> Option<Vo
     } else {
         "\"uploads:/app/uploads\"".to_owned()
     };
-    if VolumeName::parse(name).is_none() || !absolute(target) || !["rw", "ro"].contains(&mode) {
+    if VolumeName::parse(name).is_none() || !is_absolute(target) || !["rw", "ro"].contains(&mode) {
         problems.push(
             Problem::error(format!("`{text}` is not a volume"))
                 .at(span.clone())

@@ -1,13 +1,14 @@
 //! Checks that need the whole stack: dependencies, secrets nobody uses.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
 use crate::base::name::{SecretName, ServiceName};
 use crate::base::problem::{Problem, Problems};
 use crate::base::suggest::nearest;
 use crate::config::keys::File;
 use crate::model::proxy::Proxy;
-use crate::model::service::Service;
+use crate::model::service::{Kind, Service};
 
 pub(super) fn check(
     file: &File,
@@ -54,10 +55,55 @@ pub(super) fn check(
             );
         }
     }
+    published(file, proxy, problems);
+    workers_have_no_routes(file, services, proxy, problems);
     // Addresses of a network come in two banks of 94: a release needs both generations beside each other.
     let containers: u32 = services.values().map(|s| s.replicas).sum::<u32>() + u32::from(proxy.is_some());
     if containers > 90 {
         problems.push(Problem::error(format!("{containers} containers do not fit one stack; at most 90 do")));
+    }
+}
+
+fn workers_have_no_routes(
+    file: &File,
+    services: &BTreeMap<ServiceName, Service>,
+    proxy: Option<&Proxy>,
+    problems: &mut Problems,
+) {
+    for (path, _) in file.routes.iter().flat_map(|m| &m.value.0) {
+        let route = proxy.iter().flat_map(|p| &p.routes).find(|r| r.path == path.value.0);
+        let Some(service) = route.and_then(|r| services.get(r.service()?)) else { continue };
+        if service.kind == Kind::Worker && service.port.is_some() {
+            problems.push(
+                Problem::error(format!("`{}` is a worker: nobody asks it", service.name))
+                    .at(path.span.clone())
+                    .help("take its `kind` away, or the route"),
+            );
+        }
+    }
+}
+
+/// A port of the host can be had once.
+fn published(file: &File, proxy: Option<&Proxy>, problems: &mut Problems) {
+    let mut taken: Vec<(Ipv4Addr, u16, &str)> = Vec::new();
+    if let Some(proxy) = proxy {
+        taken.push((proxy.address, proxy.http_port, "the front door"));
+        if proxy.https() {
+            taken.push((proxy.address, proxy.https_port, "the front door"));
+        }
+    }
+    for (name, keys) in file.services.iter().flat_map(|m| &m.value.0) {
+        for port in keys.value.publish.iter().flat_map(|list| &list.value) {
+            let wanted = &port.value.0;
+            let owner = taken.iter().find(|(address, number, _)| {
+                *number == wanted.host_port && (*address == wanted.address || address.is_unspecified())
+            });
+            if let Some((address, number, owner)) = owner {
+                problems.push(Problem::error(format!("{owner} has {address}:{number}")).at(port.span.clone()));
+            } else {
+                taken.push((wanted.address, wanted.host_port, name.value.as_str()));
+            }
+        }
     }
 }
 

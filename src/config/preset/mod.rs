@@ -1,19 +1,29 @@
 //! Presets: services we know. A new one is a file here and a line in [`PRESETS`].
 
+pub mod external;
+mod grafana;
 mod postgres;
 mod prometheus;
+mod qdrant;
 mod redis;
+pub(super) mod setup;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::name::{SecretName, ServiceName};
-use crate::base::problem::Problems;
+use crate::base::problem::{Problem, Problems};
 use crate::base::units::Span;
-use crate::model::secrets::{SecretSource, SecretSpec, Template};
-use crate::model::service::{Image, Preset, Restart, Service};
+use crate::model::runtime::Runtime;
+use crate::model::secrets::{Recipe, SecretSource, SecretSpec, Template};
+use crate::model::service::{Image, Kind, Preset, PullPolicy, Restart, Service};
 
+use super::beside::Beside;
+use super::decode::At;
 use super::keys::service::ServiceKeys;
 use super::tree::Part;
+use super::values::Templated;
 
 /// A preset as the file's reader sees it.
 pub struct Definition {
@@ -25,12 +35,17 @@ pub struct Definition {
     pub text: &'static str,
     /// What `${SERVICE.…}` can refer to.
     pub offers: &'static [&'static str],
+    /// Keys of its own, besides those of every service.
+    pub keys: &'static [&'static str],
+    /// How the URL of one that runs elsewhere may start; the first is how ours starts.
+    pub schemes: &'static [&'static str],
     /// Fills in what the preset knows.
     expand: fn(&mut Expansion<'_>),
 }
 
 /// All presets.
-pub const PRESETS: &[Definition] = &[postgres::DEFINITION, prometheus::DEFINITION, redis::DEFINITION];
+pub const PRESETS: &[Definition] =
+    &[grafana::DEFINITION, postgres::DEFINITION, prometheus::DEFINITION, qdrant::DEFINITION, redis::DEFINITION];
 
 /// A service that a preset is being applied to.
 pub struct Expansion<'a> {
@@ -42,6 +57,18 @@ pub struct Expansion<'a> {
     pub keys: &'a ServiceKeys,
     /// The service so far.
     pub service: Service,
+    /// The image the user wants instead of the preset's.
+    pub image: Option<Image>,
+    /// Services that come with it.
+    pub companions: Vec<Service>,
+    /// Prometheus of this stack, if it has one.
+    pub prometheus: Option<ServiceName>,
+    /// Secrets of the file.
+    pub declared: &'a BTreeMap<SecretName, SecretSpec>,
+    /// Those of them the preset uses.
+    pub used: BTreeSet<SecretName>,
+    /// Files beside stack.toml.
+    pub beside: &'a dyn Beside,
     /// Secrets the preset implies.
     pub secrets: BTreeMap<SecretName, SecretSpec>,
     /// What `${SERVICE.NAME}` stands for.
@@ -62,23 +89,73 @@ impl Expansion<'_> {
         self.offered_secrets.insert(name, full.clone());
         full
     }
+
+    /// The secret that others must know to get in: the user's own (`password = "${secrets.NAME}"`), or one that is
+    /// made once.
+    pub fn password(&mut self, offer: &'static str) -> SecretName {
+        let Some(own) = &self.keys.password else {
+            return self.secret(offer, SecretSource::Generate(Recipe::UrlSafe(32)));
+        };
+        match secret_of(own, self.declared, self.problems) {
+            Some(name) => {
+                self.used.insert(name.clone());
+                self.offered_secrets.insert(offer, name.clone());
+                name
+            }
+            None => self.secret(offer, SecretSource::Generate(Recipe::UrlSafe(32))),
+        }
+    }
+
+    /// The image: the preset's, or the user's in its place.
+    pub fn image(&mut self, repository: &str) -> Image {
+        self.image.take().unwrap_or_else(|| Image::Pull(format!("{repository}:{}", self.tag)))
+    }
+
+    /// Whether the image is built on Alpine, whose users have other numbers.
+    fn alpine(&self) -> bool {
+        self.tag.contains("alpine")
+    }
+}
+
+/// The secret that a key names, and nothing else.
+fn secret_of(
+    key: &At<Templated>,
+    declared: &BTreeMap<SecretName, SecretSpec>,
+    problems: &mut Problems,
+) -> Option<SecretName> {
+    let [Part::Reference(reference)] = key.value.0.as_slice() else {
+        problems.push(
+            Problem::error("a password does not belong into stack.toml")
+                .at(key.span.clone())
+                .hidden()
+                .label("name a secret instead")
+                .help("write `\"${secrets.NAME}\"`, and declare that secret in `[secrets]`"),
+        );
+        return None;
+    };
+    let name = reference.strip_prefix("secrets.").and_then(SecretName::parse).filter(|n| declared.contains_key(n));
+    if name.is_none() {
+        let mut problem = Problem::error(format!("`${{{reference}}}` is not a secret of this file"));
+        problem = problem.at(key.span.clone());
+        if let Some(name) = reference.strip_prefix("secrets.") {
+            problem = problem.fix(format!("[secrets]\n{name} = {{ env = \"{}\" }}", name.to_uppercase()));
+        }
+        problems.push(problem);
+    }
+    name
 }
 
 /// The user's settings over a preset's own.
 fn overridden(mut own: Vec<(String, String)>, keys: &ServiceKeys) -> Vec<(String, String)> {
     for (key, value) in keys.settings.iter().flat_map(|m| &m.value.0) {
-        let text: String = value
-            .value
-            .0
-            .iter()
-            .map(|part| match part {
-                Part::Text(text) | Part::Reference(text) => text.as_str(),
-            })
-            .collect();
         own.retain(|(name, _)| *name != key.value.0);
-        own.push((key.value.0.clone(), text));
+        own.push((key.value.0.clone(), value.value.0.clone()));
     }
     own
+}
+
+fn add_environment(service: &mut Service, key: &str, value: Template) {
+    service.environment.entry(key.to_owned()).or_insert(value);
 }
 
 fn fallback(name: &str) -> SecretName {
@@ -93,7 +170,9 @@ pub fn bare(name: ServiceName, line: u32, image: Image) -> Service {
     Service {
         name,
         line,
+        kind: Kind::Worker,
         image,
+        pull: PullPolicy::Missing,
         preset: None,
         command: None,
         entrypoint: None,
@@ -101,10 +180,13 @@ pub fn bare(name: ServiceName, line: u32, image: Image) -> Service {
         uid: None,
         environment: BTreeMap::new(),
         secrets: BTreeSet::new(),
+        grants: BTreeMap::new(),
         files: BTreeMap::new(),
+        project_files: Vec::new(),
         volumes: Vec::new(),
         tmpfs: BTreeMap::new(),
         port: None,
+        publish: Vec::new(),
         replicas: 1,
         depends_on: BTreeSet::new(),
         health: None,
@@ -120,6 +202,8 @@ pub fn bare(name: ServiceName, line: u32, image: Image) -> Service {
         egress: true,
         metrics: None,
         drain: Span::seconds(10),
+        init: true,
+        runtime: Runtime::default(),
     }
 }
 
@@ -133,6 +217,17 @@ pub fn find(text: &str) -> Option<(&'static Definition, String)> {
     sane.then(|| (definition, tag.to_owned()))
 }
 
+/// The first service of a file that is a Prometheus of its own.
+pub(super) fn prometheus<'a>(
+    entries: impl Iterator<Item = &'a (At<ServiceName>, At<ServiceKeys>)>,
+) -> Option<&'a ServiceName> {
+    let is_one = |keys: &ServiceKeys| {
+        let preset = keys.preset.as_ref().and_then(|p| find(&p.value.0));
+        keys.external.is_none() && preset.is_some_and(|(definition, _)| definition.name == "prometheus")
+    };
+    entries.into_iter().find(|(_, keys)| is_one(&keys.value)).map(|(name, _)| &name.value)
+}
+
 /// Applies a preset.
 pub fn expand(definition: &Definition, expansion: &mut Expansion<'_>) {
     (definition.expand)(expansion);
@@ -143,6 +238,8 @@ pub fn kind(definition: &Definition) -> Preset {
     match definition.name {
         "postgres" => Preset::Postgres,
         "redis" => Preset::Redis,
+        "qdrant" => Preset::Qdrant,
+        "grafana" => Preset::Grafana,
         _ => Preset::Prometheus,
     }
 }

@@ -1,27 +1,38 @@
 //! PostgreSQL, as the official image runs it.
 
+use crate::base::problem::Problem;
 use crate::base::units::{ByteSize, Span};
-use crate::model::secrets::{Piece, Recipe, SecretSource, Template};
-use crate::model::service::{Ask, Health, Image, VolumeMount};
+use crate::model::secrets::{Piece, SecretSource, Template};
+use crate::model::service::{Ask, Health, VolumeMount};
 
-use super::{Definition, Expansion, overridden};
+use super::{Definition, Expansion, add_environment, overridden};
 
 pub(super) const DEFINITION: Definition = Definition {
     name: "postgres",
     tag: "15",
     text: "PostgreSQL with a role, a database, a generated password, a volume and settings that follow `memory`.",
     offers: &["url", "host", "port", "user", "database", "password"],
+    keys: &["database", "username", "password", "settings", "tune_for", "extensions", "init_sql"],
+    schemes: &["postgresql://", "postgres://"],
     expand,
 };
 
-/// User of the official image.
+/// User of the official image on Debian.
 const UID: u32 = 999;
+
+/// User of the official image on Alpine.
+const ALPINE_UID: u32 = 70;
+
+/// Major versions whose data directory is where we mount the volume, and that are still maintained (13) or nearly.
+const MAJORS: std::ops::RangeInclusive<u32> = 13..=17;
 
 fn expand(x: &mut Expansion<'_>) {
     let name = x.service.name.clone();
     let user = x.keys.username.as_ref().map_or_else(|| x.base.clone(), |t| t.value.0.clone());
     let database = x.keys.database.as_ref().map_or_else(|| user.clone(), |t| t.value.0.clone());
-    let password = x.secret("password", SecretSource::Generate(Recipe::UrlSafe(32)));
+    check_version(x);
+    let uid = if x.alpine() { ALPINE_UID } else { UID };
+    let password = x.password("password");
     let url = Template(vec![
         Piece::Text(format!("postgresql://{user}:")),
         Piece::Encoded(password.clone()),
@@ -36,23 +47,23 @@ fn expand(x: &mut Expansion<'_>) {
 
     let memory = x.service.memory.unwrap_or(ByteSize(512 << 20));
     let mut command = vec!["postgres".to_owned()];
-    let settings = tuning(memory);
-    let settings = overridden(settings, x.keys);
+    let settings = overridden(tuned(x, memory), x.keys);
     for (key, value) in settings {
         command.extend(["-c".to_owned(), format!("{key}={value}")]);
     }
 
+    let image = x.image("postgres");
     let service = &mut x.service;
-    service.image = Image::Pull(format!("postgres:{}", x.tag));
+    service.image = image;
     service.command = Some(command);
     service.user = Some("postgres".to_owned());
-    service.uid = Some(UID);
+    service.uid = Some(uid);
     service.memory = Some(memory);
     service.port = Some(5432);
     service.egress = false;
     service.read_only = true;
     service.stop_grace_period = Span::seconds(60);
-    service.tmpfs.insert("/var/run/postgresql".to_owned(), format!("uid={UID},gid={UID},mode=0775,size=1m"));
+    service.tmpfs.insert("/var/run/postgresql".to_owned(), format!("uid={uid},gid={uid},mode=0775,size=1m"));
     service.volumes.push(VolumeMount {
         volume: format!("{name}-data"),
         target: "/var/lib/postgresql/data".to_owned(),
@@ -63,19 +74,51 @@ fn expand(x: &mut Expansion<'_>) {
         add_environment(service, key, Template::text(value));
     }
     add_environment(service, "POSTGRES_PASSWORD_FILE", Template(vec![Piece::File(password.clone())]));
-    service.secrets.insert(password);
+    service.secrets.insert(password.clone());
     service.health = Some(Health {
-        ask: Ask::Postgres { user, database },
+        ask: Ask::Postgres { user: user.clone(), database: database.clone() },
+        body: None,
         interval: Span::seconds(10),
         timeout: Span::seconds(5),
         retries: 3,
         start_period: Span::seconds(120),
         line: service.line,
     });
+    super::setup::add(x, &user, &database, &password);
 }
 
-pub(super) fn add_environment(service: &mut crate::model::service::Service, key: &str, value: Template) {
-    service.environment.entry(key.to_owned()).or_insert(value);
+/// The tag says which data directories it can read: it must have a number.
+fn check_version(x: &mut Expansion<'_>) {
+    let digits: String = x.tag.chars().take_while(char::is_ascii_digit).collect();
+    if digits.parse().is_ok_and(|major| MAJORS.contains(&major)) {
+        return;
+    }
+    let span = x.keys.preset.as_ref().map_or(0..0, |p| p.span.clone());
+    let mut problem = Problem::error(format!("`{}` is not a version of PostgreSQL this preset knows", x.tag))
+        .at(span)
+        .label(format!("allowed: {} to {}", MAJORS.start(), MAJORS.end()));
+    problem = if digits.is_empty() {
+        problem.help("data of one major version cannot be read by another: say which one it is").fix("\"postgres:17\"")
+    } else {
+        problem.help("any other version runs with `image`; its data folder, user and settings are then yours to say")
+    };
+    x.problems.push(problem);
+}
+
+/// Settings for `tune_for`, or for the memory it may use.
+fn tuned(x: &mut Expansion<'_>, memory: ByteSize) -> Vec<(String, String)> {
+    let mut settings = tuning(x.keys.tune_for.as_ref().map_or(memory, |t| t.value));
+    if let Some(wanted) = x.keys.tune_for.as_ref().filter(|t| t.value > memory) {
+        let message = format!("tuned for {}, it would need more than the {memory} it may use", wanted.value);
+        let problem = Problem::error(message).at(wanted.span.clone());
+        x.problems.push(problem.help("or give it more `memory`").fix(format!("\"{memory}\"")));
+    }
+    let preloaded = |name: &str| x.keys.extensions.iter().flat_map(|l| &l.value).any(|e| e.value.0 == name);
+    if preloaded("pg_stat_statements") {
+        // It counts in shared memory, which the server only shares out at its start.
+        settings.push(("shared_preload_libraries".to_owned(), "pg_stat_statements".to_owned()));
+    }
+    settings
 }
 
 /// Settings for a server that has this much memory for itself, by the PostgreSQL manual's rules of thumb (§19.4):

@@ -2,7 +2,7 @@
 
 use crate::base::units::{ByteSize, Span};
 use crate::model::secrets::Template;
-use crate::model::service::{Ask, Health, Image, VolumeMount};
+use crate::model::service::{Ask, Health, VolumeMount};
 
 use super::{Definition, Expansion};
 
@@ -11,6 +11,8 @@ pub(super) const DEFINITION: Definition = Definition {
     tag: "v2.53.3",
     text: "Prometheus with a volume, scraping every service that has `metrics`; new targets are loaded without a restart.",
     offers: &["url", "host", "port"],
+    keys: &[],
+    schemes: &["http://", "https://"],
     expand,
 };
 
@@ -27,8 +29,9 @@ fn expand(x: &mut Expansion<'_>) {
     {
         x.offers.insert(offer, Template::text(text));
     }
+    let image = x.image("prom/prometheus");
     let service = &mut x.service;
-    service.image = Image::Pull(format!("prom/prometheus:{}", x.tag));
+    service.image = image;
     service.command = Some(vec![
         format!("--config.file={CONFIG}"),
         "--storage.tsdb.path=/prometheus".to_owned(),
@@ -47,6 +50,7 @@ fn expand(x: &mut Expansion<'_>) {
     });
     service.health = Some(Health {
         ask: Ask::Http("/-/ready".to_owned()),
+        body: None,
         interval: Span::seconds(10),
         timeout: Span::seconds(5),
         retries: 3,

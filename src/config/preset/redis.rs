@@ -1,25 +1,29 @@
 //! Redis, as the official image runs it.
 
+use crate::base::name::SecretName;
 use crate::base::units::{ByteSize, Span};
-use crate::model::secrets::{Piece, Recipe, SECRETS_FOLDER, SecretSource, Template};
-use crate::model::service::{Ask, Health, Image, VolumeMount};
+use crate::config::keys::preset::Persistence;
+use crate::model::secrets::{Piece, SECRETS_FOLDER, SecretSource, Template, quoted};
+use crate::model::service::{Ask, Health, VolumeMount};
 
 use super::{Definition, Expansion, overridden};
 
 pub(super) const DEFINITION: Definition = Definition {
     name: "redis",
     tag: "7",
-    text: "Redis with a generated password, a volume with an append-only file, and `maxmemory` and policy that follow `memory`.",
+    text: "Redis with a generated password, a volume with an append-only file, and a `maxmemory` that follows `memory`.",
     offers: &["url", "host", "port", "password"],
+    keys: &["password", "settings", "policy", "persistence"],
+    schemes: &["redis://", "rediss://"],
     expand,
 };
 
-/// User of the official image.
+/// User of the official image, on Debian and on Alpine.
 const UID: u32 = 999;
 
 fn expand(x: &mut Expansion<'_>) {
     let name = x.service.name.clone();
-    let password = x.secret("password", SecretSource::Generate(Recipe::UrlSafe(32)));
+    let password = x.password("password");
     let url = Template(vec![
         Piece::Text("redis://:".to_owned()),
         Piece::Encoded(password.clone()),
@@ -31,25 +35,30 @@ fn expand(x: &mut Expansion<'_>) {
     }
 
     let memory = x.service.memory.unwrap_or(ByteSize(256 << 20));
+    let persistence = x.keys.persistence.as_ref().map_or(Persistence::Aof, |p| p.value);
+    let policy = x.keys.policy.as_ref().map_or("allkeys-lru", |p| p.value.0);
     // Four fifths: the rest is for copy-on-write while a snapshot is written, and for client buffers.
-    let settings = vec![
-        ("dir".to_owned(), "/data".to_owned()),
-        ("maxmemory".to_owned(), (memory.0 / 5 * 4).to_string()),
-        ("maxmemory-policy".to_owned(), "allkeys-lru".to_owned()),
-        ("appendonly".to_owned(), "yes".to_owned()),
-        ("appendfsync".to_owned(), "everysec".to_owned()),
-    ];
+    let limit = (memory.0 / 5 * 4).to_string();
+    let mut settings = vec![("dir", "/data"), ("maxmemory", &limit), ("maxmemory-policy", policy)];
+    settings.extend(match persistence {
+        Persistence::Aof => vec![("appendonly", "yes"), ("appendfsync", "everysec")],
+        // Snapshots are what it does by itself: after 1 write in an hour, 100 in 5 minutes, 10 000 in one.
+        Persistence::Rdb => vec![("appendonly", "no")],
+        Persistence::Off => vec![("appendonly", "no"), ("save", "")],
+    });
+    let settings = settings.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
     let settings = overridden(settings, x.keys);
     let mut conf = String::from("# Rendered by stackctl. Password first: everything below is public.\nrequirepass ");
-    let mut pieces = vec![Piece::Text(std::mem::take(&mut conf)), Piece::Secret(password.clone())];
+    let mut pieces = vec![Piece::Text(std::mem::take(&mut conf)), own_or_made(x, &password)];
     for (key, value) in settings {
         conf.extend(["\n", &key, " ", &quoted(&value)]);
     }
     conf.push('\n');
     pieces.push(Piece::Text(conf));
 
+    let image = x.image("redis");
     let service = &mut x.service;
-    service.image = Image::Pull(format!("redis:{}", x.tag));
+    service.image = image;
     service.command = Some(vec!["redis-server".to_owned(), format!("{SECRETS_FOLDER}/redis.conf")]);
     service.files.insert("redis.conf".to_owned(), Template(pieces));
     service.user = Some("redis".to_owned());
@@ -58,14 +67,20 @@ fn expand(x: &mut Expansion<'_>) {
     service.port = Some(6379);
     service.egress = false;
     service.read_only = true;
-    service.volumes.push(VolumeMount {
-        volume: format!("{name}-data"),
-        target: "/data".to_owned(),
-        read_only: false,
-        shared: false,
-    });
+    if persistence == Persistence::Off {
+        // Over the image's own volume, which would be made anew, without a name, for every container.
+        service.tmpfs.insert("/data".to_owned(), format!("uid={UID},gid={UID},mode=0755"));
+    } else {
+        service.volumes.push(VolumeMount {
+            volume: format!("{name}-data"),
+            target: "/data".to_owned(),
+            read_only: false,
+            shared: false,
+        });
+    }
     service.health = Some(Health {
         ask: Ask::Redis,
+        body: None,
         interval: Span::seconds(10),
         timeout: Span::seconds(5),
         retries: 3,
@@ -74,33 +89,7 @@ fn expand(x: &mut Expansion<'_>) {
     });
 }
 
-/// A value for redis.conf: quoted, with `"` and `\` escaped, and control characters as `\xNN` (redis.io/docs, config).
-fn quoted(value: &str) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::from("\"");
-    for c in value.chars() {
-        match c {
-            '"' | '\\' => {
-                out.push('\\');
-                out.push(c);
-            }
-            c if c.is_control() => {
-                let mut bytes = [0; 4];
-                for byte in c.encode_utf8(&mut bytes).bytes() {
-                    let _ = write!(out, "\\x{byte:02x}");
-                }
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn values_stay_on_their_line() {
-        assert_eq!(super::quoted("a\"b\\c\nd"), "\"a\\\"b\\\\c\\x0ad\"");
-    }
+/// Those we make need no quotes; leaving them away keeps the file of stacks that are there as it is.
+fn own_or_made(x: &Expansion<'_>, password: &SecretName) -> Piece {
+    if x.keys.password.is_some() { Piece::Quoted(password.clone()) } else { Piece::Secret(password.clone()) }
 }

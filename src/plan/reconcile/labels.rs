@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::container::label;
-use crate::model::service::Service;
+use crate::model::service::{Kind, Service};
 use crate::model::stack::Stack;
 use crate::plan::Inputs;
 use crate::plan::place::{Placed, Replica};
@@ -72,8 +72,11 @@ fn depends(service: Option<&Service>, stack: &Stack) -> String {
             .depends_on
             .iter()
             .map(|name| {
-                let healthy = stack.services.get(name).is_some_and(|s| s.health.is_some());
-                let condition = if healthy { "service_healthy" } else { "service_started" };
+                let condition = match stack.services.get(name) {
+                    Some(job) if job.kind == Kind::Job => "service_completed_successfully",
+                    Some(needed) if needed.health.is_some() => "service_healthy",
+                    _ => "service_started",
+                };
                 format!("{name}:{condition}:false")
             })
             .collect(),

@@ -153,6 +153,7 @@ impl Draft<'_> {
             service: placed.service.clone(),
             health: Some(crate::model::service::Health {
                 ask: crate::model::service::Ask::Tcp,
+                body: None,
                 interval: crate::base::units::Span::seconds(1),
                 timeout: crate::base::units::Span::seconds(2),
                 retries: 3,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::base::name::ServiceName;
-use crate::model::container::{Attachment, ContainerSpec, label};
-use crate::model::service::{Ask, Restart};
+use crate::model::container::{ContainerSpec, label};
+use crate::model::service::Ask;
 use crate::plan::place::{Placed, Replica, image_is, proven};
 use crate::plan::step::Action;
 
@@ -14,6 +14,10 @@ impl Draft<'_> {
     /// Plans a service. Services come in start order, so that what it depends on has been planned.
     pub(super) fn service(&mut self, placed: &Placed, broken: &BTreeMap<ServiceName, Vec<usize>>) {
         let depends = self.dependencies(&placed.service);
+        if self.is_job(placed) {
+            self.job(placed, broken, &depends);
+            return;
+        }
         let mut ready = Vec::new();
         let missing = placed.replicas.iter().any(|r| r.existing.is_none());
         let mut before_start = depends;
@@ -60,7 +64,9 @@ impl Draft<'_> {
 
     fn dependencies(&self, service: &ServiceName) -> Vec<usize> {
         let needed = self.inputs.stack.services.get(service).map(|s| &s.depends_on);
-        needed.into_iter().flatten().filter_map(|n| self.ready.get(n)).flatten().copied().collect()
+        let ours = needed.into_iter().flatten().filter_map(|n| self.ready.get(n)).flatten().copied();
+        let theirs = self.inputs.stack.elsewhere.iter().filter(|(_, there)| there.users.contains(service));
+        ours.chain(theirs.filter_map(|(name, _)| self.elsewhere.get(name)).copied()).collect()
     }
 
     /// Why a replica is made.
@@ -156,34 +162,22 @@ impl Draft<'_> {
     fn pre_deploy(&mut self, placed: &Placed, needs: &[usize], depends: &[usize]) -> Option<usize> {
         let service = self.inputs.stack.services.get(&placed.service)?;
         let command = service.pre_deploy.clone()?;
-        // A container of this configuration was started: the job had run before that.
-        let done = self.inputs.observed.containers.iter().any(|c| {
-            c.service() == placed.service.as_str()
-                && c.label(label::ROLE) == "service"
-                && c.label(label::CONFIG) == placed.hash
-                && c.state != "created"
-                && image_is(c, &placed.spec, self.inputs)
-        });
+        // A container of this configuration was started: the job had run before that. Where the image is gone, nobody
+        // knows whether what is pulled in its place is the same.
+        let known = self.inputs.observed.images.contains_key(&placed.spec.image);
+        let done = known
+            && self.inputs.observed.containers.iter().any(|c| {
+                c.service() == placed.service.as_str()
+                    && c.label(label::ROLE) == "service"
+                    && c.label(label::CONFIG) == placed.hash
+                    && c.state != "created"
+                    && image_is(c, &placed.spec, self.inputs)
+            });
         if done {
             return None;
         }
-        let stack = self.inputs.stack;
-        let container = ContainerSpec {
-            name: format!("{}-{}-pre-deploy", stack.project, placed.service),
-            hostname: None,
-            command: Some(command),
-            networks: placed
-                .spec
-                .networks
-                .iter()
-                // Any free address will do, and nobody shall find it by name.
-                .map(|n| Attachment { network: n.network.clone(), address: None, aliases: Vec::new() })
-                .collect(),
-            restart: Restart::No,
-            health: None,
-            labels: labels::job(placed, self.inputs, self.release),
-            ..placed.spec.clone()
-        };
+        let name = format!("{}-{}-pre-deploy", self.inputs.stack.project, placed.service);
+        let container = ContainerSpec { command: Some(command), ..self.job_container(placed, name) };
         let action = Action::RunJob { container: Box::new(container), service: placed.service.clone() };
         let after = needs.iter().chain(depends).copied().collect();
         Some(self.add(action, "once per release, before it gets traffic", after))

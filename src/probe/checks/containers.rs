@@ -229,6 +229,7 @@ pub(in crate::probe) mod tests {
             stop_timeout: Span::seconds(10),
             health: None,
             labels: [].into(),
+            runtime: crate::model::runtime::Runtime::default(),
         }
     }
 

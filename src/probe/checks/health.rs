@@ -15,7 +15,7 @@ use super::super::check::{Check, Family, Question, Severity};
 use super::super::context::Context;
 use super::super::net::client::Door;
 use super::super::net::http::Response;
-use super::super::ready::ready;
+use super::super::ready::{body_holds, ready};
 use super::{NO_PROXY, none_apply};
 
 /// Time between two tries: goss's and hurl's default.
@@ -91,19 +91,29 @@ async fn through_the_door(context: &Context<'_>, proxy: &Proxy) -> Vec<Finding> 
         let route = proxy.routes.iter().filter(|r| r.leads_to(&service.name)).min_by_key(|r| r.path.len());
         let line = service.health.as_ref().map(|h| h.line).or(route.map(|r| r.line)).unwrap_or(service.line);
         let declared = public_path(proxy, service);
+        let health = service.health.as_ref().filter(|_| declared.is_some());
         let path = declared.or(route.map(|r| r.path.as_str())).unwrap_or("/");
         let question = HLT_1.about(context.url(proxy, path)).line(line);
         match context.front(proxy) {
-            Ok(door) => until_healthy(context, question, &door, path, declared.is_some()).await,
+            Ok(door) => until_healthy(context, question, &door, path, health).await,
             Err(error) => question.unsure(error.to_string()),
         }
     });
     join_all(asked).await
 }
 
-async fn until_healthy(context: &Context<'_>, question: Question, door: &Door, path: &str, declared: bool) -> Finding {
-    let question =
-        if declared { question } else { question.expect("any status below 500: no health path is declared here") };
+async fn until_healthy(
+    context: &Context<'_>,
+    question: Question,
+    door: &Door,
+    path: &str,
+    declared: Option<&Health>,
+) -> Finding {
+    let question = if declared.is_some() {
+        question
+    } else {
+        question.expect("any status below 500: no health path is declared here")
+    };
     let mut slow = 0;
     loop {
         let answer = context.get(door, path).await;
@@ -136,18 +146,22 @@ async fn until_healthy(context: &Context<'_>, question: Question, door: &Door, p
     }
 }
 
-fn judge(response: &Response, host: &str, declared: bool) -> Result<String, String> {
+/// `declared` is the health check that asks this path; without one, any answer of a living program will do.
+fn judge(response: &Response, host: &str, declared: Option<&Health>) -> Result<String, String> {
     let seen = response.status.to_string();
     match response.status {
-        200..=299 => Ok(seen),
+        200..=299 => match body_holds(declared.and_then(|health| health.body.as_deref()), &response.body) {
+            Ok(()) => Ok(seen),
+            Err(why) => Err(format!("{seen}, but {why}")),
+        },
         300..=399 => {
             let location = response.header("location").unwrap_or("");
             let away = location
                 .split_once("://")
                 .is_some_and(|(_, rest)| rest.split(['/', '?', ':']).next() != host.split(':').next());
-            if away && declared { Err(format!("{seen} to another host: {location}")) } else { Ok(seen) }
+            if away && declared.is_some() { Err(format!("{seen} to another host: {location}")) } else { Ok(seen) }
         }
-        100..=499 if !declared => Ok(seen),
+        100..=499 if declared.is_none() => Ok(seen),
         _ => Err(seen),
     }
 }

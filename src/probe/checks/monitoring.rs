@@ -328,6 +328,7 @@ mod tests {
             project: crate::base::name::ProjectName::parse("p").unwrap(),
             stage: None,
             host: None,
+            elsewhere: [].into(),
             services: [(app.name.clone(), app)].into(),
             secrets: [].into(),
             proxy: None,

@@ -326,6 +326,7 @@ mod tests {
             project: crate::base::name::ProjectName::parse("p").unwrap(),
             stage: None,
             host: None,
+            elsewhere: [].into(),
             services: [].into(),
             secrets: [].into(),
             proxy: None,

@@ -8,7 +8,8 @@ use crate::base::name::ServiceName;
 use crate::base::units::Span;
 use crate::model::artifact::Artifact;
 use crate::model::proxy::{Proxy, Route};
-use crate::model::service::{Ask, Image, Preset, Service};
+use crate::model::runtime::{Logging, Ulimit};
+use crate::model::service::{Ask, Image, Kind, Preset, PullPolicy, Service};
 use crate::model::stack::Stack;
 
 use super::RenderError;
@@ -42,10 +43,15 @@ struct Entry<'a> {
     entrypoint: Option<&'a [String]>,
     command: Option<&'a [String]>,
     user: Option<&'a str>,
+    working_dir: Option<&'a str>,
+    init: bool,
+    pull_policy: Option<&'static str>,
     /// Names to whole YAML tokens.
     environment: BTreeMap<&'a str, String>,
     secrets: Vec<Granted>,
     volumes: Vec<VolumeView<'a>>,
+    /// Files of the project, beside the file.
+    files: Vec<FileView<'a>>,
     /// Folder beside the file with what it reloads.
     reloaded: Option<&'a str>,
     tmpfs: Vec<String>,
@@ -61,6 +67,22 @@ struct Entry<'a> {
     restart: &'static str,
     stop_signal: Option<&'a str>,
     stop_grace_period: String,
+    ports: Vec<String>,
+    shm_size: Option<String>,
+    cpu_shares: Option<i64>,
+    mem_reservation: Option<String>,
+    ulimits: &'a BTreeMap<String, Ulimit>,
+    devices: Vec<String>,
+    extra_hosts: Vec<String>,
+    dns: Vec<String>,
+    labels: &'a BTreeMap<String, String>,
+    logging: Logging,
+}
+
+#[derive(Serialize)]
+struct FileView<'a> {
+    source: String,
+    target: &'a str,
 }
 
 #[derive(Serialize)]
@@ -162,8 +184,7 @@ fn entry<'a>(
     }
     let mut depends_on: BTreeMap<String, &'static str> = BTreeMap::new();
     for need in &service.depends_on {
-        let healthy = stack.services.get(need).is_some_and(|needed| health(needed).is_some());
-        depends_on.insert(need.to_string(), if healthy { "service_healthy" } else { "service_started" });
+        depends_on.insert(need.to_string(), condition(stack.services.get(need)));
     }
     if service.pre_deploy.is_some() {
         depends_on.insert(before_name(service), "service_completed_successfully");
@@ -175,6 +196,13 @@ fn entry<'a>(
         entrypoint: service.entrypoint.as_deref(),
         command: service.command.as_deref(),
         user: service.user.as_deref(),
+        working_dir: service.runtime.working_dir.as_deref(),
+        init: service.init,
+        pull_policy: match service.pull {
+            PullPolicy::Missing => None,
+            PullPolicy::Always => Some("always"),
+            PullPolicy::Never => Some("never"),
+        },
         environment,
         secrets,
         volumes: service
@@ -182,12 +210,17 @@ fn entry<'a>(
             .iter()
             .map(|v| VolumeView { source: &v.volume, target: &v.target, read_only: v.read_only })
             .collect(),
+        files: service
+            .project_files
+            .iter()
+            .map(|f| FileView { source: below(root, &f.source), target: &f.target })
+            .collect(),
         reloaded: (service.preset == Some(Preset::Prometheus)).then_some(service.name.as_str()),
         tmpfs: tmpfs(service),
         networks: networks_of(stack, service),
         depends_on,
         health: health(service),
-        replicas: service.replicas,
+        replicas: if service.kind == Kind::Job { 1 } else { service.replicas },
         cpus: service.cpus,
         memory: service.memory.map(|size| size.to_string()),
         pids: service.pids,
@@ -196,7 +229,37 @@ fn entry<'a>(
         restart: service.restart.as_str(),
         stop_signal: service.stop_signal.as_deref(),
         stop_grace_period: time(service.stop_grace_period),
+        ports: service.publish.iter().map(|p| format!("{}:{}:{}", p.address, p.host_port, p.container_port)).collect(),
+        shm_size: service.runtime.shm_size.map(|size| size.to_string()),
+        cpu_shares: service.runtime.reserve.shares(),
+        mem_reservation: service.runtime.reserve.memory.map(|size| size.to_string()),
+        ulimits: &service.runtime.ulimits,
+        devices: service
+            .runtime
+            .devices
+            .iter()
+            .map(|d| format!("{}:{}:{}", d.host, d.container, d.permissions))
+            .collect(),
+        extra_hosts: service.runtime.extra_hosts.iter().map(|(name, address)| format!("{name}:{address}")).collect(),
+        dns: service.runtime.dns.iter().map(ToString::to_string).collect(),
+        labels: &service.runtime.labels,
+        logging: service.runtime.logging.clone().unwrap_or_default(),
     })
+}
+
+/// A path of the project as seen from the folder of the rendered file: Compose takes only what starts with `.` or `/`
+/// for a path.
+fn below(root: &str, path: &str) -> String {
+    if root.starts_with(['.', '/']) { format!("{root}/{path}") } else { format!("./{root}/{path}") }
+}
+
+/// What of a service must be before another starts.
+fn condition(needed: Option<&Service>) -> &'static str {
+    match needed {
+        Some(job) if job.kind == Kind::Job => "service_completed_successfully",
+        Some(service) if health(service).is_some() => "service_healthy",
+        _ => "service_started",
+    }
 }
 
 /// The job that runs before a service gets traffic.
@@ -215,6 +278,7 @@ fn before<'a>(
     job.health = None;
     job.replicas = 1;
     job.restart = "no";
+    job.ports.clear();
     Ok(job)
 }
 

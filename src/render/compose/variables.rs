@@ -41,6 +41,8 @@ impl<'a> Variables<'a> {
                     Some(SecretSource::Derived(inner)) => self.parts(inner, parts)?,
                     _ => parts.push(self.variable(name, "")?),
                 },
+                // Of configuration files only, which are rendered with their values.
+                Piece::Quoted(name) => parts.push(self.variable(name, "")?),
                 Piece::Encoded(name) => parts.push(self.variable(name, "_URLENCODED")?),
             }
         }

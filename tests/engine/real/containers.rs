@@ -12,7 +12,11 @@ use stackctl::base::units::{ByteSize, Span};
 use stackctl::engine::ErrorKind;
 use stackctl::engine::events::Action;
 use stackctl::engine::logs::Wanted;
-use stackctl::model::container::{Attachment, EngineHealth, EnvValue, Mount, NetworkSpec, Publish, Subnet, VolumeSpec};
+use stackctl::model::artifact::Artifact;
+use stackctl::model::container::{
+    Attachment, EngineHealth, EnvValue, Mount, NetworkSpec, Publish, Subnet, VolumeSpec, label,
+};
+use stackctl::model::runtime::{Device, Logging, Reserve, Runtime, Ulimit};
 use stackctl::model::service::Build;
 
 use crate::support::{Real, SHELL, real, shell_image};
@@ -115,7 +119,7 @@ async fn a_hardened_container_has_what_it_was_given_and_no_more() {
         ("PASSWORD".to_owned(), EnvValue::Secret(Secret::new("pw"))),
     ]);
     spec.tmpfs = BTreeMap::from([("/tmp".to_owned(), "size=1m,mode=1777".to_owned())]);
-    spec.mounts = vec![Mount { volume, target: "/data".into(), read_only: false, no_copy: true }];
+    spec.mounts = vec![Mount { volume, subpath: None, target: "/data".into(), read_only: false, no_copy: true }];
     spec.cap_add = vec!["NET_BIND_SERVICE".into()];
     (spec.memory, spec.cpus, spec.pids) = (Some(ByteSize(64 << 20)), Some(0.5), Some(20));
     (spec.init, spec.user) = (true, Some("1234:1234".into()));
@@ -156,6 +160,83 @@ async fn a_hardened_container_has_what_it_was_given_and_no_more() {
     t.engine.remove(&id, false).await.unwrap();
     t.engine.stop(&id, Span::seconds(5)).await.unwrap();
     assert_eq!(t.engine.inspect_exit(&id).await.unwrap_err().kind, ErrorKind::NotFound);
+}
+
+/// Everything a service can say about how it runs, in one container: as the engine has it, and as it is inside.
+#[tokio::test]
+async fn a_container_runs_as_it_was_asked_to() {
+    let t = real("runs").await;
+    shell_image().await;
+    let volume = format!("{}_files", t.project);
+    t.engine.create_volume(&VolumeSpec { name: volume.clone(), labels: t.labels() }).await.unwrap();
+    let script = Artifact { mode: 0o555, ..Artifact::plain(".files/1/run", "#!/bin/sh\necho ran\n") };
+    let files = [Artifact::plain(".files/0", "level = 1\n"), script, Artifact::plain(".files/1/deep/er", "x")];
+    t.engine.write_files(&volume, &files, &[]).await.unwrap();
+    let mut spec = t.spec("app", "while :; do sleep 0.1; done");
+    let part = |part: &str, target: &str| Mount {
+        volume: volume.clone(),
+        subpath: Some(part.into()),
+        target: target.into(),
+        read_only: true,
+        no_copy: true,
+    };
+    spec.mounts = vec![part(".files/0", "/etc/app.toml"), part(".files/1", "/etc/app")];
+    // A mount point cannot be made in a read-only root; the engine makes it in the layer before.
+    spec.read_only = true;
+    spec.runtime = Runtime {
+        working_dir: Some("/etc/app".into()),
+        shm_size: Some(ByteSize(8 << 20)),
+        reserve: Reserve { cpus: Some(0.25), memory: Some(ByteSize(32 << 20)) },
+        ulimits: [
+            ("nofile".to_owned(), Ulimit { soft: 100, hard: 200 }),
+            ("core".to_owned(), Ulimit { soft: 0, hard: 0 }),
+        ]
+        .into(),
+        devices: vec![Device { host: "/dev/null".into(), container: "/dev/nothing".into(), permissions: "rw".into() }],
+        extra_hosts: [("legacy".to_owned(), "10.9.8.7".to_owned())].into(),
+        dns: vec!["10.9.8.53".parse().unwrap()],
+        labels: [("org.example/team".to_owned(), "web".to_owned()), (label::PROJECT.to_owned(), "not ours".to_owned())]
+            .into(),
+        logging: Some(Logging { driver: "local".into(), options: [("max-size".to_owned(), "5m".to_owned())].into() }),
+    };
+    let id = t.engine.create(&spec).await.unwrap();
+    t.engine.start(&id).await.unwrap();
+
+    let docker = Docker::connect_with_unix_defaults().unwrap();
+    let info = docker.inspect_container(&id, None).await.unwrap();
+    let host = info.host_config.unwrap();
+    assert_eq!((host.memory_reservation, host.cpu_shares, host.shm_size), (Some(32 << 20), Some(256), Some(8 << 20)));
+    let log = host.log_config.unwrap();
+    assert_eq!((log.typ.as_deref(), log.config.unwrap()["max-size"].as_str()), (Some("local"), "5m"));
+    assert_eq!(host.dns.as_deref(), Some(["10.9.8.53".to_owned()].as_slice()));
+    let config = info.config.unwrap();
+    let labels = config.labels.unwrap();
+    assert_eq!(labels["org.example/team"], "web");
+    assert_eq!(labels[label::PROJECT], t.project.to_string(), "ours win");
+
+    let sh = |script: &str| ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
+    for (script, seen) in [
+        ("pwd", "/etc/app\n"),
+        ("./run; cat deep/er; cat /etc/app.toml", "ran\nxlevel = 1\n"),
+        ("ulimit -n; ulimit -Hn; ulimit -c", "100\n200\n0\n"),
+        ("cat </dev/nothing; echo x >/dev/nothing && echo gone", "gone\n"),
+        ("while read a b; do case $b in legacy) echo $a;; esac; done </etc/hosts", "10.9.8.7\n"),
+        (
+            "while read a b c; do case $b in /dev/shm) echo $c;; esac; done </proc/mounts",
+            "tmpfs rw,nosuid,nodev,noexec,relatime,size=8192k 0 0\n",
+        ),
+    ] {
+        assert_eq!(t.engine.exec(&id, &sh(script)).await.unwrap(), (0, seen.to_owned()), "{script}");
+    }
+    for script in ["echo x >/etc/app.toml", "echo x >/etc/app/new"] {
+        let (code, output) = t.engine.exec(&id, &sh(script)).await.unwrap();
+        assert!(code != 0 && output.contains("Read-only"), "{script}: {output}");
+    }
+    // A part that is not there is an error, never an empty folder made by the engine.
+    spec.name = format!("{}-other-1", t.project);
+    spec.mounts = vec![part(".files/7", "/etc/app.toml")];
+    let error = t.engine.create(&spec).await.unwrap_err();
+    assert!(error.message.contains("does not exist"), "{error}");
 }
 
 #[tokio::test]

@@ -13,7 +13,8 @@ use stackctl::model::finding::{Finding, Verdict};
 use stackctl::model::limit::{Allows, Bucket, Enforcer, Limit};
 use stackctl::model::nginx::NginxFacts;
 use stackctl::model::proxy::{Backend, Proxy, Route, Tls, TlsProfile};
-use stackctl::model::service::{Ask, Health, Image, Restart, Service};
+use stackctl::model::runtime::Runtime;
+use stackctl::model::service::{Ask, Health, Image, Kind, PullPolicy, Restart, Service};
 use stackctl::model::stack::{Pool, Stack};
 use stackctl::probe::{Known, Options, Target, verify};
 
@@ -25,6 +26,13 @@ pub(crate) fn service(name: &str) -> Service {
         name: ServiceName::parse(name).unwrap(),
         line: 3,
         image: Image::Pull("x".into()),
+        kind: Kind::Web,
+        pull: PullPolicy::Missing,
+        grants: BTreeMap::new(),
+        project_files: Vec::new(),
+        publish: Vec::new(),
+        init: true,
+        runtime: Runtime::default(),
         preset: None,
         command: None,
         entrypoint: None,
@@ -57,6 +65,7 @@ pub(crate) fn service(name: &str) -> Service {
 pub(crate) fn health(ask: Ask) -> Health {
     Health {
         ask,
+        body: None,
         interval: Span::seconds(5),
         timeout: Span::seconds(2),
         retries: 3,
@@ -123,6 +132,7 @@ pub(crate) fn stack(tls: Tls, routes: Vec<Route>) -> Stack {
         project: ProjectName::parse("sum").unwrap(),
         stage: None,
         host: None,
+        elsewhere: BTreeMap::new(),
         services: [("app", service("app"))].map(|(n, s)| (ServiceName::parse(n).unwrap(), s)).into(),
         secrets: BTreeMap::new(),
         proxy: Some(proxy),

@@ -1,0 +1,80 @@
+//! Kinds of values that only keys of presets take.
+
+use crate::base::problem::Problems;
+use crate::config::decode::Decode;
+use crate::config::shape::Shape;
+use crate::config::tree::Node;
+use crate::config::values::{parsed, word};
+
+/// What Redis does when its memory is full (redis.io/docs, "Key eviction").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy(pub &'static str);
+
+const POLICIES: &[&str] = &[
+    "noeviction",
+    "allkeys-lru",
+    "allkeys-lfu",
+    "allkeys-random",
+    "volatile-lru",
+    "volatile-lfu",
+    "volatile-random",
+    "volatile-ttl",
+];
+
+impl Decode for Policy {
+    fn shape() -> Shape {
+        Shape::Word(POLICIES)
+    }
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        word(node, POLICIES, problems).map(Self)
+    }
+}
+
+/// What of Redis's data is left after a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Persistence {
+    /// All but the last second.
+    Aof,
+    /// What was there at the last snapshot.
+    Rdb,
+    /// Nothing.
+    Off,
+}
+
+const PERSISTENCES: &[&str] = &["aof", "rdb", "off"];
+
+impl Decode for Persistence {
+    fn shape() -> Shape {
+        Shape::Word(PERSISTENCES)
+    }
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        Some(match word(node, PERSISTENCES, problems)? {
+            "aof" => Self::Aof,
+            "rdb" => Self::Rdb,
+            _ => Self::Off,
+        })
+    }
+}
+
+/// The name of an extension of PostgreSQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extension(pub String);
+
+impl Decode for Extension {
+    fn shape() -> Shape {
+        Shape::Text { what: "the name of an extension such as \"pg_trgm\"", pattern: "^[a-z0-9_-]{1,63}$" }
+    }
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        parsed(node, &Self::shape(), problems, |text| {
+            let fine = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b);
+            if !text.is_empty() && text.len() <= 63 && text.bytes().all(fine) {
+                Ok(Self(text.to_owned()))
+            } else {
+                Err(format!("`{text}` is not the name of an extension; `uuid-ossp` or `pg_trgm` is one"))
+            }
+        })
+    }
+}
