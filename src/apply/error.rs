@@ -44,6 +44,17 @@ pub enum ApplyError {
     /// Under the lock, the plan turned out to interrupt or destroy what it did not before.
     #[error("the stack changed while it was looked at, and the plan now interrupts service")]
     NeedsConsent,
+    /// Images of a release that one wants to go back to are not to be had any more, each in a sentence.
+    #[error("release {release} cannot be done again: {}", .images.join("; "))]
+    Gone {
+        /// Number of the release.
+        release: u32,
+        /// What is missing.
+        images: Vec<String>,
+    },
+    /// A sealed plan is not what would be done now; what is different, each in a few words.
+    #[error("the plan is out of date: {}", .0.join("; "))]
+    Stale(Vec<String>),
     /// A step failed.
     #[error("{0}")]
     Step(Box<Failure>),
@@ -87,6 +98,10 @@ impl ApplyError {
             } else {
                 format!("say `--stage {there}`")
             }),
+            Self::Gone { .. } => Some(
+                "check out the commit it was made from (`stackctl releases` shows it), then `stackctl up`".to_owned(),
+            ),
+            Self::Stale(_) => Some("make a new one with `stackctl plan --out FILE`, and look at it".to_owned()),
             Self::NeedsConsent => Some("look at `stackctl plan`, then run `stackctl up --yes`".to_owned()),
             _ => None,
         }

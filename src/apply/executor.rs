@@ -109,7 +109,14 @@ fn ready(plan: &Plan, reached: &[Reached]) -> Vec<usize> {
 }
 
 fn waits(action: &Action) -> bool {
-    matches!(action, Action::WaitReady { .. } | Action::Gate { .. } | Action::Drain { .. } | Action::Pull { .. })
+    matches!(
+        action,
+        Action::WaitReady { .. }
+            | Action::Watch { .. }
+            | Action::Gate { .. }
+            | Action::Drain { .. }
+            | Action::Pull { .. }
+    )
 }
 
 /// How many short steps the engine gets at once: one for each of its processors. It makes mounts, networks and

@@ -3,21 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::base::name::ServiceName;
+use crate::base::name::{SecretName, ServiceName};
 use crate::config::interpolate::Variables;
 use crate::engine::Engine;
 use crate::files::context::Context;
 use crate::model::artifact::files_hash;
 use crate::model::container::ContainerSpec;
 use crate::model::observed::Observed;
+use crate::model::parts::Parts;
 use crate::model::proxy::{Proxy, Tls};
 use crate::model::secrets::SecretValues;
 use crate::model::service::{Build, Image, PullPolicy};
 use crate::model::stack::Stack;
-use crate::plan::{self, Files, Inputs, Placement, Plan};
+use crate::model::state::HeldImage;
+use crate::plan::{self, Files, Inputs, Placement, Plan, Seal};
 use crate::render::{self, Banks, Found, ProxyInput, ScrapeTarget, Upstream};
 
 use super::error::ApplyError;
+use super::past;
 use super::secrets::{self, split_pem};
 
 /// What a run wants, and where it stands.
@@ -35,6 +38,25 @@ pub struct Wanted {
     pub mirror: Option<String>,
     /// Who runs this: user and host.
     pub by: String,
+    /// Text of stack.toml, for the release's record.
+    pub text: String,
+    /// Commit of the folder, where that is a Git checkout.
+    pub commit: Option<String>,
+    /// The release to go back to, if it is that what is wanted.
+    pub past: Option<Past>,
+}
+
+/// What a release was made from besides its stack.
+#[derive(Debug, Clone)]
+pub struct Past {
+    /// Its number.
+    pub number: u32,
+    /// Hash of each build context.
+    pub contexts: BTreeMap<ServiceName, String>,
+    /// Values of secrets.
+    pub secrets: SecretValues,
+    /// Images by reference.
+    pub images: BTreeMap<String, HeldImage>,
 }
 
 /// Everything that was read and decided.
@@ -47,10 +69,52 @@ pub struct Prepared {
     pub contexts: BTreeMap<ServiceName, Context>,
     /// Values of secrets.
     pub values: SecretValues,
-    /// References and IDs of images by service, for the release's record.
+    /// References of images by service, for the release's record.
     pub images: BTreeMap<String, String>,
     /// Containers as the stack wants them, by service; `proxy` for the front door.
     pub specs: BTreeMap<String, ContainerSpec>,
+    /// Where everything goes.
+    placement: Placement,
+    /// Files of services that reload them.
+    files: Files,
+    /// Hash of each build context.
+    pub(super) hashes: BTreeMap<ServiceName, String>,
+    /// Secrets that were drawn by lot for this plan.
+    fresh: BTreeSet<SecretName>,
+    /// Images to go back to, by the reference that means something else now.
+    back: Option<BTreeMap<String, String>>,
+}
+
+impl Prepared {
+    /// The name an image can be had by.
+    pub(super) fn pinned<'a>(&'a self, reference: &'a str) -> &'a str {
+        self.back.as_ref().and_then(|pins| pins.get(reference)).map_or(reference, String::as_str)
+    }
+
+    /// What the plan was made from, to find out later whether it is still the same.
+    pub fn seal(&self, wanted: &Wanted) -> Seal {
+        self.with_inputs(wanted, |inputs| Seal::of(inputs, &self.plan, &self.fresh))
+    }
+
+    /// Each service's configuration in parts, the front door's with its routes: for the release's record.
+    pub(super) fn parts(&self, wanted: &Wanted) -> BTreeMap<String, Parts> {
+        self.with_inputs(wanted, |inputs| plan::parts(inputs, &self.placement, &self.files))
+    }
+
+    fn with_inputs<T>(&self, wanted: &Wanted, work: impl FnOnce(&Inputs<'_>) -> T) -> T {
+        let key = self.observed.state.as_ref().map_or(NO_KEY, |s| s.key.as_slice());
+        let (folder, file) = (wanted.folder.to_string_lossy(), wanted.file.to_string_lossy());
+        work(&Inputs {
+            stack: &wanted.stack,
+            observed: &self.observed,
+            values: &self.values,
+            key,
+            contexts: &self.hashes,
+            mirror: wanted.mirror.as_deref(),
+            origin: (&folder, &file),
+            back: self.back.as_ref(),
+        })
+    }
 }
 
 /// Key of fingerprints before there is one: only for plans that are shown, never for what is done.
@@ -58,17 +122,26 @@ const NO_KEY: &[u8] = b"no state yet";
 
 /// Reads everything and makes the plan. Changes nothing.
 pub async fn prepare(engine: &Engine, wanted: &Wanted) -> Result<Prepared, ApplyError> {
-    let contexts = scan(&wanted.stack, &wanted.folder)?;
+    let contexts = if wanted.past.is_some() { BTreeMap::new() } else { scan(&wanted.stack, &wanted.folder)? };
+    let hash = |(name, (build, context)): (&ServiceName, &(Build, Context))| {
+        (name.clone(), build_hash(build, context, wanted))
+    };
     let hashes: BTreeMap<ServiceName, String> =
-        contexts.iter().map(|(name, (build, context))| (name.clone(), build_hash(build, context, wanted))).collect();
+        wanted.past.as_ref().map_or_else(|| contexts.iter().map(hash).collect(), |past| past.contexts.clone());
     let images = references(wanted, &hashes);
     let (observed, host) = tokio::join!(engine.observe(&wanted.stack.project, &images), engine.host());
     let mut observed = observed?;
     plan::capacity::fits(&wanted.stack, host)?;
     observed.moved = moved(engine, wanted, &observed).await?;
     check_stage(&wanted.stack, &observed)?;
-
-    let resolved = secrets::resolve(&wanted.stack, observed.state.as_ref(), &wanted.variables, &wanted.folder)?;
+    let back = match &wanted.past {
+        Some(past) => Some(past::pins(engine, past, &images, &mut observed).await?),
+        None => None,
+    };
+    let resolved = match &wanted.past {
+        Some(past) => secrets::resolve_past(&wanted.stack, observed.state.as_ref(), &past.secrets)?,
+        None => secrets::resolve(&wanted.stack, observed.state.as_ref(), &wanted.variables, &wanted.folder)?,
+    };
     let key = observed.state.as_ref().map_or(NO_KEY, |s| s.key.as_slice()).to_vec();
     let folder = wanted.folder.to_string_lossy();
     let file = wanted.file.to_string_lossy();
@@ -80,9 +153,11 @@ pub async fn prepare(engine: &Engine, wanted: &Wanted) -> Result<Prepared, Apply
         contexts: &hashes,
         mirror: wanted.mirror.as_deref(),
         origin: (&folder, &file),
+        back: back.as_ref(),
     };
     let placement = plan::place(&inputs)?;
     let files = rendered(&inputs, &placement)?;
+    let fresh = resolved.fresh;
     let mut plan = plan::reconcile(&inputs, &placement, &files, resolved.new);
     if !plan.is_empty() {
         plan.notes.extend(plan::capacity::notes(&wanted.stack, host));
@@ -94,9 +169,21 @@ pub async fn prepare(engine: &Engine, wanted: &Wanted) -> Result<Prepared, Apply
         .map(|p| (p.service.to_string(), p.spec.image.clone()))
         .collect();
     let contexts = contexts.into_iter().map(|(name, (_, context))| (name, context)).collect();
-    let specs = placement.services.into_iter().chain(placement.proxy);
-    let specs = specs.map(|p| (p.service.to_string(), p.spec)).collect();
-    Ok(Prepared { plan, contexts, values: resolved.values, images, specs, observed })
+    let specs = placement.services.iter().chain(&placement.proxy);
+    let specs = specs.map(|p| (p.service.to_string(), p.spec.clone())).collect();
+    Ok(Prepared {
+        plan,
+        contexts,
+        values: resolved.values,
+        images,
+        specs,
+        observed,
+        placement,
+        files,
+        hashes,
+        fresh,
+        back,
+    })
 }
 
 fn scan(stack: &Stack, folder: &Path) -> Result<BTreeMap<ServiceName, (Build, Context)>, ApplyError> {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 
 use crate::base::name::ProjectName;
+use crate::base::units::Span;
 use crate::engine::Engine;
 use crate::engine::events::Action;
 use crate::model::service::{Ask, Health};
@@ -32,28 +33,52 @@ const FIRST: Duration = Duration::from_millis(25);
 /// Longest pause between two questions.
 const SLOWEST: Duration = Duration::from_millis(250);
 
+/// Pause between two questions while a container must stay ready.
+const HOLD: Duration = Duration::from_millis(500);
+
 /// How long the front door may take to load new files, or to reach a candidate that is ready; and how long something
 /// that runs elsewhere may refuse.
 const DOOR: Duration = Duration::from_secs(10);
 
-/// Waits until a container is ready; fails as soon as it exits, or when its `start_period` is over.
+/// How long a container is waited for, where stack.toml says so.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Patience {
+    /// How long it must stay ready.
+    pub(super) hold: Option<Span>,
+    /// How long it may take, instead of its `start_period`.
+    pub(super) timeout: Option<Span>,
+}
+
+/// Waits until a container is ready, and for as long as it must stay so; fails as soon as it exits, or when its time
+/// is over.
 pub(super) async fn wait(
     engine: &Engine,
     project: &ProjectName,
     container: &str,
     health: Option<&Health>,
     address: Option<SocketAddrV4>,
+    patience: Patience,
     tell: &dyn Fn(String),
 ) -> Result<(), NotReady> {
     let ready = async {
+        let hold = patience.hold.unwrap_or(Span::seconds(0));
         match (health, address) {
             (Some(Health { ask: Ask::Command(_), start_period, .. }), _) => {
-                healthy(engine, project, container, start_period.0).await
+                healthy(engine, project, container, patience.timeout.unwrap_or(*start_period).0).await?;
+                stays(hold, async || {
+                    let info = engine.inspect_exit(container).await.map_err(|e| e.message)?;
+                    if info.health == "unhealthy" { Err(info.health_output) } else { Ok(()) }
+                })
+                .await
             }
-            (Some(health), Some(address)) => asked(health, address, tell).await,
+            (Some(health), Some(address)) => {
+                let limit = patience.timeout.unwrap_or(health.start_period);
+                asked(health, address, limit, tell).await?;
+                stays(hold, async || probe::ready(health, address).await.map_err(|why| why.0)).await
+            }
             (Some(_), None) => Err(NotReady::new("it has no address that could be asked")),
             (None, _) => {
-                tokio::time::sleep(SETTLE.0).await;
+                tokio::time::sleep(SETTLE.0.max(hold.0)).await;
                 Ok(())
             }
         }
@@ -64,7 +89,20 @@ pub(super) async fn wait(
     }
 }
 
-async fn asked(health: &Health, address: SocketAddrV4, tell: &dyn Fn(String)) -> Result<(), NotReady> {
+/// Asks again and again for a while; one failure is enough.
+async fn stays(time: Span, mut ask: impl AsyncFnMut() -> Result<(), String>) -> Result<(), NotReady> {
+    let began = Instant::now();
+    while began.elapsed() < time.0 {
+        tokio::time::sleep(HOLD.min(time.0.saturating_sub(began.elapsed()))).await;
+        if let Err(why) = ask().await {
+            let after = Span(Duration::from_millis(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)));
+            return Err(NotReady::new(format!("it was ready, and {after} later no more: {why}")));
+        }
+    }
+    Ok(())
+}
+
+async fn asked(health: &Health, address: SocketAddrV4, limit: Span, tell: &dyn Fn(String)) -> Result<(), NotReady> {
     let began = Instant::now();
     let mut pause = FIRST;
     let mut said = String::new();
@@ -73,9 +111,9 @@ async fn asked(health: &Health, address: SocketAddrV4, tell: &dyn Fn(String)) ->
             Ok(()) => return Ok(()),
             Err(why) => why.0,
         };
-        if began.elapsed() > health.start_period.0 {
+        if began.elapsed() > limit.0 {
             return Err(NotReady {
-                cause: format!("not ready after {}: {why}", health.start_period),
+                cause: format!("not ready after {limit}: {why}"),
                 hint: Some("if it only needs longer, give it a longer `healthcheck.start_period`".to_owned()),
             });
         }

@@ -1,5 +1,6 @@
 //! Values of secrets: stored ones, fresh ones, those of the environment and of files, and texts put together from them.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -24,6 +25,8 @@ pub(super) struct Resolved {
     pub(super) values: SecretValues,
     /// Files of the state volume to write: generated secrets that are new, and others whose value is.
     pub(super) new: Vec<Artifact>,
+    /// Secrets whose value was drawn by lot just now.
+    pub(super) fresh: BTreeSet<SecretName>,
 }
 
 /// Finds or makes every secret's value. All that are missing are reported at once.
@@ -35,9 +38,13 @@ pub(super) fn resolve(
 ) -> Result<Resolved, ApplyError> {
     let mut values = SecretValues::new();
     let mut new = Vec::new();
+    let mut fresh = BTreeSet::new();
     let mut problems = Vec::new();
     for (name, spec) in &stack.secrets {
         let stored = state.and_then(|s| s.secrets.get(name));
+        if stored.is_none() && matches!(spec.source, SecretSource::Generate(_)) {
+            fresh.insert(name.clone());
+        }
         let value = match &spec.source {
             SecretSource::Derived(_) => continue,
             SecretSource::Generate(recipe) => match stored {
@@ -66,13 +73,49 @@ pub(super) fn resolve(
     if !problems.is_empty() {
         return Err(ApplyError::Secrets(problems));
     }
+    derive(stack, &mut values);
+    Ok(Resolved { values, new, fresh })
+}
+
+/// The values of a release gone back to. Generated secrets stay as they are now: what they open (a database, its
+/// backups, sessions) has not gone back with them.
+pub(super) fn resolve_past(stack: &Stack, state: Option<&State>, past: &SecretValues) -> Result<Resolved, ApplyError> {
+    let mut values = SecretValues::new();
+    let mut new = Vec::new();
+    let mut problems = Vec::new();
+    for (name, spec) in &stack.secrets {
+        let stored = state.and_then(|s| s.secrets.get(name));
+        let value = match &spec.source {
+            SecretSource::Derived(_) => continue,
+            SecretSource::Generate(_) => stored.or_else(|| past.get(name)),
+            SecretSource::Env(_) | SecretSource::File(_) => past.get(name),
+        };
+        match value {
+            Some(value) => {
+                if stored != Some(value) {
+                    new.push(secret_file(name, value));
+                }
+                values.insert(name.clone(), value.clone());
+            }
+            None if spec.optional => {}
+            None => problems.push(format!("the release's record has no value for secret `{name}`")),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(ApplyError::Secrets(problems));
+    }
+    derive(stack, &mut values);
+    Ok(Resolved { values, new, fresh: BTreeSet::new() })
+}
+
+/// Texts that are put together from other secrets.
+fn derive(stack: &Stack, values: &mut SecretValues) {
     for (name, spec) in &stack.secrets {
         if let SecretSource::Derived(template) = &spec.source {
-            let value = template.fill(&values);
+            let value = template.fill(values);
             values.insert(name.clone(), value);
         }
     }
-    Ok(Resolved { values, new })
 }
 
 fn missing(name: &SecretName, line: u32, source: &SecretSource) -> String {

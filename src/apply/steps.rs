@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::base::name::{ProjectName, ServiceName};
+use crate::base::units::Span;
 use crate::engine::lock::Lock;
 use crate::engine::{Engine, EngineError};
 use crate::files::Context;
@@ -13,7 +14,7 @@ use crate::plan::{Action, Step};
 
 use super::artifacts::base_from_mirror;
 use super::error::Failure;
-use super::{drain, ready};
+use super::{drain, ready, watch};
 
 /// How many of a container's last lines are shown when it fails.
 const LAST_LINES: usize = 15;
@@ -50,8 +51,10 @@ impl Effects<'_> {
             });
         }
         match &step.action {
-            Action::WaitReady { container, service, health, address } => {
-                let waited = ready::wait(self.engine, self.project, container, health.as_ref(), *address, tell).await;
+            Action::WaitReady { container, service, health, address, hold, timeout } => {
+                let patience = ready::Patience { hold: *hold, timeout: *timeout };
+                let waited =
+                    ready::wait(self.engine, self.project, container, health.as_ref(), *address, patience, tell).await;
                 self.explain(step, service, container, waited).await
             }
             Action::Reach { host, port, .. } => ready::reach(host, *port).await.map_err(|why| Failure {
@@ -64,7 +67,16 @@ impl Effects<'_> {
                 let asked = ready::gate(*listener, *candidate, path, &self.domain).await;
                 self.explain(step, service, container, asked).await
             }
-            Action::RunJob { container, service } => self.job(step, container, service, tell).await,
+            Action::RunJob { container, service, timeout } => self.job(step, container, service, *timeout, tell).await,
+            Action::Watch { door, new, old, time, .. } => {
+                let watched = watch::watch(self.engine, door, new, old, time.0, tell).await;
+                watched.map_err(|cause| Failure {
+                    step: step.action.to_string(),
+                    cause,
+                    hint: Some("mend it and run `stackctl up` again".to_owned()),
+                    ..Failure::default()
+                })
+            }
             Action::TestProxy { container, config } => self.test_proxy(step, container, config).await,
             Action::Reload { container, hash, listener, .. } => self
                 .reload(container, hash, *listener)
@@ -109,6 +121,7 @@ impl Effects<'_> {
             Action::Start { .. }
             | Action::WaitReady { .. }
             | Action::Reach { .. }
+            | Action::Watch { .. }
             | Action::Gate { .. }
             | Action::RunJob { .. }
             | Action::TestProxy { .. }
@@ -134,24 +147,35 @@ impl Effects<'_> {
         step: &Step,
         container: &ContainerSpec,
         service: &ServiceName,
+        timeout: Option<Span>,
         tell: Tell<'_>,
     ) -> Result<(), Failure> {
         let engine = self.engine;
+        let command = container.command.clone().unwrap_or_default().join(" ");
         let run = async {
             engine.create(container).await?;
             engine.start(&container.name).await?;
             tell(container.command.clone().unwrap_or_default().join(" "));
             engine.wait_exit(&container.name).await
         };
+        let run = async {
+            match timeout {
+                Some(limit) => match tokio::time::timeout(limit.0, run).await {
+                    Ok(ended) => ended.map(Ok),
+                    Err(_) => Ok(Err(format!("`{command}` of {service} has not ended after {limit}"))),
+                },
+                None => run.await.map(Ok),
+            }
+        };
+        let failed =
+            |cause: String| ready::NotReady { cause, hint: Some("mend it and run `stackctl up` again".to_owned()) };
         let result = match run.await {
-            Ok(0) => Ok(()),
-            Ok(code) => {
-                let command = container.command.clone().unwrap_or_default().join(" ");
-                let cause = format!("`{command}` of {service} exited with {code}");
-                let hint = "mend it and run `stackctl up` again".to_owned();
-                let waited = Err(ready::NotReady { cause, hint: Some(hint) });
+            Ok(Ok(0)) => Ok(()),
+            Ok(Ok(code)) => {
+                let waited = Err(failed(format!("`{command}` of {service} exited with {code}")));
                 self.explain(step, service, &container.name, waited).await
             }
+            Ok(Err(late)) => self.explain(step, service, &container.name, Err(failed(late))).await,
             Err(error) => Err(engine_failure(step, &error)),
         };
         let removed = engine.remove(&container.name, true).await;

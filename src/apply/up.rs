@@ -4,18 +4,22 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use crate::engine::state::release_file;
+use crate::base::units::Span;
 use crate::engine::{Engine, LockError};
 use crate::model::container::label;
 use crate::model::proxy::Proxy;
-use crate::model::state::Release;
-use crate::plan::Plan;
-use crate::plan::undo::{Undo, undo};
+use crate::model::state::Served;
+use crate::plan::undo::{Moved, Undo, undo};
+use crate::plan::{Plan, Seal};
+use crate::probe::Meter;
 
+use super::drain;
 use super::error::ApplyError;
 use super::event::{Event, Sink};
 use super::executor;
-use super::prepare::{Prepared, Wanted, prepare};
+use super::meter;
+use super::prepare::{Wanted, prepare};
+use super::record::{self, Ran};
 use super::steps::Effects;
 
 /// What a deploy did.
@@ -25,17 +29,30 @@ pub struct Deployed {
     pub release: Option<u32>,
     /// Steps that were done.
     pub steps: usize,
+    /// What visitors met meanwhile, if somebody could measure it.
+    pub served: Option<Served>,
 }
 
 /// How long to wait for another run to end before giving up.
 pub const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How a deploy is to be done.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Terms<'a> {
+    /// Interruptions were agreed to.
+    pub consent: bool,
+    /// Do exactly what this plan says, or nothing.
+    pub seal: Option<&'a Seal>,
+    /// Containers of a failed release are stopped and stay until the next run, instead of being removed.
+    pub keep_failed: bool,
+}
+
 /// Carries a plan out that somebody has seen. Under the lock everything is read again: what another run did meanwhile
-/// is not done twice. `consent` says that interruptions were agreed to.
+/// is not done twice.
 pub async fn up(
     engine: &Engine,
     wanted: &Wanted,
-    consent: bool,
+    terms: Terms<'_>,
     now: fn() -> u64,
     interrupted: impl Future<Output = ()>,
     sink: &mut dyn Sink,
@@ -46,11 +63,17 @@ pub async fn up(
     let labels = BTreeMap::from([(label::PROJECT.to_owned(), project.to_string())]);
     engine.create_state(project, wanted.stack.stage.as_deref().unwrap_or_default(), labels).await?;
     let prepared = prepare(engine, wanted).await?;
+    if let Some(seal) = terms.seal {
+        let different = seal.broken_by(&prepared.seal(wanted));
+        if !different.is_empty() {
+            return Err(ApplyError::Stale(different));
+        }
+    }
     if prepared.plan.is_empty() {
         lock.release().await?;
-        return Ok(Deployed { release: None, steps: 0 });
+        return Ok(Deployed { release: None, steps: 0, served: None });
     }
-    if prepared.plan.needs_consent() && !consent {
+    if prepared.plan.needs_consent() && !terms.consent {
         return Err(ApplyError::NeedsConsent);
     }
     let effects = Effects {
@@ -62,17 +85,23 @@ pub async fn up(
         mirror: wanted.mirror.clone(),
         lock: Some(&lock),
     };
-    let result = carry_out(&effects, &prepared.plan, interrupted, sink).await;
+    let began = now();
+    let meter = meter::start(engine, &wanted.stack, &prepared.observed);
+    if let Err(why) = &meter {
+        sink.event(Event::Note(format!("what visitors meet is not measured: {why}")));
+    }
+    let Ended { result, logs } = carry_out(&effects, &prepared.plan, terms.keep_failed, interrupted, sink).await;
+    let served = meter.ok().and_then(Meter::stop);
     // The record is for people: a run that succeeded has succeeded, whether or not it could be written down.
-    let record = release_file(&record(&prepared, &result, wanted, now()));
-    let recorded = engine.write_state(project, &[record]).await;
-    if let Err(error) = recorded {
+    let ran = Ran { began, ended: now(), result: &result, served: served.clone(), logs };
+    if let Err(error) = record::keep(engine, wanted, &prepared, ran).await {
         sink.event(Event::Note(format!("the release could not be recorded: {error}")));
     }
     lock.release().await?;
-    result.map(|()| Deployed { release: Some(prepared.plan.release), steps: prepared.plan.steps.len() })
+    result.map(|()| Deployed { release: Some(prepared.plan.release), steps: prepared.plan.steps.len(), served })
 }
 
+/// Waits its turn.
 pub async fn take_lock(
     engine: &Engine,
     wanted: &Wanted,
@@ -100,24 +129,50 @@ pub async fn take_lock(
     }
 }
 
-/// Runs a plan; if it fails while the old release still serves, what was begun is taken back.
+/// How carrying out a plan ended.
+pub struct Ended {
+    /// Why it did not come to its end, if so.
+    pub result: Result<(), ApplyError>,
+    /// The last lines of containers that were taken back, by name.
+    pub logs: BTreeMap<String, Vec<String>>,
+}
+
+/// Runs a plan; if it fails while the old release still serves, what was begun is taken back. With `keep_failed`, new
+/// containers are only stopped then.
 pub async fn carry_out(
     effects: &Effects<'_>,
     plan: &Plan,
+    keep_failed: bool,
     interrupted: impl Future<Output = ()>,
     sink: &mut dyn Sink,
-) -> Result<(), ApplyError> {
+) -> Ended {
     let began = Instant::now();
     sink.event(Event::Begin(plan));
     let run = executor::run(effects, plan, interrupted, sink).await;
     let mut result = run.error.map_or(Ok(()), Err);
+    let mut logs = BTreeMap::new();
     if let Err(error) = &mut result {
         let aftermath = if only_removes(plan) {
             "what is left goes when you run it again".to_owned()
         } else {
             match undo(plan, &run.reached) {
                 Undo::GoOn => "the new release serves; `stackctl up` finishes what is left".to_owned(),
-                Undo::Back { remove, links, start } => take_back(effects, &remove, links, &start, sink).await,
+                Undo::Back { remove, stop, links, start, moved } => {
+                    let returned = match &moved {
+                        Some(moved) => move_back(effects, moved, sink).await,
+                        None => Ok(()),
+                    };
+                    logs = last_lines(effects.engine, &remove).await;
+                    match returned {
+                        Ok(()) => {
+                            let back = Back { remove: &remove, stop: &stop, links, start: &start, keep: keep_failed };
+                            let said = take_back(effects, back, sink).await;
+                            if moved.is_some() { said.replace(NOT_SWITCHED, WENT_BACK) } else { said }
+                        }
+                        // Both generations run; the new one has the traffic.
+                        Err(why) => format!("traffic could not be sent back ({why}); run `stackctl up` again"),
+                    }
+                }
             }
         };
         if let ApplyError::Step(failure) = error {
@@ -128,27 +183,70 @@ pub async fn carry_out(
     }
     let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     sink.event(Event::End { done: result.is_ok(), millis });
-    result
+    Ended { result, logs }
 }
+
+/// What is said after a failure that nobody has noticed.
+const NOT_SWITCHED: &str = "nothing has been switched: what served before still serves";
+
+/// What is said after a failure that some have noticed.
+const WENT_BACK: &str = "traffic went back to what served before";
+
+/// Sends traffic back to the containers that had it, and waits for the last requests to the others.
+async fn move_back(effects: &Effects<'_>, moved: &Moved, sink: &mut dyn Sink) -> Result<(), String> {
+    sink.event(Event::Undoing("sending traffic back".to_owned()));
+    let links: Vec<(String, String)> = moved.flags.clone().into_iter().collect();
+    effects.engine.write_files(&moved.volume, &[], &links).await.map_err(|e| e.message)?;
+    drain::until_quiet(effects.engine, &moved.door, &moved.drain, moved.time.0, &|_| {}).await;
+    Ok(())
+}
+
+/// How many of a container's last lines are kept with a failed release.
+const LAST_LINES: usize = 200;
+
+/// What containers said that are about to go. Nobody can look afterwards.
+async fn last_lines(engine: &Engine, containers: &[String]) -> BTreeMap<String, Vec<String>> {
+    let one = async |name: &String| {
+        let lines = engine.logs_tail(name, LAST_LINES).await.unwrap_or_default();
+        (name.clone(), lines)
+    };
+    let all = futures_util::future::join_all(containers.iter().map(one)).await;
+    all.into_iter().filter(|(_, lines)| !lines.is_empty()).collect()
+}
+
+/// What is to be taken back.
+struct Back<'a> {
+    remove: &'a [String],
+    stop: &'a [String],
+    links: Vec<(String, BTreeMap<String, String>)>,
+    start: &'a [String],
+    keep: bool,
+}
+
+/// How long a container gets that is stopped to be looked at.
+const GRACE: Span = Span::seconds(10);
 
 /// Whether a plan only takes away: there is nothing to go back to.
 fn only_removes(plan: &Plan) -> bool {
     plan.steps.iter().all(|step| step.action.sign() == '-')
 }
 
-async fn take_back(
-    effects: &Effects<'_>,
-    remove: &[String],
-    links: Vec<(String, BTreeMap<String, String>)>,
-    start: &[String],
-    sink: &mut dyn Sink,
-) -> String {
+async fn take_back(effects: &Effects<'_>, back: Back<'_>, sink: &mut dyn Sink) -> String {
+    let Back { remove, stop, links, start, keep } = back;
+    let engine = effects.engine;
     if !remove.is_empty() {
-        sink.event(Event::Undoing(format!("removing {}", remove.join(", "))));
+        let doing = if keep { "stopping" } else { "removing" };
+        sink.event(Event::Undoing(format!("{doing} {}", remove.join(", "))));
     }
     let mut left = Vec::new();
-    let removals = remove.iter().map(|name| async move { (name, effects.engine.remove(name, true).await) });
-    for (name, result) in futures_util::future::join_all(removals).await {
+    let removals = remove.iter().map(|name| async move {
+        let gone = if keep { engine.stop(name, GRACE).await } else { engine.remove(name, true).await };
+        (name, gone)
+    });
+    let stops = stop.iter().map(|name| async move { (name, engine.stop(name, GRACE).await) });
+    let (removed, stopped) =
+        tokio::join!(futures_util::future::join_all(removals), futures_util::future::join_all(stops));
+    for (name, result) in removed.into_iter().chain(stopped) {
         if result.is_err() {
             left.push(name.as_str());
         }
@@ -167,20 +265,11 @@ async fn take_back(
         }
     }
     match (left.as_slice(), away.as_slice()) {
-        ([], []) => "nothing has been switched: what served before still serves".to_owned(),
+        ([], []) if keep && !remove.is_empty() => {
+            format!("{NOT_SWITCHED}; kept until the next run, stopped: {}", remove.join(", "))
+        }
+        ([], []) => NOT_SWITCHED.to_owned(),
         (left, []) => format!("what served before still serves; left behind: {}", left.join(", ")),
         (_, away) => format!("these could not be started again: {}", away.join(", ")),
-    }
-}
-
-fn record(prepared: &Prepared, result: &Result<(), ApplyError>, wanted: &Wanted, ended: u64) -> Release {
-    Release {
-        number: prepared.plan.release,
-        ended,
-        by: wanted.by.clone(),
-        result: if result.is_ok() { "done" } else { "failed" }.to_owned(),
-        images: prepared.images.clone(),
-        steps: prepared.plan.steps.len(),
-        error: result.as_ref().err().map(ToString::to_string),
     }
 }

@@ -4,10 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A number of bytes: `512M`, `2G`, `64k`, `1024`. Units are powers of 1024, as in Compose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ByteSize(pub u64);
 
@@ -66,6 +66,12 @@ impl Serialize for Span {
     }
 }
 
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 impl FromStr for Span {
     type Err = String;
 
@@ -120,7 +126,7 @@ impl fmt::Display for Span {
 }
 
 /// A rate as Nginx's `limit_req` knows it: a whole number of requests per second or per minute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rate {
     /// Requests, at least 1.
     pub requests: u32,
@@ -129,7 +135,7 @@ pub struct Rate {
 }
 
 /// The time unit of a [`Rate`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RateUnit {
     /// `r/s`
@@ -191,7 +197,7 @@ impl fmt::Display for Rate {
 }
 
 /// A quota: at most so many requests in any span of that length, wherever it begins. `5/hour`, `100/day`, `3/10s`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quota {
     /// Requests, from 1 to 100 000: each that was admitted is remembered for the whole window.
     pub requests: u32,

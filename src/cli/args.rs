@@ -95,6 +95,14 @@ pub enum Command {
     Logs(LogsArgs),
     /// Close the site for everybody with a friendly 503, or open it again
     Maintenance(MaintenanceArgs),
+    /// Show the releases that are kept, or all about one of them
+    Releases(ReleasesArgs),
+    /// Show what differs between two releases
+    Diff(DiffArgs),
+    /// Go back to a release: images, configuration, environment, secrets
+    Rollback(RollbackArgs),
+    /// Show who did what, and when
+    Audit(AuditArgs),
     /// Stop the stack; volumes stay unless --volumes
     Down(DownArgs),
     /// Print the JSON schema of stack.toml, for editors
@@ -215,10 +223,14 @@ pub struct PlanArgs {
     /// Exit with 3 if there are changes
     #[arg(long)]
     pub exit_code: bool,
+    /// Write the plan to a file, for `up --plan`
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 /// `up`
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct UpArgs {
     /// Go on without asking, also where service is interrupted or something is destroyed
     #[arg(long, short)]
@@ -226,6 +238,12 @@ pub struct UpArgs {
     /// Do not check the front door afterwards
     #[arg(long)]
     pub no_verify: bool,
+    /// Do exactly what this plan of `plan --out` says, or refuse
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
+    /// Keep containers of a failed release, stopped, until the next run
+    #[arg(long)]
+    pub keep_failed: bool,
     /// Use the images that are there; build nothing
     #[arg(long)]
     pub no_build: bool,
@@ -322,6 +340,50 @@ pub enum Tail {
     All,
     /// The last ones.
     Lines(u32),
+}
+
+/// `releases`
+#[derive(Debug, Clone, Args)]
+pub struct ReleasesArgs {
+    /// The release to tell all about
+    #[arg(value_name = "N")]
+    pub release: Option<u32>,
+}
+
+/// `diff`
+#[derive(Debug, Clone, Args)]
+pub struct DiffArgs {
+    /// The release to begin with
+    #[arg(value_name = "N")]
+    pub from: u32,
+    /// The release to compare it with [default: the one that runs]
+    #[arg(value_name = "M")]
+    pub to: Option<u32>,
+}
+
+/// `rollback`
+#[derive(Debug, Clone, Args)]
+pub struct RollbackArgs {
+    /// The release to go back to [default: the one before the one that runs]
+    #[arg(value_name = "N")]
+    pub release: Option<u32>,
+    /// Only tell whether it could be done, and what would be done
+    #[arg(long)]
+    pub check: bool,
+    /// Go on without asking, also where service is interrupted
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Do not check the front door afterwards
+    #[arg(long)]
+    pub no_verify: bool,
+}
+
+/// `audit`
+#[derive(Debug, Clone, Args)]
+pub struct AuditArgs {
+    /// Show this many of the last entries
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 50)]
+    pub tail: usize,
 }
 
 /// `down`

@@ -12,6 +12,7 @@ use super::settings::VARIABLES;
 pub const GROUPS: &[(&str, &[&str])] = &[
     ("Start", &["init", "check", "explain", "render"]),
     ("Deploy", &["plan", "up", "verify"]),
+    ("Go back", &["releases", "diff", "rollback", "audit"]),
     ("Run", &["status", "logs", "maintenance", "down"]),
     ("Set up", &["schema", "completions", "man"]),
 ];
@@ -24,9 +25,22 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("check", "stackctl check\nstackctl check --stage staging --format sarif > check.sarif"),
     ("explain", "stackctl explain services.app.memory\nstackctl --stage staging explain proxy.domains"),
     ("render", "stackctl render out/\nstackctl render --no-secrets out/"),
-    ("plan", "stackctl plan\nstackctl plan --exit-code     # 3 if there are changes, for CI"),
-    ("up", "stackctl up\nstackctl up --stage production --yes"),
+    (
+        "plan",
+        "stackctl plan\nstackctl plan --exit-code     # 3 if there are changes, for CI\nstackctl plan --out release.plan",
+    ),
+    (
+        "up",
+        "stackctl up\nstackctl up --stage production --yes\nstackctl up --plan release.plan  # exactly that, or nothing",
+    ),
     ("verify", "stackctl verify\nstackctl verify --only TLS --format junit > report.xml"),
+    ("releases", "stackctl releases\nstackctl releases 7            # its steps, and the logs of what failed"),
+    ("diff", "stackctl diff 6 7\nstackctl diff 6                # with the one that runs"),
+    (
+        "rollback",
+        "stackctl rollback              # the one before\nstackctl rollback 6\nstackctl rollback --check 6    # could it be done?",
+    ),
+    ("audit", "stackctl audit\nstackctl audit --json --tail 500"),
     ("status", "stackctl status\nstackctl status --json"),
     ("logs", "stackctl logs -f app\nstackctl logs --since 10m --tail all"),
     ("maintenance", "stackctl maintenance on\nstackctl maintenance          # which it is"),

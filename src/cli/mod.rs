@@ -8,6 +8,7 @@ pub mod exit;
 pub mod help;
 pub mod load;
 pub mod run;
+pub mod sealed;
 pub mod session;
 pub mod settings;
 

@@ -33,7 +33,26 @@ pub fn wanted(ctx: &Context<'_>, source: &Source) -> Wanted {
         file: ctx.settings.path.clone(),
         mirror: ctx.env.var(MIRROR).map(str::to_owned),
         by: who(ctx.env),
+        text: source.text.clone(),
+        // Asking Git takes its time; only what is recorded needs it.
+        commit: None,
+        past: None,
     }
+}
+
+/// The commit of a folder, where it is a Git checkout and Git is there to be asked; `-dirty` if files differ from it.
+pub fn commit(folder: &std::path::Path) -> Option<String> {
+    let output = std::process::Command::new("git")
+        .args(["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"])
+        .current_dir(folder)
+        // Somebody else may be at work in the same checkout.
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        .stdin(std::process::Stdio::null())
+        .output()
+        .ok()
+        .filter(|o| o.status.success())?;
+    let text = clean(String::from_utf8_lossy(&output.stdout).trim());
+    (!text.is_empty()).then_some(text)
 }
 
 /// User and host: for the lock and the release's record.
@@ -53,7 +72,7 @@ pub fn now() -> u64 {
 pub fn failure(error: &ApplyError) -> Failure {
     let kind = match error {
         ApplyError::Locked { .. } => Kind::Locked,
-        ApplyError::WrongStage { .. } | ApplyError::NeedsConsent => Kind::Refused,
+        ApplyError::WrongStage { .. } | ApplyError::NeedsConsent | ApplyError::Stale(_) => Kind::Refused,
         ApplyError::Secrets(_) => Kind::Usage,
         ApplyError::Interrupted => Kind::Interrupted,
         _ => Kind::Failed,

@@ -8,6 +8,7 @@ mod context;
 pub mod error;
 pub mod events;
 pub mod holder;
+pub mod image;
 pub mod inspect;
 pub mod lock;
 pub mod logs;

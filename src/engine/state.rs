@@ -11,7 +11,7 @@ use crate::base::secret::Secret;
 use crate::model::artifact::{Artifact, Content};
 use crate::model::baseline::Baseline;
 use crate::model::container::label;
-use crate::model::state::{Release, State};
+use crate::model::state::{AuditEntry, Record, Release, State};
 
 use super::connect::Engine;
 use super::error::{EngineError, ErrorKind};
@@ -20,6 +20,15 @@ use super::tarball::{self, Entry};
 
 /// Where the volume appears in its carrier.
 const MOUNT: &str = "/state";
+
+/// Folder of what every run reads: small, and as large after a thousand releases as after ten.
+const NOW: &str = "now";
+
+/// Folder of what is read when somebody asks for it: a numbered folder for each release, and the audit log.
+const HISTORY: &str = "history";
+
+/// Most lines of the audit log that are kept.
+const AUDIT_LINES: usize = 1000;
 
 /// File names in it.
 pub mod file {
@@ -33,8 +42,16 @@ pub mod file {
     pub const APPLIED: &str = "applied";
     /// How fast the front door was when somebody stored it.
     pub const BASELINE: &str = "baseline.json";
-    /// Folder of releases, `<n>.json`.
-    pub const RELEASES: &str = "releases";
+    /// End of the names of files that hold what that was, part by part.
+    pub const PARTS: &str = ".parts";
+    /// Releases that are kept.
+    pub const RELEASES: &str = "releases.json";
+    /// All of a release but its secrets.
+    pub const RECORD: &str = "record.json";
+    /// The secrets of a release.
+    pub const RECORD_SECRETS: &str = "secrets.json";
+    /// Who did what.
+    pub const AUDIT: &str = "log.jsonl";
 }
 
 impl Engine {
@@ -81,10 +98,98 @@ impl Engine {
 
     /// Writes files into the state volume, paths as in [`file`].
     pub async fn write_state(&self, project: &ProjectName, files: &[Artifact]) -> Result<(), EngineError> {
+        let files: Vec<Artifact> = files.iter().map(|file| below(NOW, file)).collect();
+        self.write_volume(project, &files).await
+    }
+
+    async fn write_volume(&self, project: &ProjectName, files: &[Artifact]) -> Result<(), EngineError> {
         let doing = format!("write to the state volume {}", volume_name(project));
         let tar = tarball::of_files(files, &[])
             .map_err(|error| EngineError::new(ErrorKind::Other, &doing, error.to_string()))?;
         self.put_archive(&carrier_name(project), MOUNT, tar, &doing).await
+    }
+
+    /// Keeps a release: first its record, then the list that leads to it.
+    pub async fn write_release(
+        &self,
+        project: &ProjectName,
+        record: &Record,
+        releases: &[Release],
+    ) -> Result<(), EngineError> {
+        let folder = format!("{HISTORY}/{}", record.release.slot);
+        // Plain data of ours always serialises.
+        let text = serde_json::to_string(record).unwrap_or_default();
+        let secrets: BTreeMap<&str, &str> =
+            record.secrets.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
+        let secrets = serde_json::to_string(&secrets).unwrap_or_default();
+        let files = [
+            owner_only(&format!("{folder}/{}", file::RECORD), text),
+            owner_only(&format!("{folder}/{}", file::RECORD_SECRETS), secrets),
+            below(NOW, &releases_file(releases)),
+        ];
+        self.write_volume(project, &files).await
+    }
+
+    /// A release that is kept; `None` if its place holds another one by now.
+    pub async fn read_release(&self, project: &ProjectName, release: &Release) -> Result<Option<Record>, EngineError> {
+        let doing = format!("read release {}", release.number);
+        let files = self.read_below(project, &format!("{HISTORY}/{}", release.slot), &doing).await?;
+        let damaged = |what: String| EngineError::new(ErrorKind::Other, &doing, what);
+        let Some(entry) = files.get(file::RECORD) else { return Ok(None) };
+        let mut record: Record = serde_json::from_slice(&entry.content).map_err(|error| {
+            damaged(format!("its record cannot be read: {error}"))
+                .with_hint("another version of stackctl wrote it; that one can read it")
+        })?;
+        let secrets = files.get(file::RECORD_SECRETS).map_or(b"{}".as_slice(), |e| e.content.as_slice());
+        let secrets: BTreeMap<SecretName, String> =
+            serde_json::from_slice(secrets).map_err(|_| damaged("its secrets cannot be read".to_owned()))?;
+        record.secrets = secrets.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
+        Ok((record.release.number == release.number).then_some(record))
+    }
+
+    /// Adds a line to the audit log.
+    pub async fn write_audit(&self, project: &ProjectName, entry: &AuditEntry) -> Result<(), EngineError> {
+        let mut entries = self.read_audit(project).await?;
+        entries.push(entry.clone());
+        let start = entries.len().saturating_sub(AUDIT_LINES);
+        let lines: Vec<String> = entries[start..].iter().filter_map(|e| serde_json::to_string(e).ok()).collect();
+        let log = owner_only(&format!("{HISTORY}/audit/{}", file::AUDIT), lines.join("\n") + "\n");
+        self.write_volume(project, &[log]).await
+    }
+
+    /// The audit log, oldest first. Lines that cannot be read are left out.
+    pub async fn read_audit(&self, project: &ProjectName) -> Result<Vec<AuditEntry>, EngineError> {
+        let files = self.read_below(project, &format!("{HISTORY}/audit"), "read the audit log").await?;
+        let text = files.get(file::AUDIT).map(|e| String::from_utf8_lossy(&e.content).into_owned()).unwrap_or_default();
+        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
+
+    /// Files of a folder of the state volume; none if it is not there. Works while the carrier is stopped or missing.
+    async fn read_below(
+        &self,
+        project: &ProjectName,
+        folder: &str,
+        doing: &str,
+    ) -> Result<BTreeMap<String, Entry>, EngineError> {
+        match self.get_archive(&carrier_name(project), &format!("{MOUNT}/{folder}"), doing).await {
+            Err(error) if error.kind != ErrorKind::NotFound => return Err(error),
+            // The carrier is there, the folder is not.
+            Err(error) if error.message.to_lowercase().contains("could not find the file") => {
+                return Ok(BTreeMap::new());
+            }
+            Err(_) => {}
+            Ok(files) => return Ok(files),
+        }
+        // Somebody removed the carrier: what is kept is still there, and must not look lost.
+        let volume = volume_name(project);
+        match self.call(doing, self.docker.inspect_volume(&volume)).await {
+            Ok(_) => match self.read_files(&volume, folder).await {
+                Err(error) if error.kind == ErrorKind::NotFound => Ok(BTreeMap::new()),
+                other => other,
+            },
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(BTreeMap::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Forgets files of the state volume. The archive API cannot delete: they become empty, and empty files count as
@@ -98,18 +203,15 @@ impl Engine {
     pub async fn read_state(&self, project: &ProjectName) -> Result<Option<State>, EngineError> {
         let volume = volume_name(project);
         let doing = format!("read the state volume {volume}");
-        let files = match self.get_archive(&carrier_name(project), MOUNT, &doing).await {
-            Ok(files) => files,
-            Err(error) if error.kind == ErrorKind::NotFound => {
-                // Somebody removed the carrier: the secrets are still there, and must not look lost.
-                match self.call(&doing, self.docker.inspect_volume(&volume)).await {
-                    Ok(_) => self.read_files(&volume, "").await?,
-                    Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
-                    Err(error) => return Err(error),
-                }
-            }
-            Err(error) => return Err(error),
-        };
+        let files = self.read_below(project, NOW, &doing).await?;
+        if files.is_empty() {
+            // Nothing was written yet: with a volume, a run was killed in between; without, there was none.
+            return match self.call(&doing, self.docker.inspect_volume(&volume)).await {
+                Ok(_) => Ok(Some(State::default())),
+                Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error),
+            };
+        }
         parse(files).map(Some).map_err(|message| EngineError::new(ErrorKind::Other, doing, message))
     }
 }
@@ -124,11 +226,13 @@ pub fn carrier_name(project: &ProjectName) -> String {
     format!("{project}-stackctl")
 }
 
-/// A release as a file of the state volume.
-pub fn release_file(release: &Release) -> Artifact {
-    // Plain data of ours always serialises.
-    let text = serde_json::to_string_pretty(release).unwrap_or_default();
-    owner_only(&format!("{}/{}.json", file::RELEASES, release.number), text)
+/// The list of releases as a file of the state.
+fn releases_file(releases: &[Release]) -> Artifact {
+    owner_only(file::RELEASES, serde_json::to_string(releases).unwrap_or_default())
+}
+
+fn below(folder: &str, file: &Artifact) -> Artifact {
+    Artifact { path: format!("{folder}/{}", file.path), ..file.clone() }
 }
 
 /// A baseline as a file of the state volume.
@@ -176,18 +280,21 @@ fn parse(files: BTreeMap<String, Entry>) -> Result<State, String> {
             // Figures to compare with: damaged ones are as good as none.
             None if path == file::BASELINE => state.baseline = serde_json::from_str(&text).ok(),
             None if path == file::STAGE => text.trim().clone_into(&mut state.stage),
+            None if path == file::RELEASES => {
+                state.releases = serde_json::from_str(&text).map_err(|error| format!("{path} is damaged: {error}"))?;
+            }
             Some((file::SECRETS, name)) => {
                 if let Some(name) = SecretName::parse(name) {
                     state.secrets.insert(name, Secret::new(text));
                 }
             }
+            Some((file::APPLIED, service)) if service.ends_with(file::PARTS) => {
+                // Only a reason in words hangs on it: what cannot be read is as good as nothing.
+                let parts = serde_json::from_str(&text).unwrap_or_default();
+                state.loaded.insert(service.trim_end_matches(file::PARTS).to_owned(), parts);
+            }
             Some((file::APPLIED, service)) => {
                 state.applied.insert(service.to_owned(), text.trim().to_owned());
-            }
-            Some((file::RELEASES, _)) => {
-                state
-                    .releases
-                    .push(serde_json::from_str(&text).map_err(|error| format!("{path} is damaged: {error}"))?);
             }
             _ => {}
         }
@@ -213,29 +320,29 @@ mod tests {
 
     #[test]
     fn files_become_a_state() {
-        let release = |number| release_file(&Release { number, result: "done".into(), ..Release::default() });
+        let release = |number| Release { number, result: "done".into(), ..Release::default() };
+        let releases = releases_file(&[release(10), release(9)]);
         let mut files = BTreeMap::from([
             ("key".to_owned(), entry("00ff")),
             ("stage".to_owned(), entry("staging")),
             ("secrets/pw".to_owned(), entry("a b\n")),
             ("secrets/gone".to_owned(), entry("")),
             ("applied/proxy".to_owned(), entry("abc\n")),
-            ("audit.log".to_owned(), entry("not parsed")),
+            ("applied/proxy.parts".to_owned(), entry(r#"{"limit.rate":"10/s"}"#)),
+            ("later.version".to_owned(), entry("not parsed")),
         ]);
-        for number in [10, 9] {
-            let file = release(number);
-            files.insert(file.path.clone(), entry(file.content.expose()));
-        }
+        files.insert(releases.path.clone(), entry(releases.content.expose()));
         let state = parse(files).unwrap_or_default();
         assert_eq!((state.key.as_slice(), state.stage.as_str()), ([0, 255].as_slice(), "staging"));
         assert_eq!(state.secrets.values().map(Secret::expose).collect::<Vec<_>>(), ["a b\n"], "to the byte");
         assert_eq!(state.applied["proxy"], "abc");
+        assert_eq!(state.loaded["proxy"]["limit.rate"], "10/s");
         assert_eq!(state.releases.iter().map(|r| r.number).collect::<Vec<_>>(), [9, 10]);
     }
 
     #[test]
     fn damage_is_an_error_and_not_an_empty_state() {
-        for (path, text) in [("key", "xyz"), ("key", "0"), ("releases/1.json", "{")] {
+        for (path, text) in [("key", "xyz"), ("key", "0"), ("releases.json", "{")] {
             assert!(parse(BTreeMap::from([(path.to_owned(), entry(text))])).is_err(), "{path}");
         }
     }

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::base::date::Date;
 use crate::base::name::ServiceName;
 use crate::base::units::Span;
 
 /// Everything.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Checklist {
     /// The user's own checks, in the order of the file.
     pub own: Vec<OwnCheck>,
@@ -21,7 +21,7 @@ pub struct Checklist {
 }
 
 /// A check of the user's own.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OwnCheck {
     /// Its name.
     pub name: String,
@@ -34,7 +34,7 @@ pub struct OwnCheck {
 }
 
 /// What a check of the user's own asks.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OwnAsk {
     /// A request at the front door.
@@ -67,7 +67,7 @@ pub enum OwnAsk {
 }
 
 /// A request at the front door, and what must come back.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OwnRequest {
     /// `GET`, `POST` …
     pub method: String,
@@ -86,7 +86,7 @@ pub struct OwnRequest {
 }
 
 /// Bounds of a number, both included.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Bounds {
     /// Smallest.
     pub least: Option<f64>,
@@ -95,7 +95,7 @@ pub struct Bounds {
 }
 
 /// A finding that is put up with until a day.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Waiver {
     /// Identifier of the check, or a family.
     pub check: String,
@@ -110,7 +110,7 @@ pub struct Waiver {
 }
 
 /// Somebody's word.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attestation {
     /// Who.
     pub by: String,

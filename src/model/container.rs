@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::base::hash;
 use crate::base::secret::Secret;
 use crate::base::units::{ByteSize, Span};
 
+use super::parts::{Parts, hidden, take_apart};
 use super::runtime::Runtime;
 use super::service::Restart;
 
@@ -22,6 +23,8 @@ pub mod label {
     pub const SERVICE: &str = "stackctl.service";
     /// Hash of the container's configuration.
     pub const CONFIG: &str = "stackctl.config";
+    /// The configuration in parts, with keyed fingerprints (JSON): what changed since, part by part.
+    pub const PARTS: &str = "stackctl.parts";
     /// Static addresses, `network=address` joined by commas: also readable while the container is stopped.
     pub const ADDRESSES: &str = "stackctl.addresses";
     /// Address bank, 0 or 1.
@@ -148,7 +151,7 @@ pub struct Attachment {
 }
 
 /// A published port.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Publish {
     /// Address of the host.
     pub address: Ipv4Addr,
@@ -177,6 +180,41 @@ impl ContainerSpec {
     /// The hash that decides whether a running container is the wanted one. Not in it: name, host name, addresses
     /// and labels, which differ between replicas and releases of the same configuration. Secret values go in keyed.
     pub fn config_hash(&self, key: &[u8]) -> String {
+        hash::sha256(self.normal_form(key).to_string().as_bytes())
+    }
+
+    /// What the hash is taken of, part by part.
+    pub fn parts(&self, key: &[u8]) -> Parts {
+        let mut out = Parts::new();
+        let serde_json::Value::Object(fields) = self.normal_form(key) else { return out };
+        for (name, value) in fields {
+            match name.as_str() {
+                "name" | "env" | "mounts" | "networks" | "ports" => {}
+                _ => take_apart(&name, &value, key, &mut out),
+            }
+        }
+        for (name, value) in &self.env {
+            let text = match value {
+                EnvValue::Plain(text) => text,
+                EnvValue::Secret(secret) => secret.expose(),
+            };
+            out.insert(format!("env {name}"), hidden(key, text.as_bytes()));
+        }
+        for mount in &self.mounts {
+            let how = if mount.read_only { " (read-only)" } else { "" };
+            out.insert(format!("volume {}", mount.target), format!("{}{how}", mount.volume));
+        }
+        for place in &self.networks {
+            out.insert(format!("network {}", place.network), hidden(key, place.aliases.join(",").as_bytes()));
+        }
+        for port in &self.ports {
+            let to = format!("{}:{}", port.address, port.host_port);
+            out.insert(format!("published {}", port.container_port), to);
+        }
+        out
+    }
+
+    fn normal_form(&self, key: &[u8]) -> serde_json::Value {
         let mut same = self.clone();
         same.name = String::new();
         same.hostname = None;
@@ -192,7 +230,7 @@ impl ContainerSpec {
         // Serialising plain data of ours cannot fail; an empty value would only cause one needless replacement.
         let mut value = serde_json::to_value(&same).unwrap_or_default();
         prune(&mut value);
-        hash::sha256(value.to_string().as_bytes())
+        value
     }
 }
 

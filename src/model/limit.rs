@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::base::units::{Quota, Rate};
 
 /// A limit per client, as declared: routes that inherit one share it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Limit {
     /// Line of stack.toml, from 1.
     pub line: u32,
@@ -22,7 +22,7 @@ pub struct Limit {
 }
 
 /// What a limit admits.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Allows {
     /// A rate with a burst.
@@ -32,7 +32,7 @@ pub enum Allows {
 }
 
 /// A leaky bucket as Nginx's `limit_req` implements it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Bucket {
     /// Sustained rate.
     pub rate: Rate,
@@ -43,7 +43,7 @@ pub struct Bucket {
 }
 
 /// Who enforces a limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Enforcer {
     /// Nginx.

@@ -11,6 +11,7 @@ pub mod inspected;
 pub mod limit;
 pub mod nginx;
 pub mod observed;
+pub mod parts;
 pub mod proxy;
 pub mod runtime;
 pub mod secrets;

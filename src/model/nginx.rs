@@ -1,9 +1,9 @@
 //! What a given Nginx can do.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Facts about the Nginx of an image. What is not known is taken for the oldest that is supported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NginxFacts {
     /// Major, minor, patch.
     pub version: (u16, u16, u16),

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::base::units::ByteSize;
 
 use super::container::label;
+use super::parts::Parts;
 use super::state::State;
 
 /// Everything a plan needs to know of the engine.
@@ -92,6 +93,11 @@ impl ObservedContainer {
             .filter_map(|pair| pair.split_once('='))
             .filter_map(|(network, address)| Some((network.to_owned(), address.parse().ok()?)))
             .collect()
+    }
+
+    /// What it was made with, part by part; `None` if it is from a version that did not say.
+    pub fn parts(&self) -> Option<Parts> {
+        serde_json::from_str(self.label(label::PARTS)).ok()
     }
 
     /// Whether it runs (also while its process is being restarted).

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::base::name::{DomainName, SecretName, ServiceName};
 use crate::base::net::Network;
@@ -11,8 +11,10 @@ use crate::base::units::{ByteSize, Span};
 use super::limit::Limit;
 use super::nginx::NginxFacts;
 
+use super::parts::{Parts, take_apart};
+
 /// Nginx in front of the stack.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Proxy {
     /// Line of stack.toml of `[proxy]`, or of `[routes]` if there is none; from 1.
     pub line: u32,
@@ -80,6 +82,26 @@ impl Proxy {
         }
     }
 
+    /// What it is told, part by part: its own settings, and those of each route.
+    pub fn parts(&self, key: &[u8]) -> Parts {
+        let mut out = Parts::new();
+        let serde_json::Value::Object(fields) = serde_json::to_value(self).unwrap_or_default() else { return out };
+        for (name, value) in fields.iter().filter(|(name, _)| *name != "routes" && !name.ends_with("line")) {
+            take_apart(name, value, key, &mut out);
+        }
+        for route in &self.routes {
+            let name = format!("route {}", route.path);
+            out.insert(name.clone(), "set".to_owned());
+            let value = serde_json::to_value(route).unwrap_or_default();
+            let told = ["line", "path", "limit"];
+            for (field, value) in value.as_object().into_iter().flatten().filter(|(f, _)| !told.contains(&f.as_str())) {
+                take_apart(&format!("{name} {field}"), value, key, &mut out);
+            }
+            out.extend(route.limit.as_ref().map(|limit| (format!("{name} limit"), limit.to_string())));
+        }
+        out
+    }
+
     /// The route that answers a path: the longest one that is its prefix.
     pub fn route_of(&self, path: &str) -> Option<&Route> {
         self.routes.iter().filter(|r| path.starts_with(&r.path)).max_by_key(|r| r.path.len())
@@ -87,7 +109,7 @@ impl Proxy {
 }
 
 /// Where certificates come from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tls {
     /// Plain HTTP only.
@@ -104,7 +126,7 @@ pub enum Tls {
 }
 
 /// One path of the front door.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Route {
     /// Path prefix, starting with `/`.
     pub path: String,
@@ -137,7 +159,7 @@ pub struct Route {
 }
 
 /// Who answers a route.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
     /// A service of the stack.
@@ -147,7 +169,7 @@ pub enum Backend {
 }
 
 /// A server that is not of the stack.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Server {
     /// `host:port`
     pub address: String,
@@ -156,7 +178,7 @@ pub struct Server {
 }
 
 /// How requests are spread over replicas, in Nginx's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Balance {
     /// In turn.
@@ -168,7 +190,7 @@ pub enum Balance {
 }
 
 /// Requests under way at once per client.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connections {
     /// How many.
     pub most: u32,
@@ -177,7 +199,7 @@ pub struct Connections {
 }
 
 /// Sites whose scripts may read the answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cors {
     /// Line of stack.toml, from 1.
     pub line: u32,
@@ -194,7 +216,7 @@ pub struct Cors {
 }
 
 /// Versions and suites of TLS, by Mozilla's guidelines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TlsProfile {
     /// TLS 1.2 and 1.3.

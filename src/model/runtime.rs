@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::base::units::ByteSize;
 
 /// How a container runs.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Runtime {
     /// Folder its command starts in.
     pub working_dir: Option<String>,
@@ -32,7 +32,7 @@ pub struct Runtime {
 }
 
 /// What a container gets before others do.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reserve {
     /// Cores it gets while all processors are busy.
     pub cpus: Option<f64>,
@@ -50,7 +50,7 @@ impl Reserve {
 }
 
 /// A limit of a process; -1 for none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ulimit {
     /// The process may raise it up to `hard`.
     pub soft: i64,
@@ -59,7 +59,7 @@ pub struct Ulimit {
 }
 
 /// A device of the host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
     /// Path on the host.
     pub host: String,
@@ -70,7 +70,7 @@ pub struct Device {
 }
 
 /// Where a container's output goes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Logging {
     /// The engine's driver.
     pub driver: String,

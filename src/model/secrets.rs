@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::base::name::SecretName;
 use crate::base::secret::Secret;
@@ -11,7 +11,7 @@ use crate::base::secret::Secret;
 pub type SecretValues = BTreeMap<SecretName, Secret>;
 
 /// Where a secret comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretSpec {
     /// Line of stack.toml that declares it, or that made a preset imply it; from 1.
     pub line: u32,
@@ -22,7 +22,7 @@ pub struct SecretSpec {
 }
 
 /// How to get a secret's value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SecretSource {
     /// Made once and kept on the engine.
@@ -36,7 +36,7 @@ pub enum SecretSource {
 }
 
 /// How a generated secret is made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Recipe {
     /// This many random bytes as hexadecimal.
@@ -50,12 +50,12 @@ pub enum Recipe {
 }
 
 /// A text with secrets in it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Template(pub Vec<Piece>);
 
 /// A part of a [`Template`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Piece {
     /// As it is.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::base::name::{SecretName, ServiceName};
 use crate::base::units::{ByteSize, Span};
@@ -12,7 +12,7 @@ use super::runtime::Runtime;
 use super::secrets::Template;
 
 /// One service with all defaults filled in.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Service {
     /// Its name and its host name on the stack's networks.
     pub name: ServiceName,
@@ -87,6 +87,39 @@ pub struct Service {
     pub init: bool,
     /// How its containers run.
     pub runtime: Runtime,
+    /// How a release of it goes.
+    #[serde(default)]
+    pub deploy: Rollout,
+}
+
+/// How a release of a service goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollout {
+    /// Most new containers that start at once; `None` for all.
+    pub parallel: Option<u32>,
+    /// New containers that must be ready before the others start.
+    pub canary: u32,
+    /// The old ones stop before the new ones start, even where both could run.
+    pub stop_first: bool,
+    /// How long a new container must stay ready before it counts.
+    pub min_healthy: Span,
+    /// How long the old ones stay to go back to after traffic has moved; zero for not at all.
+    pub watch: Span,
+    /// Longest time for a container to get ready and for `pre_deploy` to end.
+    pub timeout: Option<Span>,
+}
+
+impl Default for Rollout {
+    fn default() -> Self {
+        Self {
+            parallel: None,
+            canary: 0,
+            stop_first: false,
+            min_healthy: Span::seconds(0),
+            watch: Span::seconds(0),
+            timeout: None,
+        }
+    }
 }
 
 impl Service {
@@ -94,12 +127,15 @@ impl Service {
     /// service that owns data must not: two writers on one volume lose it, and two stores of a preset in memory would
     /// answer differently. Nor can two have the same port of the host.
     pub fn start_first(&self) -> bool {
-        self.preset.is_none() && self.volumes.iter().all(|v| v.shared) && self.publish.is_empty()
+        !self.deploy.stop_first
+            && self.preset.is_none()
+            && self.volumes.iter().all(|v| v.shared)
+            && self.publish.is_empty()
     }
 }
 
 /// What a service is for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// It runs all the time, and others ask it on its port.
@@ -112,7 +148,7 @@ pub enum Kind {
 }
 
 /// When an image is pulled.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PullPolicy {
     /// When the engine does not have it.
@@ -125,7 +161,7 @@ pub enum PullPolicy {
 }
 
 /// Who may read a secret's file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     /// Permission bits.
     pub mode: Option<u32>,
@@ -134,7 +170,7 @@ pub struct Grant {
 }
 
 /// A file of the project in a container, or a folder of them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProjectFile {
     /// Path relative to stack.toml.
     pub source: String,
@@ -145,7 +181,7 @@ pub struct ProjectFile {
 }
 
 /// The content of a file of the project.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileContent {
     /// Path below the folder; empty for a file that was named itself.
     pub path: String,
@@ -157,7 +193,7 @@ pub struct FileContent {
 }
 
 /// Services we know, with everything they need to run well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
     /// PostgreSQL.
@@ -173,7 +209,7 @@ pub enum Preset {
 }
 
 /// Where an image comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Image {
     /// A reference to pull.
@@ -183,7 +219,7 @@ pub enum Image {
 }
 
 /// How to build an image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Build {
     /// Service that declares it: names the image `<project>-<service>`.
     pub name: ServiceName,
@@ -198,7 +234,7 @@ pub struct Build {
 }
 
 /// A named volume in a container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumeMount {
     /// Its key (without the project).
     pub volume: String,
@@ -211,7 +247,7 @@ pub struct VolumeMount {
 }
 
 /// How to know that a container is ready.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     /// The question.
     pub ask: Ask,
@@ -230,7 +266,7 @@ pub struct Health {
 }
 
 /// The question a health check asks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ask {
     /// GET this path on `port`; 2xx or 3xx is healthy.
@@ -251,7 +287,7 @@ pub enum Ask {
 }
 
 /// When the engine restarts a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Restart {
     /// Never.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::base::name::{ProjectName, SecretName, ServiceName};
 
@@ -13,7 +13,7 @@ use super::secrets::SecretSpec;
 use super::service::Service;
 
 /// A whole stack.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Stack {
     /// `name`, or `name-STAGE` for a stage other than the default: prefix of all objects on the engine.
     pub project: ProjectName,
@@ -36,7 +36,7 @@ pub struct Stack {
 }
 
 /// Something that runs somewhere else: a managed database.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Elsewhere {
     /// Line of stack.toml that declares it, from 1.
     pub line: u32,
@@ -49,7 +49,7 @@ pub struct Elsewhere {
 }
 
 /// An IPv4 range a stack's networks are cut from, a /24 each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pool {
     /// First address of the range.
     pub base: Ipv4Addr,

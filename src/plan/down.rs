@@ -76,7 +76,7 @@ pub fn down(project: &ProjectName, observed: &Observed, volumes: bool) -> Plan {
 fn add(plan: &mut Plan, action: Action, cause: &str, mut after: Vec<usize>, destroys: bool) -> usize {
     after.sort_unstable();
     after.dedup();
-    plan.steps.push(Step { action, cause: cause.to_owned(), after, interrupts: None, destroys });
+    plan.steps.push(Step { action, cause: cause.to_owned(), after, interrupts: None, at_most: None, destroys });
     plan.steps.len() - 1
 }
 

@@ -10,6 +10,7 @@ pub mod image;
 mod network;
 pub mod place;
 pub mod reconcile;
+pub mod seal;
 mod spec;
 pub mod step;
 pub mod undo;
@@ -21,8 +22,12 @@ use crate::model::observed::Observed;
 use crate::model::secrets::SecretValues;
 use crate::model::stack::Stack;
 
+#[cfg(test)]
+pub(crate) use spec::empty as empty_container;
+
 pub use place::{Placed, Placement, Replica, place};
-pub use reconcile::{Files, reconcile};
+pub use reconcile::{Files, parts, reconcile};
+pub use seal::Seal;
 pub use step::{Action, Plan, Step};
 
 /// Everything a plan is made from.
@@ -42,6 +47,16 @@ pub struct Inputs<'a> {
     pub mirror: Option<&'a str>,
     /// Folder and file the stack was read from, for Compose's labels.
     pub origin: (&'a str, &'a str),
+    /// For going back to a release: images whose reference means something else by now, each with the name it can be
+    /// had by. Nothing is built then, and no `pre_deploy` job runs: data does not go back.
+    pub back: Option<&'a BTreeMap<String, String>>,
+}
+
+impl Inputs<'_> {
+    /// The name an image can be had by.
+    pub fn pinned<'b>(&'b self, reference: &'b str) -> &'b str {
+        self.back.and_then(|pins| pins.get(reference)).map_or(reference, String::as_str)
+    }
 }
 
 /// Why no plan can be made.

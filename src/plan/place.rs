@@ -9,6 +9,7 @@ use crate::base::units::Span;
 use crate::model::artifact::{Artifact, files_hash};
 use crate::model::container::{ContainerSpec, NetworkSpec, label};
 use crate::model::observed::ObservedContainer;
+use crate::model::parts::{Parts, hidden};
 use crate::model::service::PullPolicy;
 
 use super::network::{self, PROXY};
@@ -79,6 +80,23 @@ impl Replica {
 }
 
 impl Placed {
+    /// The configuration part by part; instead of the volume that its files make the name of, the files.
+    pub fn parts(&self, inputs: &Inputs<'_>) -> Parts {
+        let mut out = self.spec.parts(inputs.key);
+        let Some((volume, files)) = &self.fixed_files else { return out };
+        for mount in self.spec.mounts.iter().filter(|m| m.volume == *volume) {
+            out.remove(&format!("volume {}", mount.target));
+        }
+        let secrets = inputs.stack.services.get(&self.service).map(|s| &s.secrets);
+        for file in files {
+            let secret = secrets.is_some_and(|s| s.iter().any(|name| name.as_str() == file.path));
+            let kind = if secret { "secret" } else { "file" };
+            let value = format!("{:o} {} {}", file.mode, file.uid, file.content.expose());
+            out.insert(format!("{kind} {}", file.path), hidden(inputs.key, value.as_bytes()));
+        }
+        out
+    }
+
     /// Where a replica answers: its first network (the default one, if it is there) and a port.
     pub fn socket(&self, replica: &Replica, port: u16) -> Option<SocketAddrV4> {
         let first = self.spec.networks.first()?;

@@ -3,6 +3,7 @@
 //! files, images, networks → databases → `pre_deploy` → candidates beside the old → gate → one switch of the front
 //! door → drain → the old go. Everything before the switch can be undone without anybody noticing.
 
+mod causes;
 mod job;
 mod labels;
 mod proxy;
@@ -15,6 +16,7 @@ use crate::base::name::ServiceName;
 use crate::base::units::Span;
 use crate::model::artifact::Artifact;
 use crate::model::container::{VolumeSpec, label};
+use crate::model::parts::Parts;
 use crate::model::service::Image;
 
 use super::image;
@@ -66,8 +68,20 @@ pub fn reconcile(inputs: &Inputs<'_>, placement: &Placement, files: &Files, new_
     draft.retire();
     draft.tidy();
     draft.shorten();
-    let notes = proxy::notes(inputs, &draft.steps);
+    let mut notes = proxy::notes(inputs, &draft.steps);
+    notes.extend(causes::data_left(inputs, placement));
     Plan { project: inputs.stack.project.clone(), release, steps: draft.steps, notes }
+}
+
+/// Every service's configuration in parts: its containers', and what its files say where it reloads them.
+pub fn parts(inputs: &Inputs<'_>, placement: &Placement, files: &Files) -> BTreeMap<String, Parts> {
+    let of = |placed: &Placed| {
+        let mut out = placed.parts(inputs);
+        out.extend(causes::of_files(inputs, files, placed).into_iter().filter(|(name, _)| !name.starts_with("file ")));
+        out.insert("replicas".to_owned(), placed.replicas.len().to_string());
+        (placed.service.to_string(), out)
+    };
+    placement.services.iter().chain(&placement.proxy).map(of).collect()
 }
 
 /// A plan in the making.
@@ -97,7 +111,7 @@ impl Draft<'_> {
     fn add(&mut self, action: Action, cause: impl Into<String>, mut after: Vec<usize>) -> usize {
         after.sort_unstable();
         after.dedup();
-        self.steps.push(Step { action, cause: cause.into(), after, interrupts: None, destroys: false });
+        self.steps.push(Step { action, cause: cause.into(), after, interrupts: None, at_most: None, destroys: false });
         self.steps.len() - 1
     }
 
@@ -112,9 +126,10 @@ impl Draft<'_> {
         }
     }
 
-    fn interrupt(&mut self, index: usize, what: String) {
+    fn interrupt(&mut self, index: usize, what: String, at_most: Option<Span>) {
         if let Some(step) = self.steps.get_mut(index) {
             step.interrupts = Some(what);
+            step.at_most = at_most;
         }
     }
 
@@ -182,12 +197,12 @@ impl Draft<'_> {
         }
         let declared = self.inputs.stack.services.get(&placed.service).map(|s| &s.image);
         let action = match declared {
-            Some(Image::Build(build)) => Action::Build {
+            Some(Image::Build(build)) if self.inputs.back.is_none() => Action::Build {
                 image: image::reference(&self.inputs.stack.services[&placed.service], self.inputs),
                 build: build.clone(),
                 context: self.inputs.contexts.get(&build.name).cloned().unwrap_or_default(),
             },
-            _ => Action::Pull { image: reference.clone() },
+            _ => Action::Pull { image: self.inputs.pinned(reference).to_owned() },
         };
         let cause = match action {
             Action::Build { .. } => "its files are new",
@@ -288,8 +303,10 @@ impl Draft<'_> {
     fn mark(&mut self, placed: &Placed, after: Vec<usize>) -> Option<usize> {
         let (hash, _) = self.files.get(&placed.service).filter(|_| placed.reloads && !self.applied(placed))?;
         let mark = Artifact::plain(format!("applied/{}", placed.service), hash.clone());
+        let said = serde_json::to_string(&causes::of_files(self.inputs, self.files, placed)).unwrap_or_default();
+        let said = Artifact::plain(format!("applied/{}.parts", placed.service), said);
         let what = format!("that {} has loaded its files", placed.service);
-        Some(self.add(Action::WriteState { what, files: vec![mark] }, "the next run need not reload", after))
+        Some(self.add(Action::WriteState { what, files: vec![mark, said] }, "the next run need not reload", after))
     }
 
     fn reloaded(&self, placed: &Placed) -> VolumeSpec {

@@ -196,7 +196,8 @@ fn engine_health(service: &Service) -> Option<EngineHealth> {
     })
 }
 
-fn empty() -> ContainerSpec {
+/// A container that is nothing yet.
+pub(crate) fn empty() -> ContainerSpec {
     ContainerSpec {
         name: String::new(),
         hostname: None,

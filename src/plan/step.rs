@@ -35,6 +35,9 @@ pub struct Step {
     pub after: Vec<usize>,
     /// What users notice, in words; `None` for nothing.
     pub interrupts: Option<String>,
+    /// How long at most users notice it, if all goes well: the time to stop, and the time to get ready. `None` where
+    /// it stays so.
+    pub at_most: Option<Span>,
     /// It removes something that cannot be made again.
     pub destroys: bool,
 }
@@ -107,6 +110,32 @@ pub enum Action {
         health: Option<Health>,
         /// Where: address and port.
         address: Option<std::net::SocketAddrV4>,
+        /// How long it must stay ready before it counts.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        hold: Option<Span>,
+        /// How long it may take instead of its `start_period`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        timeout: Option<Span>,
+    },
+    /// Watches what the front door says of new containers after traffic has moved to them; fails if they do worse than
+    /// those before. Then traffic goes back.
+    Watch {
+        /// Whose.
+        service: ServiceName,
+        /// Container of the front door.
+        door: String,
+        /// Addresses that get traffic now.
+        new: Vec<std::net::SocketAddrV4>,
+        /// Addresses that got traffic before.
+        old: Vec<std::net::SocketAddrV4>,
+        /// How long.
+        time: Span,
+        /// Files volume of the front door.
+        volume: String,
+        /// Where its flags lead if traffic goes back.
+        back: BTreeMap<String, String>,
+        /// How long requests to the new containers may take then.
+        drain: Span,
     },
     /// Asks whether something that runs elsewhere accepts connections, before anything that needs it starts.
     Reach {
@@ -136,6 +165,9 @@ pub enum Action {
         container: Box<ContainerSpec>,
         /// Its service.
         service: ServiceName,
+        /// How long it may take.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        timeout: Option<Span>,
     },
     /// Asks the running front door whether it would accept a configuration.
     TestProxy {
@@ -233,6 +265,9 @@ impl fmt::Display for Plan {
             write!(f, ": {}", step.cause)?;
             if let Some(what) = &step.interrupts {
                 write!(f, " [interrupts: {what}]")?;
+                if let Some(time) = step.at_most {
+                    write!(f, " [at most {time}]")?;
+                }
             }
             writeln!(f, "{}", if step.destroys { " [destroys]" } else { "" })?;
         }
@@ -259,6 +294,7 @@ impl Action {
             Self::Remove { .. } | Self::RemoveNetwork { .. } | Self::RemoveVolume { .. } | Self::Stop { .. } => '-',
             Self::Reach { .. }
             | Self::WaitReady { .. }
+            | Self::Watch { .. }
             | Self::Gate { .. }
             | Self::TestProxy { .. }
             | Self::Drain { .. } => '·',
@@ -279,8 +315,12 @@ impl fmt::Display for Action {
             Self::WriteFiles { volume, files, .. } => write!(f, "write {} files to {}", files.len(), volume.name),
             Self::Create { container, .. } => write!(f, "create {}", container.name),
             Self::Start { container } => write!(f, "start {container}"),
+            Self::WaitReady { container, hold: Some(time), .. } => {
+                write!(f, "wait until {container} is ready and stays so for {time}")
+            }
             Self::WaitReady { container, .. } => write!(f, "wait until {container} is ready"),
             Self::Reach { service, host, port } => write!(f, "connect to {service} at {host}:{port}"),
+            Self::Watch { service, time, .. } => write!(f, "watch {service} for {time}"),
             Self::Gate { container, path, .. } => write!(f, "ask {container} for {path} through the front door"),
             Self::RunJob { container, .. } => write!(f, "run {}", container.name),
             Self::TestProxy { .. } => f.write_str("test the new configuration of the front door"),

@@ -1,9 +1,12 @@
 //! Taking back what was begun, while the old release still serves.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
 
 use crate::base::name::ServiceName;
+use crate::base::units::Span;
 
+use super::reconcile::FRONT_DOOR;
 use super::step::{Action, Plan};
 
 /// How far a plan got when it stopped.
@@ -27,11 +30,30 @@ pub enum Undo {
     Back {
         /// Containers that were made.
         remove: Vec<String>,
+        /// Containers to stop: they were there before, and were started in the place of others.
+        stop: Vec<String>,
         /// Links to put back before anything starts, by volume.
         links: Vec<(String, BTreeMap<String, String>)>,
         /// Containers that were stopped.
         start: Vec<String>,
+        /// Traffic that has moved to containers that go, and moves back before they do.
+        moved: Option<Box<Moved>>,
     },
+}
+
+/// Traffic that moves back, because those that got it did worse than those before, which are still there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// Files volume of the front door.
+    pub volume: String,
+    /// Where its flags lead then.
+    pub flags: BTreeMap<String, String>,
+    /// Container of the front door.
+    pub door: String,
+    /// Addresses whose last requests are waited for.
+    pub drain: Vec<SocketAddrV4>,
+    /// How long at most.
+    pub time: Span,
 }
 
 /// Decides. `reached` says for each step how far it got.
@@ -44,7 +66,14 @@ pub fn undo(plan: &Plan, reached: &[Reached]) -> Undo {
             *r == Reached::Done && matches!(&step.action, Action::WaitReady { service: s, .. } if s == service)
         })
     };
+    let watched = watched(plan, reached);
     let moved = steps().any(|(step, _)| match &step.action {
+        // What came before a watch that failed can be taken back by its flags: the front door knows both generations.
+        Action::Switch { service, .. } | Action::Reload { service, .. }
+            if watched.is_some() && service.as_str() == FRONT_DOOR =>
+        {
+            false
+        }
         // Switched for a front door that never came up: the old one is back sooner.
         Action::Switch { back, service, .. } => back.is_empty() || ready(service),
         Action::Reload { .. } | Action::Rename { .. } => true,
@@ -57,15 +86,44 @@ pub fn undo(plan: &Plan, reached: &[Reached]) -> Undo {
     let mut remove = Vec::new();
     let mut links = Vec::new();
     let mut start = Vec::new();
+    let mut stop = Vec::new();
+    let in_place_of_another = |after: &[usize]| {
+        after.iter().any(|i| plan.steps.get(*i).is_some_and(|s| matches!(s.action, Action::Stop { .. })))
+    };
     for (step, _) in steps() {
         match &step.action {
             Action::Create { container, .. } | Action::RunJob { container, .. } => remove.push(container.name.clone()),
-            Action::Switch { volume, back, .. } => links.push((volume.clone(), back.clone())),
+            Action::Start { container } if in_place_of_another(&step.after) => stop.push(container.clone()),
+            Action::Switch { volume, back, .. } if !back.is_empty() => links.push((volume.clone(), back.clone())),
             Action::Stop { container, .. } => start.push(container.clone()),
             _ => {}
         }
     }
     remove.reverse();
     start.reverse();
-    Undo::Back { remove, links, start }
+    // Two must not write to one volume.
+    stop.retain(|name| !remove.contains(name));
+    Undo::Back { remove, stop, links, start, moved: watched }
+}
+
+/// The traffic that moves back if a watch did not end well. All that is watched was switched at once.
+fn watched(plan: &Plan, reached: &[Reached]) -> Option<Box<Moved>> {
+    let mut out: Option<Box<Moved>> = None;
+    let mut ended_badly = false;
+    for (step, reached) in plan.steps.iter().zip(reached) {
+        let Action::Watch { door, new, volume, back, drain, .. } = &step.action else { continue };
+        ended_badly |= *reached == Reached::Begun;
+        let moved = out.get_or_insert_with(|| {
+            Box::new(Moved {
+                volume: volume.clone(),
+                flags: back.clone(),
+                door: door.clone(),
+                drain: Vec::new(),
+                time: *drain,
+            })
+        });
+        moved.drain.extend(new);
+        moved.time = moved.time.max(*drain);
+    }
+    out.filter(|_| ended_badly)
 }

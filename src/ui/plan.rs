@@ -21,7 +21,12 @@ pub fn human(plan: &Plan, paint: Paint, width: usize, details: bool) -> String {
         if steps.is_empty() {
             continue;
         }
-        let _ = writeln!(out, "{}", paint.bold(clean(service)));
+        let head = paint.bold(clean(service));
+        let _ = match group_sign(&steps) {
+            // Networks, images and state come and go in one group.
+            _ if service == STACK => writeln!(out, "{head}"),
+            sign => writeln!(out, "{} {head}", coloured(sign, paint)),
+        };
         let texts: Vec<String> = steps.iter().map(|s| clean(&s.action.to_string())).collect();
         // Causes stand in a column of their own, unless one long step would push them all off the line.
         let column = texts.iter().map(|t| columns(t)).filter(|c| *c <= width / 2).max().unwrap_or(0);
@@ -84,6 +89,7 @@ pub fn json(plan: &Plan) -> Value {
                 "cause": step.cause,
                 "after": step.after,
                 "interrupts": step.interrupts,
+                "at_most_seconds": step.at_most.map(crate::base::units::Span::ceil_seconds),
                 "destroys": step.destroys,
                 "action": step.action,
             })
@@ -99,9 +105,32 @@ pub fn json(plan: &Plan) -> Value {
             "make": counts.made, "change": counts.changed, "remove": counts.removed,
             "interrupts": counts.interrupts, "destroys": counts.destroys,
         },
+        "services": services(plan),
         "notes": plan.notes,
         "steps": steps,
     })
+}
+
+/// Each service with what happens to it as a whole, and every reason once.
+fn services(plan: &Plan) -> Vec<Value> {
+    let told = |step: &&Step| step.action.sign() != '·';
+    grouped(plan)
+        .into_iter()
+        .filter(|(service, steps)| *service != STACK && steps.iter().any(told))
+        .map(|(service, steps)| {
+            let mut causes: Vec<&str> = Vec::new();
+            // What is made or written says why; all else follows from that.
+            let first = |s: &&&Step| matches!(s.action, Action::Create { .. } | Action::WriteFiles { .. });
+            let reasons: Vec<&&Step> = steps.iter().filter(first).collect();
+            let all: Vec<&&Step> = steps.iter().filter(|s| told(s)).collect();
+            for step in if reasons.is_empty() { all } else { reasons } {
+                if !causes.contains(&step.cause.as_str()) {
+                    causes.push(&step.cause);
+                }
+            }
+            json!({ "service": service, "sign": group_sign(&steps).to_string(), "causes": causes })
+        })
+        .collect()
 }
 
 struct Counts {
@@ -130,14 +159,31 @@ fn shown(step: &Step) -> bool {
     (step.action.sign() != '·' && !mark) || step.interrupts.is_some() || step.destroys
 }
 
+/// What happens to a service as a whole: `±` where containers are replaced by others.
+fn group_sign(steps: &[&Step]) -> char {
+    let has = |test: fn(&Action) -> bool| steps.iter().any(|s| test(&s.action));
+    let made = has(|a| matches!(a, Action::Create { .. }));
+    let removed = has(|a| matches!(a, Action::Remove { .. }));
+    match (made, removed) {
+        (true, true) => '±',
+        (true, false) => '+',
+        (false, true) if !has(|a| a.sign() == '~') => '-',
+        _ => '~',
+    }
+}
+
+fn coloured(sign: char, paint: Paint) -> String {
+    let text = sign.to_string();
+    match sign {
+        '+' => paint.green(&text),
+        '~' | '±' => paint.yellow(&text),
+        '-' => paint.red(&text),
+        _ => paint.dim(&text),
+    }
+}
+
 fn line(step: &Step, text: &str, column: usize, paint: Paint, width: usize) -> String {
-    let sign = step.action.sign().to_string();
-    let sign = match sign.as_str() {
-        "+" => paint.green(&sign),
-        "~" => paint.yellow(&sign),
-        "-" => paint.red(&sign),
-        _ => paint.dim(&sign),
-    };
+    let sign = coloured(step.action.sign(), paint);
     let cause = clean(&step.cause);
     let together = 4 + columns(text).max(column) + 2 + columns(&cause);
     let mut out = if cause.is_empty() {
@@ -148,7 +194,8 @@ fn line(step: &Step, text: &str, column: usize, paint: Paint, width: usize) -> S
         format!("  {sign} {}\n      {}\n", wrap(text, width, 4), paint.dim(wrap(&cause, width, 6)))
     };
     if let Some(what) = &step.interrupts {
-        let text = wrap(&format!("interrupts: {}", clean(what)), width, 8);
+        let time = step.at_most.map(|t| format!(" (at most {t})")).unwrap_or_default();
+        let text = wrap(&format!("interrupts: {}{time}", clean(what)), width, 8);
         let _ = writeln!(out, "      {}", paint.yellow(text));
     }
     if step.destroys {
@@ -176,7 +223,7 @@ fn names(plan: &Plan) -> BTreeMap<&str, &str> {
     let mut out = BTreeMap::new();
     for step in &plan.steps {
         match &step.action {
-            Action::Create { container, service } | Action::RunJob { container, service } => {
+            Action::Create { container, service } | Action::RunJob { container, service, .. } => {
                 out.insert(container.name.as_str(), service.as_str());
             }
             Action::WaitReady { container, service, .. }
@@ -202,6 +249,7 @@ fn service_of<'p>(action: &'p Action, plan: &'p Plan, names: &BTreeMap<&'p str, 
         Action::WriteFiles { service, .. }
         | Action::Create { service, .. }
         | Action::WaitReady { service, .. }
+        | Action::Watch { service, .. }
         | Action::Gate { service, .. }
         | Action::Reach { service, .. }
         | Action::RunJob { service, .. }

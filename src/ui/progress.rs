@@ -235,6 +235,7 @@ fn is_long(action: &Action) -> bool {
             | Action::Build { .. }
             | Action::WaitReady { .. }
             | Action::Reach { .. }
+            | Action::Watch { .. }
             | Action::RunJob { .. }
             | Action::Drain { .. }
             | Action::Stop { .. }

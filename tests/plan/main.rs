@@ -2,12 +2,15 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod back;
 mod capacity;
+mod causes;
 mod converge;
 mod golden;
 mod jobs;
 mod kill;
 mod model;
+mod seal;
 mod stacks;
 mod undo;
 mod walk;

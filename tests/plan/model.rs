@@ -215,7 +215,7 @@ impl World {
                 Ok(())
             }
             Action::Create { container, .. } => self.create(container, extent),
-            Action::RunJob { container, service } => {
+            Action::RunJob { container, service, .. } => {
                 self.create(container, Extent::Whole)?;
                 self.start(&container.name)?;
                 if whole {
@@ -271,7 +271,7 @@ impl World {
                 }
                 Ok(())
             }
-            Action::Drain { door, .. } => match self.find(door) {
+            Action::Drain { door, .. } | Action::Watch { door, .. } => match self.find(door) {
                 Some(found) if found.running() => Ok(()),
                 _ => Err(format!("{door} is not running")),
             },
@@ -317,7 +317,9 @@ impl World {
         let state = self.state.as_mut().ok_or("no state volume")?;
         for file in files {
             let text = file.content.expose().to_owned();
-            if let Some(service) = file.path.strip_prefix("applied/") {
+            if let Some(service) = file.path.strip_prefix("applied/").and_then(|p| p.strip_suffix(".parts")) {
+                state.loaded.insert(service.to_owned(), serde_json::from_str(&text).map_err(|e| e.to_string())?);
+            } else if let Some(service) = file.path.strip_prefix("applied/") {
                 state.applied.remove(service);
                 if !text.is_empty() {
                     state.applied.insert(service.to_owned(), text);
@@ -451,7 +453,9 @@ impl World {
     }
 
     pub(crate) fn stop_by_hand(&mut self, name: &str) {
-        if let Ok(found) = self.find_mut(name) {
+        if let Ok(found) = self.find_mut(name)
+            && found.running()
+        {
             (found.state, found.ready, found.loaded) = ("exited", false, None);
         }
     }

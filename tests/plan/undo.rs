@@ -25,7 +25,8 @@ fn a_failure_of_any_step_is_taken_back_or_finished() {
                     let dice = (order > 0).then(|| Dice::new(order * 17 + index as u64));
                     let mut world = start.clone();
                     let mut run = || {
-                        let back = fail(&mut world, &wish, &planned, dice.clone(), Until::Fails(index, half))?;
+                        let back =
+                            fail(&mut world, &wish, &planned, dice.clone(), Until::Fails(index, half), order == 3)?;
                         let wants = [Some(&wish), before.as_ref().filter(|_| back || order % 2 == 0)];
                         for wish in wants.into_iter().flatten() {
                             deploy(&mut world.clone(), wish, dice.clone())

@@ -121,15 +121,27 @@ pub(crate) fn fail(
     plan: &Plan,
     dice: Option<Dice>,
     until: Until,
+    keep: bool,
 ) -> Result<bool, String> {
     let before = world.clone();
     let walked = walk(world, wish, plan, dice, until)?;
     world.record(plan.release, "failed");
     match undo(plan, &walked.reached) {
         Undo::GoOn => Ok(false),
-        Undo::Back { remove, links, start } => {
+        Undo::Back { remove, stop, links, start, moved } => {
+            if let Some(moved) = moved {
+                world.volumes.entry(moved.volume).or_default().links.extend(moved.flags);
+                let unserved: Vec<_> = world.unserved().difference(&before.unserved()).cloned().collect();
+                if !unserved.is_empty() {
+                    return Err(format!("traffic went back, but nobody answers for {unserved:?}\n{plan}"));
+                }
+            }
             for name in remove {
-                world.remove_by_hand(&name);
+                // With `--keep-failed` they stay, stopped: the next run must come to the same end.
+                if keep { world.stop_by_hand(&name) } else { world.remove_by_hand(&name) }
+            }
+            for name in stop {
+                world.stop_by_hand(&name);
             }
             for (volume, links) in links {
                 world.volumes.entry(volume).or_default().links.extend(links);

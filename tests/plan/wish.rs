@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
-use stackctl::base::name::ServiceName;
+use stackctl::base::name::{SecretName, ServiceName};
 use stackctl::base::secret::Secret;
 use stackctl::config;
 use stackctl::engine::state::secret_file;
@@ -13,7 +13,7 @@ use stackctl::model::observed::Observed;
 use stackctl::model::secrets::{SecretSource, SecretValues};
 use stackctl::model::service::Image;
 use stackctl::model::stack::Stack;
-use stackctl::plan::{self, Files, Inputs, Placement, Plan};
+use stackctl::plan::{self, Files, Inputs, Placement, Plan, Seal};
 
 use crate::model::{Door, World};
 
@@ -28,6 +28,8 @@ pub(crate) struct Wish {
     pub(crate) outside: BTreeMap<String, String>,
     /// Hash of every build context.
     pub(crate) context: String,
+    /// Images to go back to, by the reference that means something else now.
+    pub(crate) back: Option<BTreeMap<String, String>>,
 }
 
 impl Wish {
@@ -40,7 +42,7 @@ impl Wish {
             KNOWN.with_borrow_mut(|known| known.insert(text.to_owned(), stack.clone()));
             stack
         });
-        Self { stack, outside: BTreeMap::new(), context: "0123456789abcdef".into() }
+        Self { stack, outside: BTreeMap::new(), context: "0123456789abcdef".into(), back: None }
     }
 
     pub(crate) fn secret(mut self, variable: &str, value: &str) -> Self {
@@ -53,6 +55,14 @@ impl Wish {
         self
     }
 
+    /// What a plan is made from, as `plan --out` keeps it.
+    pub(crate) fn seal_of(&self, observed: &Observed) -> Seal {
+        let mut seal = None;
+        self.with(observed, |inputs, planned, fresh| seal = Some(Seal::of(inputs, &planned.plan, fresh)))
+            .expect("a place for everything");
+        seal.expect("a plan")
+    }
+
     pub(crate) fn plan(&self, world: &mut World) -> Planned {
         world.ensure_state(&self.stack);
         self.plan_of(&world.observe(&self.stack))
@@ -63,9 +73,18 @@ impl Wish {
     }
 
     pub(crate) fn try_plan(&self, observed: &Observed) -> Result<Planned, plan::PlanError> {
+        self.with(observed, |_, _, _| {})
+    }
+
+    fn with(
+        &self,
+        observed: &Observed,
+        look: impl FnOnce(&Inputs<'_>, &Planned, &BTreeSet<SecretName>),
+    ) -> Result<Planned, plan::PlanError> {
         let stack = &self.stack;
         let mut values = SecretValues::new();
         let mut new = Vec::new();
+        let mut fresh = BTreeSet::new();
         for (name, spec) in &stack.secrets {
             let stored = observed.state.as_ref().and_then(|s| s.secrets.get(name));
             let value = match &spec.source {
@@ -73,7 +92,10 @@ impl Wish {
                 SecretSource::Env(variable) => {
                     Secret::new(self.outside.get(variable).cloned().unwrap_or_else(|| "from outside".into()))
                 }
-                _ => stored.cloned().unwrap_or_else(|| Secret::new(format!("made for {name}"))),
+                _ => stored.cloned().unwrap_or_else(|| {
+                    fresh.insert(name.clone());
+                    Secret::new(format!("made for {name}"))
+                }),
             };
             if stored != Some(&value) {
                 new.push(secret_file(name, &value));
@@ -102,6 +124,7 @@ impl Wish {
             contexts: &contexts,
             mirror: None,
             origin: ("/srv/stack", "/srv/stack/stack.toml"),
+            back: self.back.as_ref(),
         };
         let asked: BTreeSet<String> = stack
             .services
@@ -111,12 +134,19 @@ impl Wish {
             .collect();
         // As the real engine is asked: for the images of this stack and no others.
         let mut observed = observed.clone();
+        // As `apply::past` does: a reference shows what the release knew it as.
+        for (reference, name) in self.back.iter().flatten() {
+            let image = observed.images.get(name).cloned().expect("an image that is held");
+            observed.images.insert(reference.clone(), image);
+        }
         observed.images.retain(|reference, _| asked.contains(reference));
         let inputs = Inputs { observed: &observed, ..inputs };
         let placement = plan::place(&inputs)?;
         let files = files(stack, &placement, &values);
         let plan = plan::reconcile(&inputs, &placement, &files, new);
-        Ok(Planned { plan, placement, files })
+        let planned = Planned { plan, placement, files };
+        look(&inputs, &planned, &fresh);
+        Ok(planned)
     }
 }
 

@@ -15,5 +15,6 @@ mod leak;
 mod reboot;
 mod release;
 mod restart;
+mod rollback;
 mod services;
 mod support;

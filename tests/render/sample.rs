@@ -59,6 +59,7 @@ pub(crate) fn service(text: &str, port: Option<u16>) -> Service {
         drain: Span::seconds(10),
         init: true,
         runtime: Runtime::default(),
+        deploy: stackctl::model::service::Rollout::default(),
     }
 }
 

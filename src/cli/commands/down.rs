@@ -9,6 +9,7 @@ use crate::cli::context::{Context, interrupted};
 use crate::cli::exit::ExitStatus;
 use crate::cli::load;
 use crate::cli::session;
+use crate::model::state::AuditEntry;
 use crate::plan::down::down;
 use crate::ui;
 use crate::ui::error::Failure;
@@ -48,8 +49,22 @@ pub async fn run(args: &DownArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatu
         mirror: None,
         lock: Some(&lock),
     };
-    let result = carry_out(&effects, &plan, interrupted(), &mut progress).await;
+    let result = carry_out(&effects, &plan, false, interrupted(), &mut progress).await.result;
     drop(progress);
+    if !args.volumes {
+        let entry = AuditEntry {
+            at: session::now(),
+            by: wanted.by.clone(),
+            what: "down".to_owned(),
+            release: None,
+            commit: session::commit(&wanted.folder),
+            result: if result.is_ok() { "done" } else { "failed" }.to_owned(),
+            error: result.as_ref().err().map(ToString::to_string),
+        };
+        if let Err(error) = engine.write_audit(project, &entry).await {
+            ctx.out.warn(format!("the audit log could not be written: {error}"));
+        }
+    }
     lock.release().await.map_err(|e| Failure::failed(e.to_string()))?;
     result.map_err(|e| session::failure(&e))?;
     for note in &plan.notes {

@@ -1,7 +1,9 @@
 //! One file per command.
 
+pub mod audit;
 pub mod check;
 pub mod completions;
+pub mod diff;
 pub mod down;
 pub mod explain;
 pub mod init;
@@ -9,7 +11,9 @@ pub mod logs;
 pub mod maintenance;
 pub mod man;
 pub mod plan;
+pub mod releases;
 pub mod render;
+pub mod rollback;
 pub mod schema;
 pub mod status;
 pub mod up;

@@ -5,6 +5,7 @@ use crate::cli::args::PlanArgs;
 use crate::cli::context::Context;
 use crate::cli::exit::ExitStatus;
 use crate::cli::load;
+use crate::cli::sealed;
 use crate::cli::session;
 use crate::ui;
 
@@ -19,6 +20,10 @@ pub async fn run(args: &PlanArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatu
     } else {
         let (paint, width) = (ctx.out.data_paint(), ctx.out.width());
         ctx.out.data(ui::plan::human(&prepared.plan, paint, width, ctx.out.is_verbose()))?;
+    }
+    if let Some(path) = &args.out {
+        sealed::write(path, &prepared, &wanted)?;
+        ctx.out.say(format!("`stackctl up --plan {}` does exactly this, or refuses", path.display()));
     }
     Ok(if args.exit_code && !prepared.plan.is_empty() { ExitStatus::Changes } else { ExitStatus::Done })
 }

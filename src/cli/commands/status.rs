@@ -69,7 +69,7 @@ fn document(project: &str, observed: &Observed, containers: &[&ObservedContainer
 }
 
 /// A time span in its largest unit.
-fn age(seconds: u64) -> String {
+pub(super) fn age(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min", seconds / 60),

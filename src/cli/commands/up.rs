@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use crate::apply::{self, Deployed, Wanted};
+use crate::apply::{self, ApplyError, Deployed, Terms, Wanted};
 use crate::cli::args::UpArgs;
 use crate::cli::context::{Context, interrupted};
 use crate::cli::exit::ExitStatus;
 use crate::cli::load;
+use crate::cli::sealed;
 use crate::cli::session;
 use crate::engine::Engine;
 use crate::probe::Options;
@@ -23,26 +24,34 @@ const GATE: Duration = Duration::from_secs(30);
 pub async fn run(args: &UpArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
     let source = load::stack(ctx)?;
     let engine = session::connect(ctx, &source).await?;
-    let wanted = session::wanted(ctx, &source);
+    let mut wanted = session::wanted(ctx, &source);
+    let seal = args.plan.as_deref().map(sealed::read).transpose()?;
     let prepared = apply::prepare(&engine, &wanted).await.map_err(|e| session::failure(&e))?;
+    // Before anything is asked; under the lock it is looked at again.
+    let different = seal.as_ref().map(|s| s.broken_by(&prepared.seal(&wanted))).unwrap_or_default();
+    if !different.is_empty() {
+        return Err(session::failure(&ApplyError::Stale(different)).into());
+    }
     if prepared.plan.is_empty() {
         ctx.out.say(format!("{} is as {} says: 0 steps", wanted.stack.project, ctx.settings.file.display()));
     } else {
         for note in &prepared.plan.notes {
             ctx.out.warn(note);
         }
+        // A sealed plan has been looked at, interruptions and all.
+        let yes = args.yes || seal.is_some();
         if prepared.plan.needs_consent() {
-            if !args.yes {
+            if !yes {
                 let (paint, width) = (ctx.out.talk_paint(), ctx.out.width());
                 ctx.out.say(ui::plan::human(&prepared.plan, paint, width, false));
             }
-            ui::prompt::consent(ctx.out, "the plan interrupts service", args.yes, "--yes")?;
+            ui::prompt::consent(ctx.out, "the plan interrupts service", yes, "--yes")?;
         }
-        let consent = prepared.plan.needs_consent() || args.yes;
-        let deployed = deploy(&engine, &wanted, consent, ctx).await?;
-        if let Some(release) = deployed.release {
-            ctx.out.say(format!("release {release}: {}", count(deployed.steps, "step")));
-        }
+        wanted.commit = session::commit(&wanted.folder);
+        let consent = prepared.plan.needs_consent() || yes;
+        let terms = Terms { consent, seal: seal.as_ref(), keep_failed: args.keep_failed };
+        let deployed = deploy(&engine, &wanted, terms, ctx).await?;
+        say_deployed(&deployed, ctx);
     }
     if args.no_verify {
         return Ok(ExitStatus::Done);
@@ -51,9 +60,28 @@ pub async fn run(args: &UpArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus>
     verify::report(&engine, &wanted, &options, &verify::Shown::Problems, ctx).await
 }
 
-async fn deploy(engine: &Engine, wanted: &Wanted, consent: bool, ctx: &Context<'_>) -> anyhow::Result<Deployed> {
+/// The last lines of a deploy: what was done, and what visitors met of it.
+pub(super) fn say_deployed(deployed: &Deployed, ctx: &Context<'_>) {
+    let Some(release) = deployed.release else { return };
+    ctx.out.say(format!("release {release}: {}", count(deployed.steps, "step")));
+    if let Some(served) = &deployed.served {
+        let text = format!("visitors meanwhile: {served} ({})", served.path);
+        let paint = ctx.out.talk_paint();
+        ctx.out.say(if served.failed == 0 { paint.green(text) } else { paint.yellow(text) });
+        if let Some(first) = &served.first_failure {
+            ctx.out.say(format!("  the first failure: {first}"));
+        }
+    }
+}
+
+pub(super) async fn deploy(
+    engine: &Engine,
+    wanted: &Wanted,
+    terms: Terms<'_>,
+    ctx: &Context<'_>,
+) -> anyhow::Result<Deployed> {
     let mut progress = Progress::new(ctx.out);
-    let result = apply::up(engine, wanted, consent, session::now, interrupted(), &mut progress).await;
+    let result = apply::up(engine, wanted, terms, session::now, interrupted(), &mut progress).await;
     drop(progress);
     Ok(result.map_err(|e| session::failure(&e))?)
 }

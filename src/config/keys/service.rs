@@ -98,6 +98,8 @@ table! {
         stop_grace_period: Span = "\"30s\"",
         /// How long requests under way to replaced containers may take before these are asked to stop. It ends as soon as the last one has ended.
         drain: Span = "\"10s\"",
+        /// How a release of the service goes: how many containers at once, what comes first, how long it is watched.
+        deploy: DeployKeys,
         /// It may open connections to the outside. Databases of presets may not.
         egress: bool = "true",
         /// Path of Prometheus metrics on `port`. Closed at the front door.
@@ -136,6 +138,24 @@ table! {
         target: Text,
         /// Build arguments. They stay visible in the image: no secrets.
         args: Map<Text, Text>,
+    }
+}
+
+table! {
+    /// How a release of a service goes. Without it, all new containers start at once beside the old ones, traffic moves when all of them are ready, and the old ones go when their last request has ended.
+    DeployKeys as "deploy" {
+        /// How many new containers start at once; the next one starts when one of them is ready.
+        parallel: Int<1, 40>,
+        /// How many new containers come first: the others start when these are ready and have stayed so for `min_healthy`.
+        canary: Int<0, 40> = "0",
+        /// `start-first`: new beside old, without interruption. `stop-first`: the old ones stop before the new ones start, where there is no room for both; the service is away meanwhile. A service with a volume of its own is always `stop-first`.
+        order: OrderKey = "\"start-first\"",
+        /// How long a new container must stay ready before it counts.
+        min_healthy: Span = "\"0s\"",
+        /// How long the old containers stay, running, after traffic has moved. If the new ones answer worse meanwhile (more than 1 % and twice as many errors of 500 and above, or a 95th percentile of time twice as long), traffic goes back to the old ones and the release has failed. `0s` does not watch.
+        watch: Span = "\"0s\"",
+        /// How long a new container may take to become ready, and `pre_deploy` to end. Without it, the container has its `start_period`, and `pre_deploy` all the time it needs.
+        timeout: Span,
     }
 }
 
@@ -210,6 +230,25 @@ impl Decode for HealthKey {
                 None
             }
         }
+    }
+}
+
+/// `order`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrderKey {
+    /// Old containers stop before new ones start.
+    pub stop_first: bool,
+}
+
+const ORDERS: &[&str] = &["start-first", "stop-first"];
+
+impl Decode for OrderKey {
+    fn shape() -> Shape {
+        Shape::Word(ORDERS)
+    }
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        Some(Self { stop_first: word(node, ORDERS, problems)? == "stop-first" })
     }
 }
 

@@ -8,11 +8,11 @@ use crate::base::problem::{Problem, Problems};
 use crate::base::suggest::nearest;
 use crate::base::units::Span;
 use crate::config::decode::At;
-use crate::config::keys::service::{BuildKey, HealthKey, HealthKeys, ServiceKeys};
+use crate::config::keys::service::{BuildKey, DeployKeys, HealthKey, HealthKeys, ServiceKeys};
 use crate::config::preset::{self, external};
 use crate::config::values::{Int, is_absolute};
 use crate::model::secrets::{SecretSpec, Template};
-use crate::model::service::{Ask, Build, Health, Image, Kind, Service, VolumeMount};
+use crate::model::service::{Ask, Build, Health, Image, Kind, Rollout, Service, VolumeMount};
 
 use super::{Input, beside, runtime};
 
@@ -242,6 +242,34 @@ fn lower_build(name: &ServiceName, key: &BuildKey) -> Build {
     build
 }
 
+fn rollout(keys: &DeployKeys, replicas: u32, problems: &mut Problems) -> Rollout {
+    let span = |key: &Option<At<Span>>| key.as_ref().map_or(Span::seconds(0), |s| s.value);
+    let canary = keys.canary.as_ref().map_or(0, |c| c.value.get());
+    if let Some(at) = keys.canary.as_ref().filter(|_| canary > 0 && canary >= replicas) {
+        problems.push(
+            Problem::error(format!("{canary} of {replicas} containers first is all of them"))
+                .at(at.span.clone())
+                .help("`canary` must be less than `replicas`"),
+        );
+    }
+    let stop_first = keys.order.as_ref().is_some_and(|o| o.value.stop_first);
+    if let Some(at) = keys.watch.as_ref().filter(|w| stop_first && !w.value.0.is_zero()) {
+        problems.push(
+            Problem::error("there is nothing to go back to: with `order = \"stop-first\"` the old containers are gone")
+                .at(at.span.clone())
+                .help("leave out `watch`, or `order`"),
+        );
+    }
+    Rollout {
+        parallel: keys.parallel.as_ref().map(|p| p.value.get()),
+        canary,
+        stop_first,
+        min_healthy: span(&keys.min_healthy),
+        watch: span(&keys.watch),
+        timeout: keys.timeout.as_ref().map(|t| t.value),
+    }
+}
+
 /// What the user wrote, over what the preset knows.
 fn own_keys(service: &mut Service, keys: &At<ServiceKeys>, input: &Input<'_>, problems: &mut Problems) {
     let k = &keys.value;
@@ -294,6 +322,9 @@ fn own_keys(service: &mut Service, keys: &At<ServiceKeys>, input: &Input<'_>, pr
     service.restart = k.restart.as_ref().map_or(service.restart, |r| r.value.0);
     service.stop_grace_period = k.stop_grace_period.as_ref().map_or(service.stop_grace_period, |s| s.value);
     service.drain = k.drain.as_ref().map_or(service.drain, |s| s.value);
+    if let Some(deploy) = &k.deploy {
+        service.deploy = rollout(&deploy.value, service.replicas, problems);
+    }
     service.metrics = k.metrics.as_ref().map(|m| m.value.0.clone()).or(service.metrics.take());
     service.cap_add.extend(k.cap_add.iter().flat_map(|list| &list.value).map(|c| c.value.0.to_owned()));
     if let Some(signal) = &k.stop_signal {

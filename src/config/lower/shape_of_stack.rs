@@ -33,6 +33,17 @@ pub(super) fn check(
             }
         }
     }
+    for (name, keys) in entries() {
+        let watch = keys.value.deploy.as_ref().and_then(|d| d.value.watch.as_ref()).filter(|w| !w.value.0.is_zero());
+        let routed = proxy.is_some_and(|p| p.routes.iter().any(|r| r.service() == Some(&name.value)));
+        if let Some(at) = watch.filter(|_| !routed) {
+            problems.push(
+                Problem::error(format!("nobody can watch `{}`: the front door has no route to it", name.value))
+                    .at(at.span.clone())
+                    .help("leave `watch` out, or give the service a route"),
+            );
+        }
+    }
     if let Some(cycle) = cycle(services) {
         let names: Vec<&str> = cycle.iter().map(|n| n.as_str()).collect();
         let span = entries()

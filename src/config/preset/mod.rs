@@ -17,7 +17,7 @@ use crate::base::problem::{Problem, Problems};
 use crate::base::units::Span;
 use crate::model::runtime::Runtime;
 use crate::model::secrets::{Recipe, SecretSource, SecretSpec, Template};
-use crate::model::service::{Image, Kind, Preset, PullPolicy, Restart, Service};
+use crate::model::service::{Image, Kind, Preset, PullPolicy, Restart, Rollout, Service};
 
 use super::beside::Beside;
 use super::decode::At;
@@ -204,6 +204,7 @@ pub fn bare(name: ServiceName, line: u32, image: Image) -> Service {
         drain: Span::seconds(10),
         init: true,
         runtime: Runtime::default(),
+        deploy: Rollout::default(),
     }
 }
 

@@ -34,7 +34,8 @@ impl Draft<'_> {
     }
 
     pub(super) fn job(&mut self, placed: &Placed, broken: &BTreeMap<ServiceName, Vec<usize>>, depends: &[usize]) {
-        if !self.job_is_due(placed) {
+        // Going back to a release does nothing again that changes data.
+        if self.inputs.back.is_some() || !self.job_is_due(placed) {
             self.ready.insert(placed.service.clone(), Vec::new());
             return;
         }
@@ -43,7 +44,8 @@ impl Draft<'_> {
         after.extend(depends);
         let name = format!("{}-{}-job", self.inputs.stack.project, placed.service);
         let container = Box::new(self.job_container(placed, name));
-        let action = Action::RunJob { container, service: placed.service.clone() };
+        let timeout = self.inputs.stack.services.get(&placed.service).and_then(|s| s.deploy.timeout);
+        let action = Action::RunJob { container, service: placed.service.clone(), timeout };
         let run = self.add(action, "a job that has not ended well as it is now", after);
         self.gates.push(run);
         self.ready.insert(placed.service.clone(), vec![run]);

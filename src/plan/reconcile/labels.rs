@@ -34,6 +34,7 @@ pub(super) fn replica(placed: &Placed, replica: &Replica, inputs: &Inputs<'_>, r
     out.extend(labels([
         (label::ADDRESSES, &addresses.join(",")),
         (label::BANK, if replica.bank == 0 { "0" } else { "1" }),
+        (label::PARTS, &serde_json::to_string(&placed.parts(inputs)).unwrap_or_default()),
         (label::COMPOSE_NUMBER, &replica.number.to_string()),
     ]));
     out

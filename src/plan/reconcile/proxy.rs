@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 
 use crate::base::name::ServiceName;
+use crate::base::units::Span;
 use crate::model::limit::Limit;
 use crate::model::proxy::Proxy;
 use crate::plan::Inputs;
@@ -11,10 +12,13 @@ use crate::plan::place::{Placed, Replica};
 use crate::plan::spec::RELOADED;
 use crate::plan::step::{Action, Step};
 
-use super::{Draft, below_release, labels};
+use super::{Draft, below_release, causes, labels};
 
 /// Port of the front door's private listener, inside its container.
 pub(super) const PRIVATE_PORT: u16 = 8081;
+
+/// How long the front door may take to start.
+pub(super) const DOOR_START: Span = Span::seconds(30);
 
 impl Draft<'_> {
     /// Where a candidate can be asked through the running front door: the candidate, the private listener.
@@ -66,13 +70,13 @@ impl Draft<'_> {
         let files = self.first_files(placed, before_files, !replaces);
         let mut after = gates.clone();
         after.extend(files);
-        let mut cause = cause;
+        let mut cause = cause.to_owned();
         if replica.existing.is_none() {
-            cause = if placed.retired.is_empty() { "new in the stack" } else { "its configuration or image changed" };
+            cause = self.cause(placed, replica);
             let mut needs = self.needs(placed);
             needs.extend(broken);
             needs.extend(files);
-            after.push(self.create_door(placed, replica, cause, needs));
+            after.push(self.create_door(placed, replica, &cause, needs));
         }
         if replaces {
             after.extend(self.unmark(placed, &after.clone()));
@@ -106,6 +110,7 @@ impl Draft<'_> {
     fn create_door(&mut self, placed: &Placed, replica: &Replica, cause: &str, needs: Vec<usize>) -> usize {
         let mut container = placed.spec.clone();
         container.name.clone_from(&replica.create_as);
+        self.inputs.pinned(&placed.spec.image).clone_into(&mut container.image);
         container.hostname = Some(placed.service.to_string());
         container.labels = labels::replica(placed, replica, self.inputs, self.release);
         for attachment in &mut container.networks {
@@ -126,6 +131,39 @@ impl Draft<'_> {
         } else {
             let done = self.reload(placed, name, self.gates.clone());
             self.gates.push(done);
+        }
+        self.watch(placed, name);
+    }
+
+    /// While the old containers are still there: are the new ones as good?
+    fn watch(&mut self, proxy: &Placed, door: &str) {
+        let placement = self.placement;
+        let moving = || placement.services.iter().filter(|p| self.routed(&p.service) && p.bank != p.live);
+        let back: BTreeMap<String, String> =
+            moving().map(|p| (format!("live/{}.b", p.service), flag(p.live))).collect();
+        let mut watches = Vec::new();
+        for placed in moving().filter(|p| p.start_first) {
+            let Some(service) = self.inputs.stack.services.get(&placed.service) else { continue };
+            let Some(port) = service.port else { continue };
+            let old = self.addresses_of_old(placed, port);
+            if service.deploy.watch.0.is_zero() || old.is_empty() {
+                continue;
+            }
+            watches.push(Action::Watch {
+                service: placed.service.clone(),
+                door: door.to_owned(),
+                new: placed.replicas.iter().filter_map(|r| placed.socket_for(proxy, r, port)).collect(),
+                old,
+                time: service.deploy.watch,
+                volume: self.reloaded(proxy).name,
+                back: back.clone(),
+                drain: placed.drain,
+            });
+        }
+        let after = self.gates.clone();
+        for action in watches {
+            let step = self.add(action, "the old ones stay until it is as good", after.clone());
+            self.gates.push(step);
         }
     }
 
@@ -154,13 +192,15 @@ impl Draft<'_> {
             health: Some(crate::model::service::Health {
                 ask: crate::model::service::Ask::Tcp,
                 body: None,
-                interval: crate::base::units::Span::seconds(1),
-                timeout: crate::base::units::Span::seconds(2),
+                interval: Span::seconds(1),
+                timeout: Span::seconds(2),
                 retries: 3,
-                start_period: crate::base::units::Span::seconds(30),
+                start_period: DOOR_START,
                 line: self.inputs.stack.proxy.as_ref().map_or(1, |p| p.line),
             }),
             address: placed.socket(replica, 80),
+            hold: None,
+            timeout: None,
         };
         self.add(action, "it must accept connections", start.into_iter().collect())
     }
@@ -174,7 +214,8 @@ impl Draft<'_> {
             files: below_release(hash, files),
             links: BTreeMap::new(),
         };
-        let mut last = self.add(write, "its configuration changed", self.secrets.into_iter().collect());
+        let cause = causes::of_reload(self.inputs, self.files, placed);
+        let mut last = self.add(write, cause, self.secrets.into_iter().collect());
         if placed.service.as_str() == super::FRONT_DOOR {
             let test = Action::TestProxy {
                 container: container.to_owned(),

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::base::name::ServiceName;
+use crate::base::units::Span;
 use crate::model::container::{ContainerSpec, label};
 use crate::model::service::Ask;
 use crate::plan::place::{Placed, Replica, image_is, proven};
 use crate::plan::step::Action;
 
-use super::{Draft, labels};
+use super::proxy::DOOR_START;
+use super::{Draft, FRONT_DOOR, SETTLE, causes, labels};
 
 impl Draft<'_> {
     /// Plans a service. Services come in start order, so that what it depends on has been planned.
@@ -34,6 +36,7 @@ impl Draft<'_> {
             // A worker of the same image works on what the job prepares.
             before_start.extend(self.jobs.get(&placed.spec.image));
         }
+        let mut made = Vec::new();
         for replica in &placed.replicas {
             match &replica.existing {
                 Some((name, true)) if *name == replica.name && self.proven(name) => {}
@@ -47,7 +50,13 @@ impl Draft<'_> {
                     }
                     ready.push(self.wait(placed, replica, name, after));
                 }
-                None => ready.push(self.create(placed, replica, &needs, &before_start)),
+                None => {
+                    let mut before = before_start.clone();
+                    before.extend(self.turn(placed, &made));
+                    let step = self.create(placed, replica, &needs, &before);
+                    made.push(step);
+                    ready.push(step);
+                }
             }
         }
         self.gates.extend(&ready);
@@ -55,6 +64,15 @@ impl Draft<'_> {
             self.mark(placed, ready.clone());
         }
         self.ready.insert(placed.service.clone(), ready);
+    }
+
+    /// What the next new container waits for: those that come first, and its turn.
+    fn turn(&self, placed: &Placed, made: &[usize]) -> Vec<usize> {
+        let Some(service) = self.inputs.stack.services.get(&placed.service) else { return Vec::new() };
+        let number = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+        let canary = made.get(..number(service.deploy.canary)).unwrap_or_default();
+        let turn = service.deploy.parallel.and_then(|p| made.get(made.len().checked_sub(number(p))?));
+        canary.iter().chain(turn).copied().collect()
     }
 
     /// Whether a container has been seen ready.
@@ -70,28 +88,15 @@ impl Draft<'_> {
     }
 
     /// Why a replica is made.
-    fn cause(&self, placed: &Placed, replica: &Replica) -> String {
-        let observed = &self.inputs.observed.containers;
-        let before = observed.iter().find(|c| {
-            c.service() == placed.service.as_str() && c.number() == replica.number && c.label(label::ROLE) == "service"
-        });
-        match before {
-            None if observed.iter().any(|c| c.service() == placed.service.as_str()) => {
-                format!("replica {} of {}", replica.number, placed.replicas.len())
-            }
-            None => "new in the stack".to_owned(),
-            Some(c) if c.label(label::CONFIG) != placed.hash => "its configuration, image or files changed".to_owned(),
-            Some(_) if self.inputs.observed.images.contains_key(&placed.spec.image) => {
-                "its image moved, or it lost a network".to_owned()
-            }
-            Some(_) => "its image is gone".to_owned(),
-        }
+    pub(super) fn cause(&self, placed: &Placed, replica: &Replica) -> String {
+        causes::of_replica(self.inputs, placed, replica)
     }
 
     /// Create, start and wait; for a service that owns data, stopping the old one in between.
     fn create(&mut self, placed: &Placed, replica: &Replica, needs: &[usize], before_start: &[usize]) -> usize {
         let mut container = placed.spec.clone();
         container.name.clone_from(&replica.create_as);
+        self.inputs.pinned(&placed.spec.image).clone_into(&mut container.image);
         container.hostname = Some(format!("{}-{}", placed.service, replica.number));
         container.labels = labels::replica(placed, replica, self.inputs, self.release);
         for attachment in &mut container.networks {
@@ -125,10 +130,19 @@ impl Draft<'_> {
         for container in running {
             let action = Action::Stop { container, grace: placed.spec.stop_timeout };
             let stopped = self.add(action, "two cannot run at once", before.clone());
-            self.interrupt(stopped, format!("{} is away until its successor is ready", placed.service));
+            let what = format!("{} is away until its successor is ready", placed.service);
+            self.interrupt(stopped, what, Some(self.away(placed)));
             out.push(stopped);
         }
         out
+    }
+
+    /// How long a service is away that stops before its successor starts.
+    fn away(&self, placed: &Placed) -> Span {
+        let health = self.inputs.stack.services.get(&placed.service).and_then(|s| s.health.as_ref());
+        let start =
+            if placed.service.as_str() == FRONT_DOOR { DOOR_START } else { health.map_or(SETTLE, |h| h.start_period) };
+        Span(placed.spec.stop_timeout.0 + start.0)
     }
 
     /// Waits for a container; one that gets traffic is then asked through the front door, if that runs already.
@@ -141,8 +155,15 @@ impl Draft<'_> {
             Some(Ask::Http(path)) => Some(path.clone()),
             _ => None,
         };
-        let action =
-            Action::WaitReady { container: container.to_owned(), service: placed.service.clone(), health, address };
+        let deploy = service.map(|s| s.deploy.clone()).unwrap_or_default();
+        let action = Action::WaitReady {
+            container: container.to_owned(),
+            service: placed.service.clone(),
+            health,
+            address,
+            hold: Some(deploy.min_healthy).filter(|s| !s.0.is_zero()),
+            timeout: deploy.timeout,
+        };
         let wait = self.add(action, "traffic only goes to what is ready", after);
         match (path, self.gate_address(placed, replica, port)) {
             (Some(path), Some((candidate, listener))) => {
@@ -161,7 +182,7 @@ impl Draft<'_> {
 
     fn pre_deploy(&mut self, placed: &Placed, needs: &[usize], depends: &[usize]) -> Option<usize> {
         let service = self.inputs.stack.services.get(&placed.service)?;
-        let command = service.pre_deploy.clone()?;
+        let command = service.pre_deploy.clone().filter(|_| self.inputs.back.is_none())?;
         // A container of this configuration was started: the job had run before that. Where the image is gone, nobody
         // knows whether what is pulled in its place is the same.
         let known = self.inputs.observed.images.contains_key(&placed.spec.image);
@@ -178,7 +199,8 @@ impl Draft<'_> {
         }
         let name = format!("{}-{}-pre-deploy", self.inputs.stack.project, placed.service);
         let container = ContainerSpec { command: Some(command), ..self.job_container(placed, name) };
-        let action = Action::RunJob { container: Box::new(container), service: placed.service.clone() };
+        let timeout = service.deploy.timeout;
+        let action = Action::RunJob { container: Box::new(container), service: placed.service.clone(), timeout };
         let after = needs.iter().chain(depends).copied().collect();
         Some(self.add(action, "once per release, before it gets traffic", after))
     }

@@ -1,6 +1,7 @@
 //! What goes once the new serves: old containers, services that are no longer in the file, files nobody reads.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddrV4;
 
 use crate::base::name::ServiceName;
 use crate::base::units::Span;
@@ -9,7 +10,7 @@ use crate::model::observed::ObservedContainer;
 use crate::plan::place::Placed;
 use crate::plan::step::Action;
 
-use super::Draft;
+use super::{Draft, FRONT_DOOR};
 
 impl Draft<'_> {
     /// Old containers: drained, stopped, removed; then their successors get the final names.
@@ -27,7 +28,14 @@ impl Draft<'_> {
             let mut after = gates.clone();
             if container.running() {
                 let stop = Action::Stop { container: container.name.clone(), grace };
-                after = vec![self.add(stop, cause.clone(), after)];
+                let stop = self.add(stop, cause.clone(), after);
+                if container.service() == FRONT_DOOR {
+                    let ports: BTreeSet<String> = container.ports.iter().map(|(_, port, _)| port.to_string()).collect();
+                    let ports: Vec<String> = ports.into_iter().collect();
+                    let at = if ports.is_empty() { String::new() } else { format!(" at port {}", ports.join(", ")) };
+                    self.interrupt(stop, format!("nobody answers{at} any more"), None);
+                }
+                after = vec![stop];
             }
             let step = self.add(Action::Remove { container: container.name.clone() }, cause, after);
             freed.insert(container.name.clone(), step);
@@ -51,15 +59,24 @@ impl Draft<'_> {
         if let Some(drain) = self.drain(placed) {
             after = vec![self.add(drain, "requests under way may end", gates.to_vec())];
         }
+        let wanted = u32::try_from(placed.replicas.len()).unwrap_or(u32::MAX);
         for name in &placed.retired {
+            let surplus = observed.iter().any(|c| c.name == *name && c.number() > wanted);
+            let fewer = format!("{wanted} of {} are wanted", placed.service);
+            let why = if surplus { fewer.as_str() } else { "its successor serves" };
             let mut before_remove = after.clone();
             if let Some(stop) = stopped_already(&self.steps, name) {
                 before_remove.push(stop);
             } else if running(name) {
                 let action = Action::Stop { container: name.clone(), grace: placed.spec.stop_timeout };
-                before_remove = vec![self.add(action, "its successor serves", after.clone())];
+                let stop = self.add(action, why, after.clone());
+                if placed.replicas.is_empty() && self.routed(&placed.service) {
+                    let what = format!("the front door answers 503 for {}: it has no replicas", placed.service);
+                    self.interrupt(stop, what, None);
+                }
+                before_remove = vec![stop];
             }
-            let step = self.add(Action::Remove { container: name.clone() }, "its successor serves", before_remove);
+            let step = self.add(Action::Remove { container: name.clone() }, why, before_remove);
             freed.insert(name.clone(), step);
         }
         for replica in &placed.replicas {
@@ -87,16 +104,20 @@ impl Draft<'_> {
         let proxy = self.placement.proxy.as_ref().filter(|_| self.routed(&placed.service) && placed.start_first)?;
         let door = proxy.replicas.first().and_then(|r| r.existing.as_ref()).filter(|e| e.1)?.0.clone();
         let port = self.inputs.stack.services.get(&placed.service)?.port?;
-        let observed = self.inputs.observed.containers.iter();
-        let going = observed.filter(|c| placed.retired.contains(&c.name) && c.running());
-        let addresses: Vec<_> =
-            going.flat_map(|c| c.addresses().into_values()).map(|a| std::net::SocketAddrV4::new(a, port)).collect();
+        let addresses = self.addresses_of_old(placed, port);
         (!addresses.is_empty() && !placed.drain.0.is_zero()).then(|| Action::Drain {
             service: placed.service.clone(),
             door,
             addresses,
             time: placed.drain,
         })
+    }
+
+    /// Where containers answer that run and are about to go.
+    pub(super) fn addresses_of_old(&self, placed: &Placed, port: u16) -> Vec<SocketAddrV4> {
+        let observed = self.inputs.observed.containers.iter();
+        let going = observed.filter(|c| placed.retired.contains(&c.name) && c.running());
+        going.flat_map(|c| c.addresses().into_values()).map(|a| SocketAddrV4::new(a, port)).collect()
     }
 
     /// Networks and files volumes of ours that nothing uses any more. Never a data volume.

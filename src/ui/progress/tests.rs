@@ -9,6 +9,7 @@ fn plan() -> Plan {
         cause: cause.to_owned(),
         after: Vec::new(),
         interrupts: None,
+        at_most: None,
         destroys: false,
     };
     Plan {

@@ -6,10 +6,10 @@ use std::time::Instant;
 use bollard::Docker;
 use stackctl::base::name::SecretName;
 use stackctl::base::secret::Secret;
-use stackctl::engine::state::{carrier_name, file, release_file, secret_file, volume_name};
+use stackctl::engine::state::{carrier_name, file, secret_file, volume_name};
 use stackctl::model::artifact::Artifact;
 use stackctl::model::container::{VolumeSpec, label};
-use stackctl::model::state::Release;
+use stackctl::model::state::{AuditEntry, Record, Release, with_release};
 
 use crate::support::real;
 
@@ -37,22 +37,17 @@ async fn state_is_kept_and_secrets_are_for_their_owner() {
     assert_eq!((made.key.len(), made.stage.as_str()), (32, "staging"));
 
     let name = SecretName::parse("pg_password").unwrap();
-    let release = Release { number: 1, by: "ada@laptop".into(), result: "done".into(), ..Release::default() };
-    let files = [
-        secret_file(&name, &Secret::new("p/w\n")),
-        release_file(&release),
-        Artifact::plain(format!("{}/proxy", file::APPLIED), "abc"),
-    ];
+    let files = [secret_file(&name, &Secret::new("p/w\n")), Artifact::plain(format!("{}/proxy", file::APPLIED), "abc")];
     t.engine.write_state(&t.project, &files).await.unwrap();
     let again = t.engine.create_state(&t.project, "other", labels).await.unwrap();
     assert_eq!((again.key, again.stage), (made.key.clone(), made.stage), "what exists stays");
     assert_eq!(again.secrets[&name].expose(), "p/w\n");
     assert_eq!(again.applied["proxy"], "abc");
-    assert_eq!(again.releases, [release]);
+    assert!(again.releases.is_empty());
 
     let raw = t.engine.read_files(&volume_name(&t.project), "").await.unwrap();
     for (path, entry) in &raw {
-        let wanted = if path.starts_with("applied/") { 0o444 } else { 0o600 };
+        let wanted = if path.starts_with("now/applied/") { 0o444 } else { 0o600 };
         assert_eq!((entry.mode, entry.uid), (wanted, 0), "{path}");
     }
 
@@ -73,6 +68,56 @@ async fn state_is_kept_and_secrets_are_for_their_owner() {
     assert_eq!(state.key, made.key);
     let back = t.engine.create_state(&t.project, "", BTreeMap::new()).await.unwrap();
     assert_eq!(back.key, made.key, "a new carrier finds the old key");
+}
+
+#[tokio::test]
+async fn releases_are_kept_apart_from_what_every_run_reads() {
+    let t = real("releases").await;
+    t.engine.create_state(&t.project, "", t.labels()).await.unwrap();
+    let loaded = stackctl::config::load("name = \"x\"\n[services.app]\nimage = \"a:1\"\n", None, &BTreeMap::new());
+    let stack = loaded.stack.unwrap();
+    let name = SecretName::parse("token").unwrap();
+    let mut all: Vec<Release> = Vec::new();
+    for number in 1..=12 {
+        let mut release = Release { number, by: "ada@laptop".into(), result: "done".into(), ..Release::default() };
+        let (kept, _, slot) = with_release(all, release.clone());
+        release.slot = slot;
+        let record = Record {
+            release,
+            stack: stack.clone(),
+            text: "x".repeat(100_000),
+            mirror: None,
+            project_files: BTreeMap::new(),
+            contexts: BTreeMap::new(),
+            images: BTreeMap::new(),
+            parts: BTreeMap::new(),
+            steps: vec!["create x: because".into()],
+            logs: BTreeMap::from([("x-app-1".into(), vec!["hello".into()])]),
+            secrets: BTreeMap::from([(name.clone(), Secret::new(format!("value {number}")))]),
+        };
+        t.engine.write_release(&t.project, &record, &kept).await.unwrap();
+        all = kept;
+    }
+    let state = t.engine.read_state(&t.project).await.unwrap().unwrap();
+    assert_eq!(state.releases, all);
+    assert_eq!(state.releases.len(), 10);
+    let last = t.engine.read_release(&t.project, &state.releases[9]).await.unwrap().unwrap();
+    assert_eq!((last.release.number, last.secrets[&name].expose(), &last.stack), (12, "value 12", &stack));
+    let gone = Release { number: 1, slot: all[0].slot, ..Release::default() };
+    assert!(t.engine.read_release(&t.project, &gone).await.unwrap().is_none(), "its place is another's now");
+
+    let raw = t.engine.read_files(&volume_name(&t.project), "").await.unwrap();
+    let hot: usize = raw.iter().filter(|(p, _)| p.starts_with("now/")).map(|(_, e)| e.content.len()).sum();
+    assert!(hot < 4096, "{hot} bytes are read by every run");
+    assert!(raw.iter().all(|(path, e)| e.mode == 0o600 || path.starts_with("now/applied/")), "for the owner only");
+    let places = raw.keys().filter(|p| p.ends_with("/record.json")).count();
+    assert!(places <= 11, "{places}");
+
+    assert!(t.engine.read_audit(&t.project).await.unwrap().is_empty());
+    let entry = AuditEntry { at: 5, by: "ada@laptop".into(), what: "up".into(), ..AuditEntry::default() };
+    t.engine.write_audit(&t.project, &entry).await.unwrap();
+    t.engine.remove(&carrier_name(&t.project), true).await.unwrap();
+    assert_eq!(t.engine.read_audit(&t.project).await.unwrap(), [entry], "without the carrier, too");
 }
 
 #[tokio::test]

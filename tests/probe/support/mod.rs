@@ -59,6 +59,7 @@ pub(crate) fn service(name: &str) -> Service {
         egress: true,
         metrics: None,
         drain: Span::seconds(5),
+        deploy: stackctl::model::service::Rollout::default(),
     }
 }
 

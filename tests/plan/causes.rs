@@ -1,0 +1,152 @@
+//! A plan says why, in the words of the file, and what users will notice of it.
+
+use stackctl::plan::{Action, Plan};
+
+use crate::model::World;
+use crate::stacks::Sketch;
+use crate::walk::deploy;
+
+/// The causes of what is made or written for a service, and what interrupts anything.
+fn told(plan: &Plan, service: &str) -> Vec<String> {
+    let mut out = Vec::new();
+    for step in &plan.steps {
+        let cause = match &step.action {
+            Action::Create { service: s, .. } if s.as_str() == service => Some(step.cause.clone()),
+            Action::WriteFiles { service: s, links, .. } if s.as_str() == service && links.is_empty() => {
+                Some(step.cause.clone())
+            }
+            Action::Stop { container, .. } if container.contains(&format!("-{service}-")) => step
+                .interrupts
+                .as_ref()
+                .map(|what| format!("{what}{}", step.at_most.map(|t| format!(", {t}")).unwrap_or_default())),
+            _ => None,
+        };
+        out.extend(cause.filter(|c| {
+            !["secrets and configuration it reads at start", "configuration it starts with"].contains(&c.as_str())
+        }));
+    }
+    out.dedup();
+    out
+}
+
+#[test]
+fn every_change_has_its_cause() {
+    type Make = fn(&mut Sketch);
+    type Hand = fn(&mut World);
+    let cases: &[(&str, Make, Hand, &str, &[&str])] = &[
+        ("environment", |s| s.env = "b", |_| {}, "app", &["environment MODE changed"]),
+        ("secret", |s| s.secret = "other", |_| {}, "app", &["secret `token` changed"]),
+        ("image", |s| s.tag = 2, |_| {}, "app", &["image acme/app:1 → acme/app:2"]),
+        (
+            "image and environment",
+            |s| (s.tag, s.env) = (2, "b"),
+            |_| {},
+            "worker",
+            &["image acme/app:1 → acme/app:2; environment MODE changed"],
+        ),
+        ("more replicas", |s| s.replicas = 3, |_| {}, "app", &["replica 3 of 3"]),
+        ("more replicas", |s| s.replicas = 3, |_| {}, "proxy", &["replicas of app 2 → 3"]),
+        (
+            "limit",
+            |s| s.limit = 99,
+            |_| {},
+            "proxy",
+            &["route /: limit 50/s, burst 10 → 99/s, burst 10; route /api/: limit 50/s, burst 10 → 99/s, burst 10"],
+        ),
+        (
+            "a route less",
+            |s| s.api_route = false,
+            |_| {},
+            "proxy",
+            &["route /api/ is gone; port of api no longer set (was 9000); replicas of api no longer set (was 1)"],
+        ),
+        (
+            "tag moved",
+            |_| {},
+            |w| w.move_tag("acme/app:1"),
+            "app",
+            &["image digest moved: acme/app:1 is another image now"],
+        ),
+        (
+            "image gone",
+            |_| {},
+            |w| {
+                w.images.remove("acme/app:1");
+            },
+            "app",
+            &[],
+        ),
+        (
+            "network lost",
+            |_| {},
+            |w| w.lose_network("shop_to-db"),
+            "db",
+            &["it lost the network shop_to-db", "db is away until its successor is ready, 3m"],
+        ),
+        (
+            "no way out",
+            |s| s.egress = false,
+            |_| {},
+            "worker",
+            &["leaves network shop_default; joins network shop_to-worker"],
+        ),
+        (
+            "database",
+            |s| s.database = "512M",
+            |_| {},
+            "db",
+            &["command changed; memory 256M → 512M", "db is away until its successor is ready, 3m"],
+        ),
+        (
+            "port of the door",
+            |s| s.door = Some(("nginx:1.30", 9090)),
+            |_| {},
+            "proxy",
+            &[
+                "published 443 0.0.0.0:8081 → 0.0.0.0:9091; published 80 0.0.0.0:8080 → 0.0.0.0:9090",
+                "proxy is away until its successor is ready, 1m",
+            ],
+        ),
+        ("no door", |s| s.door = None, |_| {}, "proxy", &["nobody answers any more"]),
+        ("no replicas", |s| s.replicas = 0, |_| {}, "app", &["the front door answers 503 for app: it has no replicas"]),
+    ];
+    let mut wrong = Vec::new();
+    for (name, file, hand, service, expected) in cases {
+        let mut world = World::new("shop");
+        let mut sketch = Sketch::new();
+        deploy(&mut world, &sketch.wish(), None).expect("the first deploy");
+        file(&mut sketch);
+        hand(&mut world);
+        let plan = sketch.wish().plan(&mut world).plan;
+        let told = told(&plan, service);
+        if told != *expected {
+            wrong.push(format!("{name}: {told:#?}\n{plan}"));
+        }
+        // Nothing is interrupted without being said, and nothing that was said is kept from the one who is asked.
+        assert_eq!(plan.needs_consent(), plan.steps.iter().any(|s| s.interrupts.is_some()), "{name}");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn data_that_nobody_uses_any_more_is_named() {
+    let mut world = World::new("shop");
+    let mut sketch = Sketch::new();
+    deploy(&mut world, &sketch.wish(), None).expect("the first deploy");
+    sketch.database = "";
+    let plan = sketch.wish().plan(&mut world).plan;
+    assert_eq!(plan.notes, ["volume shop_db-data of db stays, with its data; nothing uses it"]);
+    deploy(&mut world, &sketch.wish(), None).expect("without the database");
+    assert!(sketch.wish().plan(&mut world).plan.notes.is_empty(), "said once");
+}
+
+#[test]
+fn labels_do_not_give_secrets_away() {
+    let mut world = World::new("shop");
+    let mut sketch = Sketch::new();
+    sketch.secret = "correct-horse-battery";
+    deploy(&mut world, &sketch.wish(), None).expect("the first deploy");
+    let labels = format!("{:?}", world.containers.iter().map(|c| &c.spec.labels).collect::<Vec<_>>());
+    assert!(labels.contains("secret token"), "{labels}");
+    assert!(!labels.contains("correct-horse"), "{labels}");
+}
