@@ -22,6 +22,7 @@ library/redis:7                redis       bookworm  VERSION=7
 prom/prometheus:v2.53.3        prometheus  trixie    VERSION=2.53.3
 library/nginx:1.26             nginx       trixie    VERSION=1.26 MODULES=libnginx-mod-http-js
 library/nginx:1.22             nginx       bookworm  VERSION=1.22
+library/nginx:1.26-brotli      nginx       trixie    VERSION=1.26 MODULES=libnginx-mod-http-brotli-filter
 library/postgres:17            postgres    trixie    VERSION=17
 library/redis:8                redis       trixie    VERSION=8
 '

@@ -22,6 +22,14 @@ fn up_twice_changes_nothing_and_a_change_touches_only_what_it_names() {
     assert_eq!(site.list("containers"), containers);
     assert_eq!(replicas_answering(&site, "/", 30).len(), 3, "every replica answers");
 
+    // Closed for everybody, and open again.
+    site.run(&["maintenance"], &[]).ends(0).says("is open");
+    site.run(&["maintenance", "on"], &[]).ends(0).says("everybody gets 503");
+    assert_eq!(site.get("/health").unwrap().0, 503);
+    site.run(&["maintenance"], &[]).ends(0).says("everybody gets 503");
+    site.run(&["maintenance", "off"], &[]).ends(0).says("is open");
+    assert_eq!(site.get("/health").unwrap().0, 200);
+
     // More, then fewer, replicas.
     for (replicas, names) in [(5, 5), (2, 2)] {
         site.write(&slim("t-every", 18081).replace("replicas    = 3", &format!("replicas    = {replicas}")));
@@ -31,6 +39,15 @@ fn up_twice_changes_nothing_and_a_change_touches_only_what_it_names() {
         assert_eq!(replicas_answering(&site, "/", 40).len(), names);
         site.nothing_to_do("2");
     }
+
+    // A quota: another configuration, so Nginx is reloaded, and counts.
+    let limited = "\"/\" = \"app\"\n\"/few\" = { service = \"app\", limit = \"2/hour\" }";
+    site.write(
+        &slim("t-every", 18081).replace("replicas    = 3", "replicas    = 2").replace("\"/\" = \"app\"", limited),
+    );
+    site.up("2");
+    let few: Vec<bool> = (0..3).map(|_| site.get("/few").unwrap().0 == 429).collect();
+    assert_eq!(few, [false, false, true]);
 
     // Somebody helped by hand: a container restarted, one removed.
     site.docker(&["restart", "t-every-app-1"]);

@@ -33,7 +33,11 @@ pub(crate) fn render(stack: &Stack, tag: &str, ups: &BTreeMap<ServiceName, Banks
         proxy,
         upstreams: ups,
         certificate: proxy.https().then_some((chain.as_str(), &key)),
-        facts: NginxFacts { openssl: proxy.nginx.openssl, ..NginxFacts::from_tag(&format!("nginx:{tag}")) },
+        facts: NginxFacts {
+            openssl: proxy.nginx.openssl,
+            brotli: proxy.nginx.brotli,
+            ..NginxFacts::from_tag(&format!("nginx:{tag}"))
+        },
         trusted_probe: vec![docker::gateway()],
         release: Some(release),
     })

@@ -337,6 +337,21 @@ fn maintenance_is_a_file() {
 }
 
 #[test]
+fn brotli_where_the_module_is() {
+    let (mut stack, ups) = site(|_| {});
+    let compressed = |tag, stack: &Stack, accepted: &str| {
+        let door = open_with(tag, stack, &ups);
+        let accepted = format!("Accept-Encoding: {accepted}");
+        let wide = format!("X-Wide: {}", "wide ".repeat(400));
+        from(&door, "/typed", &[&accepted, &wide]).all("content-encoding").join(" ")
+    };
+    assert_eq!(compressed("1.26-brotli", &stack, "br, gzip"), "gzip", "not declared");
+    stack.proxy.as_mut().unwrap().nginx.brotli = true;
+    assert_eq!(compressed("1.26-brotli", &stack, "br, gzip"), "br");
+    assert_eq!(compressed("1.26-brotli", &stack, "gzip"), "gzip");
+}
+
+#[test]
 fn tls_profiles_are_what_they_say() {
     let (mut stack, ups) = site(|proxy| proxy.tls = Tls::SelfSigned(sample::secret("tls")));
     for tag in OLD_AND_NEW {

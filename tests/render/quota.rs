@@ -1,7 +1,7 @@
 //! Quotas in a real Nginx: at most so many in any window, whoever asks and however.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::{Arc, Barrier};
 use std::thread::{self, sleep};
@@ -125,5 +125,41 @@ fn a_header_tells_clients_apart_and_counts_outlive_a_reload() {
         door.signal("HUP");
         assert_eq!(get(&door, "http://x:8081/stackctl/release").body, "8", "{tag}");
         assert_eq!([asked(&one), asked(&two), asked(&[])], [429; 3], "{tag}: a reload forgets nothing");
+    }
+}
+
+/// Statuses of one request each for many keys, on one connection.
+fn one_each(door: &Container, keys: impl Iterator<Item = String>) -> Vec<u16> {
+    let mut stream = BufReader::new(TcpStream::connect(format!("{}:80", door.address())).unwrap());
+    let ask = |key: String| {
+        let request = format!("HEAD /key HTTP/1.1\r\nHost: sum.example.com\r\nX-Api-Key: {key}\r\n\r\n");
+        stream.get_mut().write_all(request.as_bytes()).unwrap();
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert!(stream.read_line(&mut head).unwrap() > 0, "closed after {head}");
+        }
+        head.split(' ').nth(1).unwrap().parse().unwrap()
+    };
+    keys.map(ask).collect()
+}
+
+#[test]
+fn a_full_table_forgets_the_oldest_and_keeps_counting() {
+    for tag in WITH_NJS {
+        let (stack, ups) = site();
+        let door = open_with(tag, &stack, &ups);
+        let first = || one_each(&door, std::iter::once("first".to_owned()))[0];
+        assert_eq!([first(), first(), first()], [200, 200, 429], "{tag}");
+        // A thousand clients fit: nobody is forgotten.
+        let some = one_each(&door, (0..1000).map(|n| format!("some-{n}")));
+        assert!(some.iter().all(|status| *status == 200), "{tag}");
+        assert_eq!(first(), 429, "{tag}: remembered");
+        // Many times that do not: nobody new is refused, the oldest is forgotten, the newest are counted.
+        let many = one_each(&door, (0..8000).map(|n| format!("many-{n}")));
+        assert!(many.iter().all(|status| *status == 200), "{tag}");
+        assert_eq!(first(), 200, "{tag}: forgotten");
+        let last = one_each(&door, std::iter::repeat_n("many-7999".to_owned(), 2));
+        assert_eq!(last, [200, 429], "{tag}: counted");
+        assert!(!door.logs().contains("[error]"), "{tag}: {}", door.logs());
     }
 }

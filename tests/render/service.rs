@@ -59,7 +59,8 @@ fn serve(name: &str, mut stream: TcpStream) -> Option<()> {
         let length = body.len();
         let host = head.split("\r\nHost: ").nth(1).and_then(|rest| rest.lines().next()).unwrap_or("nobody");
         let to = if status.starts_with('3') { format!("Location: https://{host}/there\r\n") } else { String::new() };
-        let answer = format!("HTTP/1.1 {status} Any\r\nContent-Length: {length}\r\n{bad}{to}\r\n{body}");
+        let typed = if path == "/typed" { "Content-Type: text/css\r\n" } else { "" };
+        let answer = format!("HTTP/1.1 {status} Any\r\nContent-Length: {length}\r\n{typed}{bad}{to}\r\n{body}");
         stream.write_all(answer.as_bytes()).ok()?;
     }
 }
