@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use futures_util::future::join_all;
 
 use crate::model::finding::Finding;
-use crate::model::proxy::{Proxy, Tls};
+use crate::model::proxy::{Proxy, Tls, TlsProfile};
 
 use super::super::check::{Check, Family, Severity};
 use super::super::context::Context;
@@ -20,10 +20,10 @@ pub(in crate::probe) const TLS_1: Check = Check {
     title: "protocol versions",
     question: "Which versions does the server agree to? One hand-written ClientHello for each of SSL 3.0, TLS 1.0, 1.1, \
                1.2 and 1.3; an alert is a refusal, a reset or silence is not.",
-    pass: "a subset of TLS 1.2 and 1.3",
+    pass: "a subset of TLS 1.2 and 1.3; where `tls_profile` is `modern`, TLS 1.3 only",
     source: "Mozilla TLS guidelines 6.0, intermediate; SSL Labs rating guide 2009r (TLS 1.0/1.1 cap the grade at B)",
     severity: Severity::Critical,
-    remedy: "set `ssl_protocols TLSv1.2 TLSv1.3;`",
+    remedy: "set `ssl_protocols TLSv1.2 TLSv1.3;`, for the modern profile `TLSv1.3` alone",
 };
 
 pub(in crate::probe) const TLS_2: Check = Check {
@@ -83,14 +83,18 @@ fn answer(answers: &[(Version, Answer)], version: Version) -> Option<&Answer> {
 }
 
 fn versions(subject: &str, proxy: &Proxy, answers: &[(Version, Answer)]) -> Finding {
-    let question = TLS_1.about(subject).line(proxy.tls_line);
+    let (oldest, expected) = match proxy.tls_profile {
+        TlsProfile::Intermediate => (Version::Tls12, "a subset of TLS 1.2 and 1.3"),
+        TlsProfile::Modern => (Version::Tls13, "TLS 1.3 only"),
+    };
+    let question = TLS_1.about(subject).line(proxy.tls_line).expect(expected);
     let mut spoken = Vec::new();
     let mut old = false;
     let mut unclear = None;
     for (version, answer) in answers {
         if answer.accepts(*version) {
             spoken.push(version.name());
-            old |= *version < Version::Tls12;
+            old |= *version < oldest;
         } else if let Answer::Unclear(why) = answer {
             unclear = unclear.or_else(|| Some(format!("{}: {why}", version.name())));
         }
