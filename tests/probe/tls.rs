@@ -138,3 +138,18 @@ async fn a_trial_certificate_is_a_warning_with_the_way_to_a_real_one() {
     assert_eq!(asked.into_iter().map(str::to_owned).collect::<BTreeSet<_>>(), family.collect(), "{}", lines(&findings));
     assert!(findings.iter().all(|f| f.line.is_some()), "{}", lines(&findings));
 }
+
+#[tokio::test]
+async fn a_modern_profile_is_held_to_tls_1_3() {
+    let leaf = Authority::self_signed(DOMAIN);
+    for (protocols, verdict) in [("TLSv1.2 TLSv1.3", Verdict::Fail), ("TLSv1.3", Verdict::Pass)] {
+        let [http, https] = ports();
+        let case = Case { protocols, ..Case::right("modern", &[], Authority::self_signed(DOMAIN), "") };
+        let pem = [("cert.pem", leaf.cert.as_str()), ("key.pem", leaf.key.as_str())];
+        let _nginx = Nginx::start(&case.config(http, https), &pem, https);
+        let mut stack = stack(files(), vec![route("/", None)]);
+        stack.proxy.as_mut().unwrap().tls_profile = stackctl::model::proxy::TlsProfile::Modern;
+        let findings = ask(&stack, &target(http, Some(https)), None, &options(&["TLS-1"])).await;
+        assert_eq!(findings.first().map(|f| (f.id, f.verdict)), Some(("TLS-1", verdict)), "{}", lines(&findings));
+    }
+}
