@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use stackctl::base::name::ServiceName;
 use stackctl::base::units::{ByteSize, Span};
 use stackctl::model::proxy::{Backend, Balance, Connections, Cors, Proxy, Route, Server, Tls, TlsProfile};
+use stackctl::model::service::Ask;
 use stackctl::model::stack::Stack;
 use stackctl::render::{Banks, MAINTENANCE};
 
@@ -54,12 +55,15 @@ fn socket(door: &Container, path: &str) -> (TcpStream, String) {
 
 #[test]
 fn closed_paths_are_closed_and_declared_ones_open() {
-    let (stack, ups) = site(|proxy| {
+    let (mut stack, ups) = site(|proxy| {
         proxy.closed = vec!["/metrics".to_owned(), "/debug".to_owned(), "/admin".to_owned()];
         proxy.routes.push(sample::route("/debug/open/", "app"));
         proxy.routes.push(sample::route("/admin/", "app"));
         proxy.routes.push(sample::route("/.hidden/", "app"));
     });
+    let health = sample::health(Ask::Http("/debug/health".to_owned()));
+    let app = stack.services.get_mut(&sample::name("app")).unwrap();
+    (app.health, app.metrics) = (Some(health), Some("/metrics".to_owned()));
     for tag in OLD_AND_NEW {
         accepted(tag, "closed paths", &render(&stack, tag, &ups, "1"));
         let door = open_with(tag, &stack, &ups);
@@ -84,6 +88,7 @@ fn closed_paths_are_closed_and_declared_ones_open() {
         }
         for path in [
             "/",
+            "/debug/health",
             "/metricsx",
             "/debugger",
             "/debug/open/x",
@@ -289,6 +294,18 @@ fn each_wait_has_its_own_bound() {
         assert!(slow.status == 504 && start.elapsed() < Duration::from_secs(2), "{tag}: {:?}", start.elapsed());
         assert_eq!(slow.all("content-type"), ["text/html"], "{tag}");
         assert!(slow.body.contains("takes too long"), "{tag}: {}", slow.body);
+        for (timeout, from, to) in [(1, 900, 1900), (60, 2700, 3900)] {
+            let (stack, ups) = site(|proxy| {
+                proxy.routes.push(route("/ws", |r| (r.websocket, r.timeout) = (true, Span::seconds(timeout))));
+            });
+            let door = open_with(tag, &stack, &ups);
+            let (mut stream, _) = socket(&door, "/ws");
+            let (start, mut rest) = (Instant::now(), Vec::new());
+            stream.read_to_end(&mut rest).unwrap();
+            // The service itself ends it after three seconds.
+            let ended = start.elapsed().as_millis();
+            assert!((from..to).contains(&ended), "{tag}: silent for {ended} ms, {timeout} s allowed");
+        }
         let (stack, _) = site(|proxy| proxy.routes[0].connect_timeout = Span("700ms".parse::<Span>().unwrap().0));
         let door = open_with(tag, &stack, &upstreams(&[("app", &[&silent])]));
         let start = Instant::now();

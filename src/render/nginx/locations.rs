@@ -9,7 +9,7 @@ use crate::model::proxy::{Backend, Route};
 use crate::model::service::Ask;
 use crate::render::RenderError;
 
-use super::closed::{Closed, closed};
+use super::closed::{Closed, closed, is_closed};
 use super::limits::{Limiting, connection_zone, limiting};
 use super::{Banks, CONNECT, Live, ProxyInput, cors, external_name, time};
 
@@ -75,16 +75,17 @@ pub(super) fn locations(input: &ProxyInput<'_>, live: &[Live<'_>]) -> Result<Vec
     for (path, route) in health_paths(input) {
         let mut location = answer(&path, EXACT, Some(route));
         (location.limit, location.connections) = (None, None);
-        location.why = format!("health of {}: never limited", route.service().map_or("", |name| name.as_str()));
+        location.why =
+            format!("health of {}: open, and never limited", route.service().map_or("", |name| name.as_str()));
         exact.insert(path, location);
     }
     let mut closed_below = Vec::new();
-    for Closed { path, below, why } in closed(input) {
+    for Closed { path, below, why, always } in closed(input) {
         let mut location = answer(&path, if below { BEFORE_PATTERNS } else { EXACT }, None);
         why.clone_into(&mut location.why);
         if below {
             closed_below.push(location);
-        } else {
+        } else if always || !exact.contains_key(&path) {
             exact.insert(path, location);
         }
     }
@@ -102,7 +103,7 @@ pub(super) fn locations(input: &ProxyInput<'_>, live: &[Live<'_>]) -> Result<Vec
     Ok(all)
 }
 
-/// Health paths that a limited route leads to their own service. Not those that are a route themselves: a limit that
+/// Health paths that a limited route leads to their own service, or that would be closed. Not those that are a route themselves: a limit that
 /// was declared for exactly that path is meant.
 fn health_paths<'a>(input: &ProxyInput<'a>) -> BTreeMap<String, &'a Route> {
     let mut paths = BTreeMap::new();
@@ -111,7 +112,7 @@ fn health_paths<'a>(input: &ProxyInput<'a>) -> BTreeMap<String, &'a Route> {
             let path = without_query(path);
             if let Some(route) = input.proxy.route_of(path)
                 && route.leads_to(&service.name)
-                && (route.limit.is_some() || route.connections.is_some())
+                && (route.limit.is_some() || route.connections.is_some() || is_closed(input.proxy, path))
                 && route.path != path
             {
                 paths.insert(path.to_owned(), route);
