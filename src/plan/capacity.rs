@@ -21,14 +21,22 @@ pub fn fits(stack: &Stack, host: Host) -> Result<(), PlanError> {
 /// What works until it is used: limits of memory that the host cannot honour.
 pub fn notes(stack: &Stack, host: Host) -> Vec<String> {
     let Some(there) = host.memory.filter(|m| m.0 > 0) else { return Vec::new() };
+    // What hosts have is no round number.
+    let round = ByteSize(there.0 >> 20 << 20);
+    let reserved: u64 = stack
+        .services
+        .values()
+        .map(|s| s.runtime.reserve.memory.map_or(0, |m| m.0.saturating_mul(u64::from(s.replicas))))
+        .sum();
+    let together = (reserved > there.0)
+        .then(|| format!("reservations of memory add up to {}, and the host has {round}", ByteSize(reserved)));
     stack
         .services
         .values()
         .filter_map(|s| s.memory.filter(|m| *m > there).map(|m| (s, m)))
         .map(|(s, memory)| {
-            // What hosts have is no round number.
-            let there = ByteSize(there.0 >> 20 << 20);
-            format!("`{}` (line {}) may use {memory} of memory, and the host has {there}", s.name, s.line)
+            format!("`{}` (line {}) may use {memory} of memory, and the host has {round}", s.name, s.line)
         })
+        .chain(together)
         .collect()
 }

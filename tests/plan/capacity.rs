@@ -19,4 +19,10 @@ fn a_host_that_is_too_small() {
     assert_eq!(refused.as_deref(), Some("`a` (line 2) asks for 4 cpus, and the host has 2"));
     assert!(notes(&stack, host(4, 8)).is_empty());
     assert_eq!(notes(&stack, host(4, 4)), ["`b` (line 5) may use 8G of memory, and the host has 4G"]);
+
+    let text =
+        "name = \"x\"\n[services.a]\nimage = \"a:1\"\nreplicas = 3\nmemory = \"2G\"\nreserve = { memory = \"1G\" }\n";
+    let stack = config::load(text, None, &BTreeMap::new()).stack.expect("valid");
+    assert!(notes(&stack, host(4, 3)).is_empty());
+    assert_eq!(notes(&stack, host(4, 2)), ["reservations of memory add up to 3G, and the host has 2G"]);
 }

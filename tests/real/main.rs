@@ -10,6 +10,7 @@ mod beside;
 mod compose;
 mod everyday;
 mod failing;
+mod init;
 mod kill;
 mod leak;
 mod reboot;

@@ -102,7 +102,8 @@ fn health(place: &Place<'_>, route: &Route, service: &Service, problems: &mut Pr
         Some(Ask::Http(path)) => path.split(['?', '#']).next().unwrap_or(path),
         _ => return,
     };
-    if asked != place.path || route.limit.is_none() {
+    // A whole folder is limited for what else is in it.
+    if asked != place.path || asked.ends_with('/') || route.limit.is_none() {
         return;
     }
     let inherited = !matches!(place.key, RouteKey::Keys(keys) if keys.limit.is_some());

@@ -11,7 +11,9 @@ pub(super) fn check(stack: &Stack<'_>, problems: &mut Problems) {
         let text = image.value.0.strip_prefix("docker.io/").unwrap_or(&image.value.0);
         let text = text.strip_prefix("library/").unwrap_or(text);
         let (name, tag) = text.split_once(':').unwrap_or((text, ""));
-        let known = PRESETS.iter().find(|p| p.name == name || (p.name == "prometheus" && name == "prom/prometheus"));
+        // The images the presets run, not those that others make of the same programs.
+        let name = ["prom/", "qdrant/", "grafana/"].into_iter().find_map(|o| name.strip_prefix(o)).unwrap_or(name);
+        let known = PRESETS.iter().find(|p| p.name == name);
         let Some(preset) = known else { continue };
         let tag = if tag.is_empty() { String::new() } else { format!(":{tag}") };
         problems.push(

@@ -2,6 +2,7 @@
 //! reason, so that it can be shown.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use super::compose;
 
@@ -91,7 +92,7 @@ pub(super) fn look(files: &Files) -> Found {
     let packages = packages(files);
     let framework = FRAMEWORKS.iter().find(|(package, _, _)| packages.contains(*package));
     if let Some((_, name, _)) = framework {
-        found.reasons.push(format!("{name}, by its package"));
+        found.reasons.push(format!("{name}, by its packages"));
     }
     if files.contains_key("Dockerfile") {
         found.build = Some(".".to_owned());
@@ -148,8 +149,20 @@ fn packages(files: &Files) -> BTreeSet<String> {
         let names = package.get("dependencies").and_then(|d| d.as_object());
         out.extend(names.into_iter().flat_map(|d| d.keys()).map(|k| k.to_ascii_lowercase()));
     }
+    // Where packages come from the distribution, only the sources name them.
+    let python = |name: &str| Path::new(name).extension().is_some_and(|end| end == "py");
+    for (_, text) in files.iter().filter(|(name, _)| python(name)) {
+        out.extend(text.lines().filter_map(imported));
+    }
     out.remove("");
     out
+}
+
+/// The package of a line such as `import redis.asyncio as redis` or `from asyncpg import connect`.
+fn imported(line: &str) -> Option<String> {
+    let rest = line.strip_prefix("import ").or_else(|| line.strip_prefix("from "))?;
+    let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+    Some(rest[..end].to_ascii_lowercase())
 }
 
 /// The last stage's `EXPOSE`, or the port its command names.

@@ -1,5 +1,6 @@
 //! How large services are for a number of users: rules of thumb to begin with, `stats` and alerts say more later.
 
+use crate::base::units::ByteSize;
 use crate::cli::args::Users;
 use crate::config::interpolate::Variables;
 use crate::config::{self, tree};
@@ -66,6 +67,15 @@ pub(super) fn apply(text: &str, users: Users) -> String {
             ("cpus", Some(size.cpus.to_string())),
             ("memory", Some(format!("\"{}\"", size.memory))),
         ];
+        // What is reserved is a part of what is allowed.
+        let reserved = |key: &str| entry.node.get("reserve").and_then(|r| r.node.get(key)).map(|e| e.node.span.clone());
+        if let Some(place) = reserved("memory") {
+            let half = size.memory.parse::<ByteSize>().map_or(ByteSize(256 << 20), |m| ByteSize(m.0 / 2));
+            edits.push((place, format!("\"{half}\"")));
+        }
+        if let Some(place) = reserved("cpus") {
+            edits.push((place, (f64::from(size.cpus) / 2.0).to_string()));
+        }
         for (key, value) in values {
             let Some(value) = value else { continue };
             if let Some(written) = entry.node.get(key) {
