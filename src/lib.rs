@@ -3,13 +3,14 @@
 //! Layers, top to bottom. A module imports only from layers below its own; `tests/layers.rs` holds that.
 //!
 //! ```text
-//! cli → ui → apply → engine | files | probe → plan | render | config → model → base
+//! cli → ui → apply → engine | files | probe → plan | render | config | diagnose → model → base
 //! ```
 
 pub mod apply;
 pub mod base;
 pub mod cli;
 pub mod config;
+pub mod diagnose;
 pub mod engine;
 pub mod files;
 pub mod model;

@@ -25,6 +25,9 @@ need flock util-linux
 need cc gcc
 if [ "${1:-}" = --tests ]; then
     need ip iproute2
+    need tmux tmux
+    need ssh openssh-client
+    need as binutils
     need nginx nginx
     need systemd-analyze systemd
     python3 -c 'import yaml' 2>/dev/null || missing+=(python3-yaml)

@@ -1,4 +1,4 @@
-//! Imports go downwards only: cli → ui → apply → engine | files | probe → plan | render | config → model → base.
+//! Imports go downwards only: cli → ui → apply → engine | files | probe → plan | render | config | diagnose → model → base.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["base"],
     &["model"],
-    &["plan", "render", "config"],
+    &["plan", "render", "config", "diagnose"],
     &["engine", "files", "probe"],
     &["apply"],
     &["ui"],

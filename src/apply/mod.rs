@@ -12,6 +12,7 @@ pub mod past;
 pub mod prepare;
 mod ready;
 mod record;
+pub mod restart;
 mod secrets;
 pub mod steps;
 pub mod up;

@@ -7,8 +7,8 @@ use futures_util::StreamExt;
 
 use crate::base::name::ProjectName;
 use crate::base::units::Span;
-use crate::engine::Engine;
 use crate::engine::events::Action;
+use crate::engine::{Engine, EngineError};
 use crate::model::service::{Ask, Health};
 use crate::plan::reconcile::SETTLE;
 use crate::probe;
@@ -19,11 +19,13 @@ pub(super) struct NotReady {
     pub(super) cause: String,
     /// What to do about it.
     pub(super) hint: Option<String>,
+    /// How it ended, if it did: the engine may have started it again since.
+    pub(super) exit_code: Option<i64>,
 }
 
 impl NotReady {
     fn new(cause: impl Into<String>) -> Self {
-        Self { cause: cause.into(), hint: None }
+        Self { cause: cause.into(), hint: None, exit_code: None }
     }
 }
 
@@ -35,6 +37,9 @@ const SLOWEST: Duration = Duration::from_millis(250);
 
 /// Pause between two questions while a container must stay ready.
 const HOLD: Duration = Duration::from_millis(500);
+
+/// How often a container that ended and runs again is looked at, to see how it ends.
+const ENDS_AGAIN: u32 = 20;
 
 /// How long the front door may take to load new files, or to reach a candidate that is ready; and how long something
 /// that runs elsewhere may refuse.
@@ -73,8 +78,8 @@ pub(super) async fn wait(
             }
             (Some(health), Some(address)) => {
                 let limit = patience.timeout.unwrap_or(health.start_period);
-                asked(health, address, limit, tell).await?;
-                stays(hold, async || probe::ready(health, address).await.map_err(|why| why.0)).await
+                asked(engine, health, address, limit, tell).await?;
+                stays(hold, async || once(engine, health, address).await).await
             }
             (Some(_), None) => Err(NotReady::new("it has no address that could be asked")),
             (None, _) => {
@@ -102,17 +107,32 @@ async fn stays(time: Span, mut ask: impl AsyncFnMut() -> Result<(), String>) -> 
     Ok(())
 }
 
-async fn asked(health: &Health, address: SocketAddrV4, limit: Span, tell: &dyn Fn(String)) -> Result<(), NotReady> {
+/// Asks once, from here, by whatever way leads to the container.
+async fn once(engine: &Engine, health: &Health, address: SocketAddrV4) -> Result<(), String> {
+    let here = engine.reach(address).await.map_err(|e| format!("it cannot be asked from here: {}", e.message))?;
+    match &health.ask {
+        // A forwarded port accepts connections whether or not anybody listens at its other end.
+        Ask::Tcp if here != address => engine.knock(address).await.map_err(|e| e.message),
+        _ => probe::ready(health, here).await.map_err(|why| why.0),
+    }
+}
+
+async fn asked(
+    engine: &Engine,
+    health: &Health,
+    address: SocketAddrV4,
+    limit: Span,
+    tell: &dyn Fn(String),
+) -> Result<(), NotReady> {
     let began = Instant::now();
     let mut pause = FIRST;
     let mut said = String::new();
     loop {
-        let why = match probe::ready(health, address).await {
-            Ok(()) => return Ok(()),
-            Err(why) => why.0,
-        };
+        let tried = once(engine, health, address).await;
+        let Err(why) = tried else { return Ok(()) };
         if began.elapsed() > limit.0 {
             return Err(NotReady {
+                exit_code: None,
                 cause: format!("not ready after {limit}: {why}"),
                 hint: Some("if it only needs longer, give it a longer `healthcheck.start_period`".to_owned()),
             });
@@ -128,7 +148,7 @@ async fn asked(health: &Health, address: SocketAddrV4, limit: Span, tell: &dyn F
 
 /// Waits for the engine's own health check: subscribed first, then asked, so that no change is missed.
 async fn healthy(engine: &Engine, project: &ProjectName, container: &str, limit: Duration) -> Result<(), NotReady> {
-    let failed = |e: crate::engine::EngineError| NotReady { hint: e.hint(), cause: e.message };
+    let failed = |e: EngineError| NotReady { hint: e.hint(), ..NotReady::new(e.message) };
     let mut events = engine.subscribe(project).await.map_err(failed)?;
     if engine.inspect_exit(container).await.map_err(failed)?.health == "healthy" {
         return Ok(());
@@ -159,16 +179,28 @@ async fn healthy(engine: &Engine, project: &ProjectName, container: &str, limit:
 /// Resolves when the container does not run any more.
 async fn exited(engine: &Engine, container: &str) -> NotReady {
     let code = engine.wait_exit(container).await;
-    let info = engine.inspect_exit(container).await.unwrap_or_default();
-    let (cause, hint) = match code {
-        _ if info.oom_killed => {
-            ("it was killed for using more memory than it may".to_owned(), Some("give it more `memory`".to_owned()))
+    let mut info = engine.inspect_exit(container).await.unwrap_or_default();
+    // The engine may have started it again already: what fails once fails again soon.
+    for _ in 0..ENDS_AGAIN {
+        if !info.running {
+            break;
         }
-        _ if !info.error.is_empty() => (format!("it could not start: {}", info.error), None),
-        Ok(code) => (format!("it exited with {code}"), None),
-        Err(error) => (error.message.clone(), error.hint()),
-    };
-    NotReady { cause, hint }
+        tokio::time::sleep(FIRST * 2).await;
+        info = engine.inspect_exit(container).await.unwrap_or_default();
+    }
+    match code {
+        _ if !info.error.is_empty() => NotReady::new(format!("it could not start: {}", info.error)),
+        // An engine that starts it again answers 0 meanwhile, but remembers.
+        Ok(code) => {
+            let code = if code == 0 { info.exit_code } else { code };
+            NotReady { exit_code: Some(code), ..NotReady::new(format!("it exited with {code}")) }
+        }
+        Err(error) => NotReady { hint: error.hint(), ..NotReady::new(error.message) },
+    }
+}
+
+fn no_way(error: &EngineError) -> NotReady {
+    NotReady { hint: error.hint(), ..NotReady::new(format!("it cannot be asked from here: {}", error.message)) }
 }
 
 /// Waits until something that runs elsewhere accepts a connection from here, for a moment: it is not ours to start.
@@ -181,6 +213,7 @@ pub(super) async fn reach(host: &str, port: u16) -> Result<(), NotReady> {
         };
         if began.elapsed() > DOOR {
             return Err(NotReady {
+                exit_code: None,
                 cause: format!("{host}:{port}: {why}"),
                 hint: Some(
                     "see whether its address in `external` is right, and whether a firewall is in between".to_owned(),
@@ -193,6 +226,7 @@ pub(super) async fn reach(host: &str, port: u16) -> Result<(), NotReady> {
 
 /// Asks a candidate through the front door's private listener, as the front door will ask it.
 pub(super) async fn gate(
+    engine: &Engine,
     listener: SocketAddrV4,
     candidate: SocketAddrV4,
     path: &str,
@@ -200,6 +234,7 @@ pub(super) async fn gate(
 ) -> Result<(), NotReady> {
     let header = candidate.to_string();
     let headers = [(crate::render::nginx::CANDIDATE_HEADER, header.as_str())];
+    let listener = engine.reach(listener).await.map_err(|e| no_way(&e))?;
     let began = Instant::now();
     loop {
         let seen = match probe::through(SocketAddr::V4(listener), path, domain, &headers).await {
@@ -209,6 +244,7 @@ pub(super) async fn gate(
         };
         if began.elapsed() > DOOR {
             return Err(NotReady {
+                exit_code: None,
                 cause: seen,
                 hint: Some(
                     "it answers when asked directly; what does the front door send that it does not like?".to_owned(),
@@ -220,7 +256,8 @@ pub(super) async fn gate(
 }
 
 /// Waits until the front door says that it serves by these files.
-pub(super) async fn serves_by(listener: SocketAddrV4, hash: &str) -> Result<(), String> {
+pub(super) async fn serves_by(engine: &Engine, listener: SocketAddrV4, hash: &str) -> Result<(), String> {
+    let listener = engine.reach(listener).await.map_err(|e| e.to_string())?;
     let began = Instant::now();
     let mut pause = FIRST;
     loop {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::base::name::{ProjectName, ServiceName};
 use crate::base::units::Span;
+use crate::diagnose;
 use crate::engine::lock::Lock;
 use crate::engine::{Engine, EngineError};
 use crate::files::Context;
@@ -64,7 +65,7 @@ impl Effects<'_> {
                 ..Failure::default()
             }),
             Action::Gate { container, service, candidate, listener, path } => {
-                let asked = ready::gate(*listener, *candidate, path, &self.domain).await;
+                let asked = ready::gate(self.engine, *listener, *candidate, path, &self.domain).await;
                 self.explain(step, service, container, asked).await
             }
             Action::RunJob { container, service, timeout } => self.job(step, container, service, *timeout, tell).await,
@@ -167,15 +168,18 @@ impl Effects<'_> {
                 None => run.await.map(Ok),
             }
         };
-        let failed =
-            |cause: String| ready::NotReady { cause, hint: Some("mend it and run `stackctl up` again".to_owned()) };
+        let failed = |cause: String, exit_code| ready::NotReady {
+            cause,
+            hint: Some("mend it and run `stackctl up` again".to_owned()),
+            exit_code,
+        };
         let result = match run.await {
             Ok(Ok(0)) => Ok(()),
             Ok(Ok(code)) => {
-                let waited = Err(failed(format!("`{command}` of {service} exited with {code}")));
+                let waited = Err(failed(format!("`{command}` of {service} exited with {code}"), Some(code)));
                 self.explain(step, service, &container.name, waited).await
             }
-            Ok(Err(late)) => self.explain(step, service, &container.name, Err(failed(late))).await,
+            Ok(Err(late)) => self.explain(step, service, &container.name, Err(failed(late, None))).await,
             Err(error) => Err(engine_failure(step, &error)),
         };
         let removed = engine.remove(&container.name, true).await;
@@ -192,7 +196,7 @@ impl Effects<'_> {
         let Some(listener) = listener else { return self.engine.kill(container, "HUP").await.map_err(failed) };
         let before = drain::workers(self.engine, container).await.map_err(failed)?;
         self.engine.kill(container, "HUP").await.map_err(failed)?;
-        ready::serves_by(listener, hash).await?;
+        ready::serves_by(self.engine, listener, hash).await?;
         drain::until_gone(self.engine, container, &before).await;
         Ok(())
     }
@@ -213,7 +217,7 @@ impl Effects<'_> {
         })
     }
 
-    /// Adds to "not ready" what the engine and the container's log know about it.
+    /// Adds to "not ready" what the engine, the container's end and its log know about it.
     async fn explain(
         &self,
         step: &Step,
@@ -222,23 +226,60 @@ impl Effects<'_> {
         waited: Result<(), ready::NotReady>,
     ) -> Result<(), Failure> {
         let Err(not_ready) = waited else { return Ok(()) };
-        let mut log = self.engine.logs_tail(container, LAST_LINES).await.unwrap_or_default();
-        log.retain(|line| !line.trim().is_empty());
-        Err(Failure {
-            step: step.action.to_string(),
-            cause: not_ready.cause,
-            hint: not_ready
-                .hint
-                .or_else(|| Some(format!("see the log of {service} above; mend it and run `stackctl up` again"))),
-            container: Some(container.to_owned()),
-            log,
-            aftermath: String::new(),
-        })
+        Err(explained(self.engine, step.action.to_string(), service.as_str(), container, not_ready).await)
+    }
+}
+
+/// A container that is not as it should be: what is known of it, and what that means.
+pub(super) async fn explained(
+    engine: &Engine,
+    step: String,
+    service: &str,
+    container: &str,
+    not_ready: ready::NotReady,
+) -> Failure {
+    let mut log = engine.logs_tail(container, LAST_LINES).await.unwrap_or_default();
+    log.retain(|line| !line.trim().is_empty());
+    let end = engine.inspect_exit(container).await.unwrap_or_default();
+    let health = if end.running && not_ready.exit_code.is_none() {
+        format!("{} {}", not_ready.cause, end.health_output)
+    } else {
+        String::new()
+    };
+    let facts = diagnose::Facts {
+        exit_code: not_ready.exit_code.or((!end.running).then_some(end.exit_code)),
+        oom_killed: end.oom_killed,
+        engine: &end.error,
+        health: &health,
+        log: &log,
+    };
+    let (cause, hint) = match diagnose::diagnose(&facts) {
+        Some(found) => (format!("{}: {}", not_ready.cause, found.cause.title), Some(found.cause.step.to_owned())),
+        None => (not_ready.cause, None),
+    };
+    // What only needs longer looks like what never comes: both are said.
+    let hint = match (hint, not_ready.hint) {
+        (Some(step), Some(more)) => Some(format!("{step}; {more}")),
+        (step, more) => step.or(more),
+    };
+    Failure {
+        step,
+        cause,
+        hint: hint.or_else(|| Some(format!("see the log of {service} above; mend it and run `stackctl up` again"))),
+        container: Some(container.to_owned()),
+        log,
+        aftermath: String::new(),
     }
 }
 
 fn engine_failure(step: &Step, error: &EngineError) -> Failure {
-    Failure { step: step.action.to_string(), cause: error.message.clone(), hint: error.hint(), ..Failure::default() }
+    let title = diagnose::of_engine(&error.message).map(|found| format!("{}: ", found.cause.title));
+    Failure {
+        step: step.action.to_string(),
+        cause: format!("{}{}", title.unwrap_or_default(), error.message),
+        hint: error.hint(),
+        ..Failure::default()
+    }
 }
 
 /// A pull's news in a few words.

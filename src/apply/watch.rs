@@ -104,22 +104,21 @@ pub(super) async fn watch(
     time: Duration,
     tell: &dyn Fn(String),
 ) -> Result<(), String> {
-    let source = [(door.to_owned(), String::new())];
     let (mut before, mut now) = (Tally::default(), Tally::default());
-    let mut history = engine.follow(&source, Wanted { tail: Some(LINES_BEFORE), ..Wanted::default() });
-    while let Some(Ok((_, text))) = history.next().await {
-        match parse(&text) {
+    let mut history = engine.log(door, Wanted { tail: Some(LINES_BEFORE), ..Wanted::default() });
+    while let Some(Ok(line)) = history.next().await {
+        match parse(&line.text) {
             Some(line) if old.contains(&line.upstream) => before.add(&line),
             Some(line) if new.contains(&line.upstream) => now.add(&line),
             _ => {}
         }
     }
-    let mut lines = engine.follow(&source, Wanted { tail: Some(0), follow: true, ..Wanted::default() });
+    let mut lines = engine.follow(door, Wanted { tail: Some(0), ..Wanted::default() });
     let began = Instant::now();
     while began.elapsed() < time {
         match tokio::time::timeout(time.saturating_sub(began.elapsed()), lines.next()).await {
-            Ok(Some(Ok((_, text)))) => {
-                if let Some(line) = parse(&text).filter(|l| new.contains(&l.upstream)) {
+            Ok(Some(Ok(line))) => {
+                if let Some(line) = parse(&line.text).filter(|l| new.contains(&l.upstream)) {
                     now.add(&line);
                 }
             }

@@ -34,7 +34,7 @@ pub struct Global {
     /// Stage of the stack, such as staging
     #[arg(long, global = true, value_name = "NAME", display_order = 101, add = ArgValueCandidates::new(complete::stages))]
     pub stage: Option<String>,
-    /// Docker engine, such as unix:///var/run/docker.sock
+    /// Docker engine: unix:///var/run/docker.sock, ssh://user@host, tcp://host:2376
     #[arg(long, global = true, value_name = "URL", display_order = 102)]
     pub host: Option<String>,
     /// Print data as JSON
@@ -103,6 +103,20 @@ pub enum Command {
     Rollback(RollbackArgs),
     /// Show who did what, and when
     Audit(AuditArgs),
+    /// Show what the services use: processor, memory, network
+    Stats(StatsArgs),
+    /// Run a command in a service's running container
+    Exec(ExecArgs),
+    /// Run a command in a new container like those of a service
+    Run(RunArgs),
+    /// Open a port here that leads to a service, wherever its engine is
+    Forward(ForwardArgs),
+    /// Restart services, replica by replica
+    Restart(RestartArgs),
+    /// Change the number of replicas until the next `up`
+    Scale(ScaleArgs),
+    /// Remove what is left over of the stack: images that no release holds, one-off containers that ended
+    Prune(PruneArgs),
     /// Stop the stack; volumes stay unless --volumes
     Down(DownArgs),
     /// Print the JSON schema of stack.toml, for editors
@@ -331,6 +345,140 @@ pub struct LogsArgs {
     /// Only what was written in the last 10m, 2h …
     #[arg(long, value_name = "TIME", value_parser = span)]
     pub since: Option<Span>,
+    /// Only lines with this text; may be given several times
+    #[arg(long, value_name = "TEXT")]
+    pub grep: Vec<String>,
+    /// Show when each line was written
+    #[arg(long, short)]
+    pub timestamps: bool,
+    /// Show lines as they are, without the name of their container
+    #[arg(long, alias = "no-log-prefix")]
+    pub no_prefix: bool,
+}
+
+/// `stats`
+#[derive(Debug, Clone, Args)]
+pub struct StatsArgs {
+    /// Services to show; all if none is named
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Show them once instead of every second
+    #[arg(long)]
+    pub no_stream: bool,
+}
+
+/// `exec`
+#[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "switches")]
+pub struct ExecArgs {
+    /// Number of the replica; the first that runs if none is given
+    #[arg(long, value_name = "N")]
+    pub index: Option<u32>,
+    /// Give it no terminal, also where there is one
+    #[arg(long, short = 'T', visible_alias = "no-TTY")]
+    pub no_tty: bool,
+    /// Leave it alone once it runs
+    #[arg(long, short)]
+    pub detach: bool,
+    /// Variable for it: NAME=value, or NAME for the value here
+    #[arg(long, short, value_name = "NAME[=VALUE]")]
+    pub env: Vec<String>,
+    /// Run as another user
+    #[arg(long, short, value_name = "USER")]
+    pub user: Option<String>,
+    /// Folder to run it in
+    #[arg(long, short, value_name = "PATH")]
+    pub workdir: Option<String>,
+    /// What Compose users type; an input and a terminal are given where there are any
+    #[arg(short, hide = true)]
+    pub interactive: bool,
+    /// As above
+    #[arg(short, hide = true)]
+    pub tty: bool,
+    /// Service to run it in
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+    /// Command and arguments
+    #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+    pub command: Vec<String>,
+}
+
+/// `run`
+#[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "switches")]
+pub struct RunArgs {
+    /// Remove the container when it ends
+    #[arg(long)]
+    pub rm: bool,
+    /// Give it no terminal, also where there is one
+    #[arg(long, short = 'T', visible_alias = "no-TTY")]
+    pub no_tty: bool,
+    /// Leave it alone once it runs, and print its name
+    #[arg(long, short)]
+    pub detach: bool,
+    /// Variable for it: NAME=value, or NAME for the value here
+    #[arg(long, short, value_name = "NAME[=VALUE]")]
+    pub env: Vec<String>,
+    /// Run as another user
+    #[arg(long, short, value_name = "USER")]
+    pub user: Option<String>,
+    /// Folder to run it in
+    #[arg(long, short, value_name = "PATH")]
+    pub workdir: Option<String>,
+    /// Program instead of the service's entry point
+    #[arg(long, value_name = "PROGRAM")]
+    pub entrypoint: Option<String>,
+    /// Name of the container
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// What Compose users type; an input and a terminal are given where there are any
+    #[arg(short, hide = true)]
+    pub interactive: bool,
+    /// As above
+    #[arg(short, hide = true)]
+    pub tty: bool,
+    /// Service it is like: image, environment, secrets, volumes, networks
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+    /// Command and arguments; the service's own if there are none
+    #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<String>,
+}
+
+/// `forward`
+#[derive(Debug, Clone, Args)]
+pub struct ForwardArgs {
+    /// Service, and its port if it is not the one stack.toml names
+    #[arg(value_name = "SERVICE[:PORT]", value_parser = service_port)]
+    pub service: (String, Option<u16>),
+    /// Port to open on 127.0.0.1 [default: the same number, or any that is free]
+    #[arg(long, short, value_name = "PORT")]
+    pub port: Option<u16>,
+    /// Number of the replica; the first that runs if none is given
+    #[arg(long, value_name = "N")]
+    pub index: Option<u32>,
+}
+
+/// `restart`
+#[derive(Debug, Clone, Args)]
+pub struct RestartArgs {
+    /// Services to restart; all if none is named
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+}
+
+/// `scale`
+#[derive(Debug, Clone, Args)]
+pub struct ScaleArgs {
+    /// Services and how many containers each shall have
+    #[arg(value_name = "SERVICE=N", value_parser = replicas, required = true)]
+    pub services: Vec<(String, u32)>,
+    /// Go on without asking
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Do not check the front door afterwards
+    #[arg(long)]
+    pub no_verify: bool,
 }
 
 /// How many lines of a log.
@@ -386,6 +534,17 @@ pub struct AuditArgs {
     pub tail: usize,
 }
 
+/// `prune`
+#[derive(Debug, Clone, Args)]
+pub struct PruneArgs {
+    /// Only show what would go
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Go on without asking
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
 /// `down`
 #[derive(Debug, Clone, Args)]
 pub struct DownArgs {
@@ -426,6 +585,22 @@ fn report(text: &str) -> Result<(Format, PathBuf), String> {
         .filter(|(_, file)| !file.is_empty())
         .ok_or("write it as FORMAT=FILE, such as junit=report.xml")?;
     Ok((Format::from_str(format, false)?, PathBuf::from(file)))
+}
+
+fn service_port(text: &str) -> Result<(String, Option<u16>), String> {
+    match text.split_once(':') {
+        None => Ok((text.to_owned(), None)),
+        Some((service, port)) => {
+            let port = port.parse().map_err(|_| format!("`{port}` is not a port; write `postgres:5432`"))?;
+            Ok((service.to_owned(), Some(port)))
+        }
+    }
+}
+
+fn replicas(text: &str) -> Result<(String, u32), String> {
+    let wrong = || format!("`{text}` is not a service and a number; write `app=3`");
+    let (service, number) = text.split_once('=').ok_or_else(wrong)?;
+    Ok((service.to_owned(), number.parse().map_err(|_| wrong())?))
 }
 
 fn tail(text: &str) -> Result<Tail, String> {

@@ -25,6 +25,8 @@ pub enum ExitStatus {
     Locked,
     /// Interrupted.
     Interrupted,
+    /// What a command in a container ended with: `exec` and `run` pass it on.
+    Command(u8),
 }
 
 /// A documented exit code.
@@ -100,6 +102,9 @@ pub const CODES: &[Code] = &[
 impl ExitStatus {
     /// The number.
     pub fn code(self) -> u8 {
+        if let Self::Command(code) = self {
+            return code;
+        }
         CODES.iter().find(|c| c.status == self).map_or(1, |c| c.number)
     }
 
@@ -157,6 +162,9 @@ pub fn document() -> String {
          Exit codes are part of the interface: scripts may rely on them.\n\n\
          | code | | when |\n|---|---|---|\n{}\n\n\
          When several apply, the first of these wins: {}.\n\n\
+         `exec` and `run` end with the exit code of the command they ran (126 if it cannot be run, 127 if it is not \
+         there, 128 and the signal's number if a signal ended it), and with one of the above only where no command \
+         ran.\n\n\
          A failed check (4) is never a broken run (1), and what could not be judged (6) is never counted as passed.\n",
         table.join("\n"),
         order.join(", ")

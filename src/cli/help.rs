@@ -13,7 +13,7 @@ pub const GROUPS: &[(&str, &[&str])] = &[
     ("Start", &["init", "check", "explain", "render"]),
     ("Deploy", &["plan", "up", "verify"]),
     ("Go back", &["releases", "diff", "rollback", "audit"]),
-    ("Run", &["status", "logs", "maintenance", "down"]),
+    ("Run", &["status", "logs", "stats", "exec", "run", "forward", "restart", "scale", "maintenance", "prune", "down"]),
     ("Set up", &["schema", "completions", "man"]),
 ];
 
@@ -42,7 +42,20 @@ const EXAMPLES: &[(&str, &str)] = &[
     ),
     ("audit", "stackctl audit\nstackctl audit --json --tail 500"),
     ("status", "stackctl status\nstackctl status --json"),
-    ("logs", "stackctl logs -f app\nstackctl logs --since 10m --tail all"),
+    ("logs", "stackctl logs -f app worker\nstackctl logs --since 10m --tail all --grep ERROR"),
+    ("stats", "stackctl stats\nstackctl stats --no-stream app"),
+    (
+        "exec",
+        "stackctl exec app bash\nstackctl exec --index 2 app ps aux\nstackctl exec -T postgres psql -U app < seed.sql",
+    ),
+    ("run", "stackctl run --rm app python manage.py shell\nstackctl run --rm -e DEBUG=1 app sh -c 'env | sort'"),
+    (
+        "forward",
+        "stackctl forward postgres            # then: psql -h 127.0.0.1\nstackctl forward prometheus:9090 --port 19090",
+    ),
+    ("restart", "stackctl restart app\nstackctl restart            # everything, replica by replica"),
+    ("scale", "stackctl scale app=5 worker=2"),
+    ("prune", "stackctl prune --dry-run\nstackctl prune --yes"),
     ("maintenance", "stackctl maintenance on\nstackctl maintenance          # which it is"),
     ("down", "stackctl down\nstackctl down --volumes       # data too; asks for the project's name"),
     ("schema", "stackctl schema > stack.schema.json"),
@@ -119,7 +132,7 @@ fn section(out: &mut String, sub: &Command) {
     let _ = writeln!(out, "\n### {name}\n\n{}.", sub.get_about().map(ToString::to_string).unwrap_or_default());
     let own: Vec<&Arg> = sub
         .get_arguments()
-        .filter(|a| !a.is_global_set() && !["help", "version"].contains(&a.get_id().as_str()))
+        .filter(|a| !a.is_global_set() && !a.is_hide_set() && !["help", "version"].contains(&a.get_id().as_str()))
         .collect();
     if !own.is_empty() {
         out.push_str("\n| option | |\n|---|---|\n");

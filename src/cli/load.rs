@@ -104,6 +104,15 @@ pub fn read(ctx: &Context<'_>) -> anyhow::Result<Read> {
 
 /// Reads the stack the settings name. Problems are shown; the error that is returned then says no more.
 pub fn stack(ctx: &Context<'_>) -> anyhow::Result<Source> {
+    load(ctx, true)
+}
+
+/// Like [`stack`], without a word on warnings: for commands that are used many times a day, and in pipes.
+pub fn quietly(ctx: &Context<'_>) -> anyhow::Result<Source> {
+    load(ctx, false)
+}
+
+fn load(ctx: &Context<'_>, warn: bool) -> anyhow::Result<Source> {
     let name = ctx.settings.file.display().to_string();
     let read = read(ctx)?;
     let Some(stack) = read.stack else {
@@ -114,7 +123,7 @@ pub fn stack(ctx: &Context<'_>) -> anyhow::Result<Source> {
         }
         return Err(Told(Kind::Usage).into());
     };
-    if !read.problems.is_empty() {
+    if warn && !read.problems.is_empty() {
         let warnings = count(read.problems.len(), "warning");
         ctx.out.warn(format!("{name} has {warnings}; `stackctl check` shows them"));
     }

@@ -4,6 +4,7 @@ pub mod args;
 pub mod commands;
 mod complete;
 pub mod context;
+pub mod converse;
 pub mod exit;
 pub mod help;
 pub mod load;
@@ -11,5 +12,6 @@ pub mod run;
 pub mod sealed;
 pub mod session;
 pub mod settings;
+pub mod target;
 
 pub use run::run;

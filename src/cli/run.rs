@@ -52,7 +52,14 @@ fn dispatch(command: &Command, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> 
         Command::Up(args) => wait_undoing(commands::up::run(args, ctx)),
         Command::Verify(args) => wait(commands::verify::run(args, ctx)),
         Command::Status => wait(commands::status::run(ctx)),
-        Command::Logs(args) => wait(commands::logs::run(args, ctx)),
+        Command::Logs(args) => wait_watching(commands::logs::run(args, ctx)),
+        Command::Exec(args) => wait_listening(commands::exec::run(args, ctx)),
+        Command::Run(args) => wait_listening(commands::run::run(args, ctx)),
+        Command::Forward(args) => wait_watching(commands::forward::run(args, ctx)),
+        Command::Restart(args) => wait_undoing(commands::restart::run(args, ctx)),
+        Command::Scale(args) => wait_undoing(commands::scale::run(args, ctx)),
+        Command::Stats(args) => wait_watching(commands::stats::run(args, ctx)),
+        Command::Prune(args) => wait(commands::prune::run(args, ctx)),
         Command::Maintenance(args) => wait_undoing(commands::maintenance::run(args, ctx)),
         Command::Releases(args) => wait(commands::releases::run(args, ctx)),
         Command::Diff(args) => wait(commands::diff::run(args, ctx)),
@@ -69,6 +76,20 @@ fn dispatch(command: &Command, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> 
 /// what stops it: whatever must be undone hangs on what it holds.
 fn wait(command: impl Future<Output = anyhow::Result<ExitStatus>>) -> anyhow::Result<ExitStatus> {
     wait_until(command, interrupted())
+}
+
+/// Runs a command that people end when they have seen enough: an interruption is no error to tell of.
+fn wait_watching(command: impl Future<Output = anyhow::Result<ExitStatus>>) -> anyhow::Result<ExitStatus> {
+    let result = wait(command);
+    match &result {
+        Err(error) if ExitStatus::of(error) == ExitStatus::Interrupted => Ok(ExitStatus::Interrupted),
+        _ => result,
+    }
+}
+
+/// Runs a command that hears signals itself, to pass them on.
+fn wait_listening(command: impl Future<Output = anyhow::Result<ExitStatus>>) -> anyhow::Result<ExitStatus> {
+    wait_until(command, std::future::pending())
 }
 
 fn wait_until(

@@ -4,11 +4,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::apply::{ApplyError, Wanted};
 use crate::base::env::Env;
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineError};
+use crate::ui;
 use crate::ui::error::{Failure, Kind};
 use crate::ui::text::clean;
 
 use super::context::Context;
+use super::exit::ExitStatus;
 use super::load::Source;
 
 /// Variable that names a registry which stands in for Docker Hub.
@@ -61,6 +63,24 @@ fn who(env: &Env) -> String {
     let host = env.var("HOSTNAME").map(str::to_owned).or_else(|| std::fs::read_to_string("/etc/hostname").ok());
     let host = host.map(|h| h.trim().to_owned()).filter(|h| !h.is_empty());
     clean(&host.map_or_else(|| user.to_owned(), |host| format!("{user}@{host}")))
+}
+
+/// `NAME=value`, or `NAME` alone for the value it has here.
+pub fn environment(pair: &str, env: &Env) -> String {
+    if pair.contains('=') { pair.to_owned() } else { format!("{pair}={}", env.var(pair).unwrap_or_default()) }
+}
+
+/// A command that ended with this code.
+pub fn command_status(code: i64) -> ExitStatus {
+    ExitStatus::Command(u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+/// A command that is not there, or cannot be run: told, with a shell's exit codes.
+pub fn cannot_run(error: &EngineError, ctx: &Context<'_>) -> ExitStatus {
+    let mut failure = Failure::failed(error.to_string());
+    failure.hints.extend(error.hint());
+    ui::error::show(&failure.into(), ctx.out);
+    ExitStatus::Command(if error.message.contains("permission denied") { 126 } else { 127 })
 }
 
 /// Seconds since 1970.

@@ -6,16 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::errors::Error;
-use bollard::models::SystemVersion;
-use bollard::{API_DEFAULT_VERSION, Docker};
+use bollard::models::{SystemInfo, SystemVersion};
+use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
 use futures_util::future::BoxFuture;
 
 use crate::base::env::Env;
 use crate::base::units::ByteSize;
 use crate::model::observed::{EngineFacts, Host};
 
+use super::address::{self, Address, TlsFiles};
 use super::context;
 use super::error::{EngineError, ErrorKind};
+use super::forward::Forwards;
+use super::ssh::Ssh;
+use super::transport::{self, Way};
 
 /// Where an engine is when nobody says anything else.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
@@ -23,11 +27,14 @@ const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 /// How long one call may take. Stops, builds and pulls have their own limits.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long the engine may take for its first answer.
+const FIRST_ANSWER: Duration = Duration::from_secs(20);
+
 /// The client library's own limit, out of the way: it counts headers only, and ours counts the whole call.
 const LIBRARY_TIMEOUT: u64 = 24 * 3600;
 
 /// The oldest API we know to work: Docker 20.10.
-const MIN_API: (u32, u32) = (1, 41);
+const MIN_API: (usize, usize) = (1, 41);
 
 /// A connection to an engine. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -36,31 +43,92 @@ pub struct Engine {
     facts: Arc<EngineFacts>,
     pub(super) config_folder: Option<Arc<PathBuf>>,
     timeout: Duration,
+    pub(super) road: Road,
+    pub(super) forwards: Forwards,
+}
+
+/// How the engine is reached, as far as it matters for reaching its containers.
+#[derive(Debug, Clone)]
+pub(super) enum Road {
+    /// A socket of this host.
+    Socket,
+    /// TCP to this host.
+    Tcp(String),
+    /// A login.
+    Ssh(Arc<Ssh>),
+}
+
+/// What chose the engine.
+struct Chosen {
+    address: String,
+    /// In words, where it is not obvious.
+    origin: String,
+    tls: Option<TlsFiles>,
 }
 
 impl Engine {
     /// Connects to `host` (the stage's, or `--host`), else `DOCKER_HOST`, else the current Docker context, else the
-    /// default socket, and asks for the version.
+    /// default socket, and asks what it is.
     pub async fn connect(host: Option<&str>, env: &Env) -> Result<Self, EngineError> {
         let config_folder = context::config_folder(env);
-        let (address, origin) = choose(host, env, config_folder.as_deref())?;
-        let doing = format!("connect to the engine at {address}{origin}");
-        let socket = socket_path(&address, &doing)?;
-        let docker = Docker::connect_with_unix(&socket, LIBRARY_TIMEOUT, API_DEFAULT_VERSION)
-            .map_err(|error| EngineError::from_bollard(&doing, &error))?;
-        let ask = async {
-            let docker = docker.negotiate_version().await?;
-            let version = docker.version().await?;
-            Ok((docker, version))
+        let chosen = choose(host, env, config_folder.as_deref())?;
+        let doing = format!("connect to the engine at {}{}", chosen.address, chosen.origin);
+        let (client, road) = match address::parse(&chosen.address, chosen.tls, &doing)? {
+            Address::Unix(path) => {
+                let client = |version: &ClientVersion| Docker::connect_with_unix(&path, LIBRARY_TIMEOUT, version);
+                return Self::meet(client, Road::Socket, config_folder, &doing).await;
+            }
+            Address::Tcp { host, port, tls } => {
+                let tls = tls.map(|files| transport::tls(&host, &files, &doing)).transpose()?;
+                (Way::Tcp { host: host.clone(), port, tls }, Road::Tcp(host))
+            }
+            Address::Ssh(address) => {
+                let ssh = Arc::new(Ssh::open(address, env, &doing).await?);
+                (Way::Ssh(Arc::clone(&ssh)), Road::Ssh(ssh))
+            }
         };
-        let (docker, version) = limit(Duration::from_secs(10), &doing, ask).await?;
-        let facts = facts(&docker, &version);
-        if parse_api(version.api_version.as_deref().unwrap_or_default()) < MIN_API {
-            let message = format!("the engine is version {} (API {}), which is too old", facts.version, facts.api);
+        let make = |version: &ClientVersion| transport::client(client.clone(), LIBRARY_TIMEOUT, version);
+        Self::meet(make, road, config_folder, &doing).await
+    }
+
+    /// Gets to know the engine, and settles on the newest version of the interface that both know.
+    async fn meet(
+        client: impl Fn(&ClientVersion) -> Result<Docker, Error>,
+        road: Road,
+        config_folder: Option<PathBuf>,
+        doing: &str,
+    ) -> Result<Self, EngineError> {
+        let failed = |error: &Error| EngineError::from_bollard(doing, error);
+        let first = client(API_DEFAULT_VERSION).map_err(|error| failed(&error))?;
+        // What it says of its host is good to know, and not needed: some refuse it.
+        let ask = async { tokio::try_join!(first.version(), async { Ok(first.info().await.ok()) }) };
+        let asked = limit(FIRST_ANSWER, doing, ask).await;
+        let (version, info) = match (asked, &road) {
+            (Err(error), Road::Ssh(ssh)) if error.kind != ErrorKind::Timeout => return Err(ssh.explain(&error, doing)),
+            (Err(error), Road::Tcp(_)) => return Err(transport::explain(error)),
+            (asked, _) => asked?,
+        };
+        let theirs = parse_api(version.api_version.as_deref().unwrap_or_default());
+        let ours = (API_DEFAULT_VERSION.major_version, API_DEFAULT_VERSION.minor_version);
+        let used = theirs.min(ours);
+        let docker = client(&ClientVersion { major_version: used.0, minor_version: used.1 });
+        let docker = docker.map_err(|error| failed(&error))?;
+        let facts = facts(used, &version, &info.unwrap_or_default(), matches!(road, Road::Socket));
+        if theirs < MIN_API {
+            let message =
+                format!("the engine is version {} (API {}.{}), which is too old", facts.version, theirs.0, theirs.1);
             return Err(EngineError::new(ErrorKind::Other, doing, message)
                 .with_hint("stackctl needs Docker Engine 20.10 or newer"));
         }
-        Ok(Self { docker, facts: Arc::new(facts), config_folder: config_folder.map(Arc::new), timeout: CALL_TIMEOUT })
+        Ok(Self {
+            // With the first client, its connections: the next call need not make another.
+            docker: if used == ours { first } else { docker },
+            facts: Arc::new(facts),
+            config_folder: config_folder.map(Arc::new),
+            timeout: CALL_TIMEOUT,
+            road,
+            forwards: Forwards::default(),
+        })
     }
 
     /// With another limit for one call.
@@ -78,6 +146,11 @@ impl Engine {
             cpus: count(info.ncpu).and_then(|n| u32::try_from(n).ok()),
             memory: count(info.mem_total).map(ByteSize),
         })
+    }
+
+    /// The same connection, with nothing that is kept open for it.
+    pub(super) fn apart(&self) -> Self {
+        Self { forwards: Forwards::default(), ..self.clone() }
     }
 
     /// What the engine is.
@@ -123,60 +196,41 @@ fn limit<'a, T: 'a>(
     })
 }
 
-/// The address, and where it comes from if that is not obvious.
-fn choose(host: Option<&str>, env: &Env, config: Option<&Path>) -> Result<(String, String), EngineError> {
+fn choose(host: Option<&str>, env: &Env, config: Option<&Path>) -> Result<Chosen, EngineError> {
+    let tls = || context::certificates(env, config);
+    let chosen =
+        |address: &str, origin: &str, tls| Ok(Chosen { address: address.to_owned(), origin: origin.to_owned(), tls });
     if let Some(host) = host.filter(|h| !h.is_empty()) {
-        return Ok((host.to_owned(), String::new()));
+        return chosen(host, "", tls());
     }
     if let Some(host) = env.var("DOCKER_HOST") {
-        return Ok((host.to_owned(), " (from DOCKER_HOST)".to_owned()));
+        return chosen(host, " (from DOCKER_HOST)", tls());
     }
-    if let Some((name, host)) = context::current(env, config)? {
-        return Ok((host, format!(" (from the Docker context `{name}`)")));
+    if let Some(named) = context::current(env, config)? {
+        return chosen(&named.address, &format!(" (from the Docker context `{}`)", named.name), named.tls);
     }
-    Ok((format!("unix://{DEFAULT_SOCKET}"), String::new()))
+    chosen(&format!("unix://{DEFAULT_SOCKET}"), "", None)
 }
 
-fn socket_path(address: &str, doing: &str) -> Result<String, EngineError> {
-    if let Some(path) = address.strip_prefix("unix://") {
-        return Ok(path.to_owned());
-    }
-    if address.starts_with('/') {
-        return Ok(address.to_owned());
-    }
-    let scheme = address.split_once("://").map_or(address, |(scheme, _)| scheme);
-    let (message, hint) = match scheme {
-        "ssh" => (
-            "engines over ssh are not supported yet".to_owned(),
-            "run stackctl on that host, or forward its socket: \
-             `ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock USER@HOST`, then `--host unix:///tmp/engine.sock`",
-        ),
-        "tcp" | "http" | "https" => (
-            "engines over TCP are not supported yet".to_owned(),
-            "run stackctl on that host, or forward its socket over ssh and use `--host unix:///path`",
-        ),
-        _ => (format!("`{address}` is not an address of an engine"), "write it as `unix:///var/run/docker.sock`"),
-    };
-    Err(EngineError::new(ErrorKind::Other, doing, message).with_hint(hint))
-}
-
-fn facts(docker: &Docker, version: &SystemVersion) -> EngineFacts {
+fn facts(api: (usize, usize), version: &SystemVersion, info: &SystemInfo, socket: bool) -> EngineFacts {
     let os = version.os.clone().unwrap_or_default();
-    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let same_kernel = version.kernel_version.as_deref().is_some_and(|k| k == kernel.trim());
+    let here = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    let same_kernel = version.kernel_version.as_deref().is_some_and(|k| k == here("/proc/sys/kernel/osrelease"));
+    // A socket that is forwarded from another host of the same make has the same kernel, and another name.
+    let same_name = info.name.as_deref().is_none_or(|name| name == here("/proc/sys/kernel/hostname"));
     let rootless = version.components.iter().flatten().any(|c| c.name == "rootlesskit");
     // In a container of its own we share the kernel, but not the network the engine's bridges are on.
     let inside = Path::new("/.dockerenv").exists() && !Path::new("/sys/class/net/docker0").exists();
     EngineFacts {
         version: version.version.clone().unwrap_or_default(),
-        api: docker.client_version().to_string(),
-        local: os == "linux" && same_kernel && !rootless && !inside,
+        api: format!("{}.{}", api.0, api.1),
+        local: socket && os == "linux" && same_kernel && same_name && !rootless && !inside,
         os,
         arch: version.arch.clone().unwrap_or_default(),
     }
 }
 
-fn parse_api(text: &str) -> (u32, u32) {
+fn parse_api(text: &str) -> (usize, usize) {
     let (major, minor) = text.split_once('.').unwrap_or((text, "0"));
     (major.parse().unwrap_or(0), minor.parse().unwrap_or(0))
 }
@@ -184,16 +238,6 @@ fn parse_api(text: &str) -> (u32, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_not_supported_says_so_and_what_to_do() {
-        for address in ["ssh://deploy@h", "tcp://1.2.3.4:2375", "nonsense"] {
-            let error = socket_path(address, "connect").err().unwrap_or_else(|| unreachable!());
-            assert!(error.hint().is_some_and(|h| h.contains("unix://")), "{address}");
-        }
-        assert_eq!(socket_path("unix:///a/b", "x").ok().as_deref(), Some("/a/b"));
-        assert_eq!(socket_path("/a/b", "x").ok().as_deref(), Some("/a/b"));
-    }
 
     #[test]
     fn api_versions_compare_by_number() {
@@ -204,9 +248,9 @@ mod tests {
     #[test]
     fn the_order_of_choice() {
         let mut env = Env::default();
-        assert_eq!(choose(None, &env, None).ok().map(|c| c.0).as_deref(), Some("unix:///var/run/docker.sock"));
+        assert_eq!(choose(None, &env, None).ok().map(|c| c.address).as_deref(), Some("unix:///var/run/docker.sock"));
         env.vars.insert("DOCKER_HOST".into(), "unix:///env".into());
-        assert_eq!(choose(None, &env, None).ok().map(|c| c.0).as_deref(), Some("unix:///env"));
-        assert_eq!(choose(Some("unix:///arg"), &env, None).ok().map(|c| c.0).as_deref(), Some("unix:///arg"));
+        assert_eq!(choose(None, &env, None).ok().map(|c| c.address).as_deref(), Some("unix:///env"));
+        assert_eq!(choose(Some("unix:///arg"), &env, None).ok().map(|c| c.address).as_deref(), Some("unix:///arg"));
     }
 }

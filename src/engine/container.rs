@@ -107,6 +107,13 @@ impl Engine {
         }
     }
 
+    /// Removes a container that is all there is of something, with the unnamed volumes of its image.
+    pub async fn remove_with_volumes(&self, id: &str) -> Result<(), EngineError> {
+        let options = RemoveContainerOptions { force: true, v: true, ..RemoveContainerOptions::default() };
+        let remove = self.docker.remove_container(id, Some(options));
+        gone_is_fine(self.call(&format!("remove the container {}", short(id)), remove).await)
+    }
+
     /// Gives a container another name.
     pub async fn rename(&self, id: &str, name: &str) -> Result<(), EngineError> {
         let options = RenameContainerOptions { name: name.to_owned() };

@@ -2,6 +2,8 @@
 
 use bollard::errors::Error;
 
+use crate::diagnose;
+
 /// Why a call failed, as far as anybody acts on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -83,6 +85,10 @@ impl EngineError {
         if let Some(hint) = &self.hint {
             return Some(hint.clone());
         }
+        // The table of causes knows more than the kind does.
+        if let Some(found) = diagnose::of_engine(&self.message) {
+            return Some(found.cause.step.to_owned());
+        }
         let text = match self.kind {
             ErrorKind::NotReachable => {
                 "is the engine running (`systemctl status docker`)? `DOCKER_HOST`, `--host` or the stage's `host` \
@@ -91,20 +97,19 @@ impl EngineError {
             ErrorKind::Permission => {
                 "add yourself to the `docker` group (`sudo usermod -aG docker $USER`, then log in again), or run as root"
             }
-            ErrorKind::PortTaken => "another program has that port: stop it, or choose another port in stack.toml",
-            ErrorKind::AddressTaken => {
-                "another network has those addresses: remove it (`docker network ls`), or choose another `pool`"
-            }
-            ErrorKind::NoSpace => "free space on the engine's disk, for example with `docker image prune`",
-            ErrorKind::ImageDenied => {
-                "check the spelling of the image; if it is private, `docker login` to its registry first"
-            }
-            ErrorKind::ImageNotFound => "check the name and the tag of the image",
-            ErrorKind::NoSuchCommand => "check `command`, `entrypoint` and the image: it has no such program",
             ErrorKind::Timeout => {
                 "the engine is busy or stuck; try again, and look at its log (`journalctl -u docker`)"
             }
-            ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::Build | ErrorKind::Other => return None,
+            ErrorKind::PortTaken
+            | ErrorKind::AddressTaken
+            | ErrorKind::NoSpace
+            | ErrorKind::ImageDenied
+            | ErrorKind::ImageNotFound
+            | ErrorKind::NoSuchCommand
+            | ErrorKind::NotFound
+            | ErrorKind::Conflict
+            | ErrorKind::Build
+            | ErrorKind::Other => return None,
         };
         Some(text.to_owned())
     }
@@ -254,6 +259,15 @@ mod tests {
             (500, "something", K::Other),
         ] {
             assert_eq!(classify(status, text), kind, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_kind_that_a_text_tells_has_a_next_step() {
+        // A conflict is settled by whoever meets it.
+        for (text, kind) in TEXTS.iter().filter(|(_, kind)| *kind != ErrorKind::Conflict) {
+            let error = EngineError::new(*kind, "x", format!("the engine: {text} (and more)"));
+            assert!(error.hint().is_some(), "{text}");
         }
     }
 

@@ -55,8 +55,8 @@ const AARCH64: &[u8] = &[
 ];
 
 /// `e_machine` of the ELF header.
-const EM_X86_64: u16 = 62;
-const EM_AARCH64: u16 = 183;
+pub(super) const EM_X86_64: u16 = 62;
+pub(super) const EM_AARCH64: u16 = 183;
 
 /// The program for an engine's architecture.
 pub(crate) fn program(arch: &str) -> Option<Vec<u8>> {
@@ -68,7 +68,7 @@ pub(crate) fn program(arch: &str) -> Option<Vec<u8>> {
 }
 
 /// A static ELF executable: header, one loadable segment that is the whole file, code.
-fn elf(machine: u16, code: &[u8]) -> Vec<u8> {
+pub(super) fn elf(machine: u16, code: &[u8]) -> Vec<u8> {
     const BASE: u64 = 0x40_0000;
     const HEADERS: u64 = 64 + 56;
     let size = HEADERS + code.len() as u64;
@@ -106,33 +106,43 @@ impl Engine {
     }
 
     async fn import_holder(&self) -> Result<(), EngineError> {
-        let doing = "import the holder image";
+        self.import_program(IMAGE, "holder", program(&self.facts().arch)).await
+    }
+
+    /// Imports an image that is one program, which `None` means there is none for this engine's architecture.
+    pub(super) async fn import_program(
+        &self,
+        image: &str,
+        name: &str,
+        program: Option<Vec<u8>>,
+    ) -> Result<(), EngineError> {
+        let doing = format!("import the {name} image");
         let arch = &self.facts().arch;
-        let program = program(arch).ok_or_else(|| {
+        let program = program.ok_or_else(|| {
             EngineError::new(
                 ErrorKind::Other,
-                doing,
-                format!("the engine's architecture is `{arch}`; the holder exists for amd64 and arm64"),
+                &doing,
+                format!("the engine's architecture is `{arch}`; the {name} exists for amd64 and arm64"),
             )
         })?;
-        let tar = tarball::of_program("holder", &program)
-            .map_err(|error| EngineError::new(ErrorKind::Other, doing, error.to_string()))?;
-        let (repo, tag) = IMAGE.split_once(':').unwrap_or((IMAGE, "latest"));
+        let tar = tarball::of_program(name, &program)
+            .map_err(|error| EngineError::new(ErrorKind::Other, &doing, error.to_string()))?;
+        let (repo, tag) = image.split_once(':').unwrap_or((image, "latest"));
         let options = CreateImageOptions {
             from_src: Some("-".into()),
             repo: Some(repo.into()),
             tag: Some(tag.into()),
-            message: Some("stackctl holder".into()),
+            message: Some(format!("stackctl {name}")),
             ..CreateImageOptions::default()
         };
         let import = self
             .docker
             .create_image(Some(options), Some(bollard::body_full(Bytes::from(tar))), None)
             .try_for_each(|_| std::future::ready(Ok(())));
-        match self.call(doing, import).await {
+        match self.call(&doing, import).await {
             Ok(()) => Ok(()),
             // The stream's last line can trip the client although the import succeeded: the image itself decides.
-            Err(error) => match self.call(doing, self.docker.inspect_image(IMAGE)).await {
+            Err(error) => match self.call(&doing, self.docker.inspect_image(image)).await {
                 Ok(_) => Ok(()),
                 Err(_) => Err(error),
             },

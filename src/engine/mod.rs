@@ -1,12 +1,14 @@
 //! L3: everything that talks to the container engine. Each call does one thing and decides nothing; what to do is
 //! the plan's business. Nothing is kept on this side: the engine's labels, its state volume and its lock are the truth.
 
+mod address;
 pub mod build;
 pub mod connect;
 pub mod container;
 mod context;
 pub mod error;
 pub mod events;
+pub mod forward;
 pub mod holder;
 pub mod image;
 pub mod inspect;
@@ -14,11 +16,17 @@ pub mod lock;
 pub mod logs;
 pub mod network;
 pub mod observe;
+mod prune;
 pub mod pull;
 mod registry;
+mod relay;
+pub mod session;
 mod spec;
+mod ssh;
 pub mod state;
+pub mod stats;
 mod tarball;
+mod transport;
 pub mod volume;
 
 pub use connect::Engine;

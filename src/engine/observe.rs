@@ -60,6 +60,16 @@ impl Engine {
         Ok(observed)
     }
 
+    /// The project's containers alone, by name.
+    pub async fn containers(&self, project: &ProjectName) -> Result<Vec<ObservedContainer>, EngineError> {
+        let options =
+            ListContainersOptions { all: true, filters: Some(filter(project)), ..ListContainersOptions::default() };
+        let list = self.call("list containers", self.docker.list_containers(Some(options))).await?;
+        let mut containers: Vec<ObservedContainer> = list.into_iter().map(container).collect();
+        containers.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(containers)
+    }
+
     /// Which bank each service's traffic goes to, as the front door itself sees it; `None` without a front door.
     async fn live_of_door(&self, project: &ProjectName) -> Result<Option<BTreeMap<String, u8>>, EngineError> {
         let door = format!("{project}-proxy-1");

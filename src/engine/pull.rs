@@ -36,7 +36,7 @@ impl Engine {
     /// Pulls an image. A reference without tag and digest means `latest`, never all tags.
     pub async fn pull(&self, reference: &str, progress: &mut dyn FnMut(PullProgress)) -> Result<(), EngineError> {
         let doing = format!("pull the image {reference}");
-        let (login, credentials) = self.login(reference);
+        let (credentials, silent) = self.login(reference).await;
         let options = CreateImageOptions { from_image: Some(with_tag(reference)), ..CreateImageOptions::default() };
         let docker = url_safe_auth(&self.docker);
         let mut lines = docker.create_image(Some(options), None, credentials);
@@ -55,7 +55,7 @@ impl Engine {
                 Ok(None) => break,
                 Ok(Some(Err(Error::IOError { err }))) if err.to_string() == FALSE_ALARM => break,
                 Ok(Some(Err(error))) => {
-                    return Err(with_login_hint(EngineError::from_bollard(doing, &error), &login, reference));
+                    return Err(with_login_hint(EngineError::from_bollard(doing, &error), silent, reference));
                 }
                 Err(_) => {
                     let message = format!("nothing happened for {} s", SILENCE.as_secs());
@@ -75,22 +75,26 @@ impl Engine {
     /// Digest of what the registry has by this reference now.
     pub async fn registry_digest(&self, reference: &str) -> Result<String, EngineError> {
         let doing = format!("ask the registry for {reference}");
-        let (login, credentials) = self.login(reference);
+        let (credentials, silent) = self.login(reference).await;
         let docker = url_safe_auth(&self.docker);
         let reference_with_tag = with_tag(reference);
         let asked = self.call(&doing, docker.inspect_registry_image(&reference_with_tag, credentials)).await;
-        let found = asked.map_err(|error| with_login_hint(error, &login, reference))?;
+        let found = asked.map_err(|error| with_login_hint(error, silent, reference))?;
         found.descriptor.digest.ok_or_else(|| EngineError::new(ErrorKind::Other, doing, "it told no digest"))
     }
 
-    fn login(&self, reference: &str) -> (Login, Option<DockerCredentials>) {
+    /// Credentials for an image's registry; beside them, why a helper that keeps some cannot be asked: that is told
+    /// only if the registry wants any.
+    async fn login(&self, reference: &str) -> (Option<DockerCredentials>, Option<String>) {
         let config = context::config_file(self.config_folder.as_deref().map(std::path::PathBuf::as_path));
-        let login = registry::login(config.as_ref(), reference);
-        let credentials = match &login {
-            Login::Known(known) => Some(DockerCredentials::clone(known)),
-            Login::None | Login::Helper(_) => None,
-        };
-        (login, credentials)
+        match registry::login(config.as_ref(), reference) {
+            Login::None => (None, None),
+            Login::Known(known) => (Some(*known), None),
+            Login::Helper(helper, server) => match registry::ask(&helper, &server).await {
+                Ok(credentials) => (credentials, None),
+                Err(why) => (None, Some(why)),
+            },
+        }
     }
 }
 
@@ -113,15 +117,11 @@ fn with_tag(reference: &str) -> String {
     if name.contains([':', '@']) { reference.to_owned() } else { format!("{reference}:latest") }
 }
 
-fn with_login_hint(error: EngineError, login: &Login, reference: &str) -> EngineError {
-    match login {
-        Login::Helper(name) if error.kind == ErrorKind::ImageDenied => error.with_hint(format!(
-            "the credentials for {} are kept by `docker-credential-{name}`, which stackctl cannot ask yet: \
-             `docker pull {reference}` first",
-            registry::registry_of(reference)
-        )),
+fn with_login_hint(error: EngineError, silent: Option<String>, reference: &str) -> EngineError {
+    match silent {
+        Some(why) if error.kind == ErrorKind::ImageDenied => error.with_hint(why),
         // Whatever it was, it was between the engine and the registry.
-        _ if error.kind == ErrorKind::Other => error.with_hint(format!(
+        _ if error.kind == ErrorKind::Other && error.hint().is_none() => error.with_hint(format!(
             "check the name of the image, and whether the engine reaches {}",
             registry::registry_of(reference)
         )),

@@ -1,7 +1,12 @@
 //! Credentials for registries, as `docker login` left them.
 
+use std::process::Stdio;
+use std::time::Duration;
+
 use bollard::auth::DockerCredentials;
 use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
 
 /// Key under which Docker Hub's credentials are kept.
 const HUB: &str = "https://index.docker.io/v1/";
@@ -13,8 +18,8 @@ pub(super) enum Login {
     None,
     /// A user and a password, or a token.
     Known(Box<DockerCredentials>),
-    /// A credential helper, which we cannot ask.
-    Helper(String),
+    /// A credential helper, by the end of its program's name, and the key it knows the registry by.
+    Helper(String, String),
 }
 
 /// The registry of a reference; a first part without dot, colon or `localhost` is a folder of Docker Hub.
@@ -44,7 +49,53 @@ pub(super) fn login(config: Option<&Value>, reference: &str) -> Login {
         .and_then(|helpers| keys.iter().find_map(|key| helpers.get(*key)))
         .or_else(|| config.get("credsStore"))
         .and_then(Value::as_str);
-    helper.map_or(Login::None, |name| Login::Helper(name.to_owned()))
+    helper.map_or(Login::None, |name| Login::Helper(name.to_owned(), keys[0].to_owned()))
+}
+
+/// How long a helper may take: it may ask for a touch or a passphrase.
+const HELPER: Duration = Duration::from_secs(60);
+
+/// Asks `docker-credential-NAME` for what it keeps; `None` if it has nothing. An error is why it cannot be asked.
+pub(super) async fn ask(helper: &str, server: &str) -> Result<Option<DockerCredentials>, String> {
+    let program = format!("docker-credential-{helper}");
+    let failed = |why: &dyn std::fmt::Display| format!("`{program}` keeps the credentials of {server}: {why}");
+    let run = async {
+        let mut child = Command::new(&program)
+            .arg("get")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        if let Some(mut input) = child.stdin.take() {
+            input.write_all(server.as_bytes()).await?;
+        }
+        child.wait_with_output().await
+    };
+    let output = match tokio::time::timeout(HELPER, run).await {
+        Ok(output) => output.map_err(|error| failed(&error))?,
+        Err(_) => return Err(failed(&format!("it did not answer within {} s", HELPER.as_secs()))),
+    };
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !output.status.success() {
+        // The protocol has no code for this, only these words.
+        if text.contains("credentials not found") {
+            return Ok(None);
+        }
+        let why = String::from_utf8_lossy(&output.stderr).into_owned() + &text;
+        return Err(failed(&why.lines().next().unwrap_or("it failed without a word")));
+    }
+    let answer: Value = serde_json::from_str(&text).map_err(|_| failed(&"its answer makes no sense"))?;
+    let field = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (user, secret) = (field("Username"), field("Secret"));
+    let mut found = DockerCredentials { serveraddress: Some(server.to_owned()), ..DockerCredentials::default() };
+    if user == "<token>" {
+        found.identitytoken = Some(secret);
+    } else {
+        found.username = Some(user);
+        found.password = Some(secret);
+    }
+    Ok(Some(found))
 }
 
 fn bare(name: &str) -> &str {
@@ -126,7 +177,7 @@ mod tests {
         }
         assert!(matches!(login(Some(&config), "ghcr.io/a/b"), Login::Known(found) if found.identitytoken.is_some()));
         assert_eq!(login(Some(&config), "empty.io/x"), Login::None);
-        assert_eq!(login(Some(&config), "ecr.io/x"), Login::Helper("ecr-login".into()));
+        assert_eq!(login(Some(&config), "ecr.io/x"), Login::Helper("ecr-login".into(), "ecr.io".into()));
         assert_eq!(login(None, "nginx"), Login::None);
     }
 

@@ -149,3 +149,16 @@ pub struct Host {
     /// Memory.
     pub memory: Option<ByteSize>,
 }
+
+/// An image that was built for a project.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct BuiltImage {
+    /// ID, `sha256:…`.
+    pub id: String,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// Bytes, layers it shares with others included.
+    pub size: u64,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}

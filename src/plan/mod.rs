@@ -9,6 +9,7 @@ pub mod down;
 pub mod image;
 mod network;
 pub mod place;
+pub mod prune;
 pub mod reconcile;
 pub mod seal;
 mod spec;

@@ -12,5 +12,6 @@ pub mod problems;
 pub mod progress;
 pub mod prompt;
 pub mod reports;
+pub mod terminal;
 pub mod text;
 pub mod watch;

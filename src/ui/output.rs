@@ -133,6 +133,12 @@ impl Output {
         let _ = writeln!(stderr, "{}", text.as_ref()).and_then(|()| stderr.flush());
     }
 
+    /// What a program wrote to its own standard error, as it is.
+    pub fn error_bytes(&self, bytes: &[u8]) {
+        let mut stderr = self.stderr.borrow_mut();
+        let _ = stderr.write_all(bytes).and_then(|()| stderr.flush());
+    }
+
     /// A warning on stderr.
     pub fn warn(&self, text: impl AsRef<str>) {
         self.say(format!("{} {}", self.talk_paint().yellow("warning:"), text.as_ref()));
@@ -166,6 +172,11 @@ impl Output {
     /// Details are wanted.
     pub fn is_verbose(&self) -> bool {
         self.manner.verbose
+    }
+
+    /// Standard input and output are the user's terminal: it can be handed over to a program.
+    pub fn is_terminal(&self) -> bool {
+        self.terminals.0 && self.terminals.1
     }
 
     /// Standard output is a terminal.

@@ -60,6 +60,12 @@ impl Paint {
         bold_red = "1;31";
     }
 
+    /// One of several, told apart by colour: twelve of them, then again.
+    pub fn nth(self, number: usize, text: impl AsRef<str>) -> String {
+        const CODES: [&str; 12] = ["36", "33", "32", "35", "34", "36;1", "33;1", "32;1", "35;1", "34;1", "31", "31;1"];
+        self.wrap(CODES[number % CODES.len()], text.as_ref())
+    }
+
     fn wrap(self, code: &str, text: &str) -> String {
         if self.0 && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }

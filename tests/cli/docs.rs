@@ -2,6 +2,7 @@
 
 use stackctl::cli::{exit, help};
 use stackctl::config::describe;
+use stackctl::diagnose;
 
 use crate::harness::{compare, root};
 
@@ -33,4 +34,9 @@ fn checks() {
 #[test]
 fn exit_codes() {
     document("exit-codes.md", &exit::document());
+}
+
+#[test]
+fn troubleshooting() {
+    document("troubleshooting.md", &diagnose::document());
 }

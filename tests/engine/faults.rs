@@ -18,7 +18,7 @@ async fn old_and_new_versions_are_negotiated() {
         assert_eq!(engine.facts().api, used, "of {api}");
         assert_eq!((engine.facts().version.as_str(), engine.facts().arch.as_str()), ("1.2.3", "amd64"));
         assert!(!engine.facts().local, "another kernel is another host");
-        assert_eq!(fake.seen().len(), 2, "negotiation and one version call");
+        assert_eq!(fake.seen().len(), 2, "what it is, and what its host is; nothing twice");
     }
 }
 

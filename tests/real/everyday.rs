@@ -147,7 +147,7 @@ fn an_engine_that_is_not_there_is_said_in_words() {
     for command in ["plan", "up", "status", "verify"] {
         site.run(&["--host", "unix:///nonexistent/engine.sock", command], &[]).ends(1).says("/nonexistent/engine.sock");
     }
-    site.run(&["--host", "ssh://deploy@host.invalid", "plan"], &[]).ends(1).says("not supported yet");
+    site.run(&["--host", "ssh://deploy@host.invalid", "plan"], &[]).ends(1).says("Could not resolve hostname");
 }
 
 fn post(site: &Site, path: &str, body: &str) -> (u16, String) {

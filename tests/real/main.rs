@@ -7,15 +7,20 @@
 #![expect(clippy::print_stdout, reason = "figures are printed for the reader of a soak")]
 
 mod beside;
+mod commands;
 mod compose;
+mod diagnosis;
 mod everyday;
 mod failing;
 mod init;
 mod kill;
 mod leak;
 mod reboot;
+mod registry;
 mod release;
+mod remote;
 mod restart;
 mod rollback;
+mod second;
 mod services;
 mod support;

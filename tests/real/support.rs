@@ -278,14 +278,18 @@ pub(crate) struct Visitor {
 
 impl Visitor {
     pub(crate) fn of(site: &Site) -> Self {
-        let (stop, port) = (Arc::new(AtomicBool::new(false)), site.port);
+        Self::at("127.0.0.1", site.port)
+    }
+
+    pub(crate) fn at(host: &'static str, port: u16) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
             let (mut asked, mut failures) = (0, Vec::new());
             let begin = Instant::now();
             while !stopped.load(Ordering::Relaxed) {
                 asked += 1;
-                match get(("127.0.0.1", port), "/health") {
+                match get((host, port), "/health") {
                     Ok((200, _)) => {}
                     other => failures.push(format!("{:.1} s: {other:?}", begin.elapsed().as_secs_f64())),
                 }

@@ -6,10 +6,11 @@ use crate::apply::{self, ApplyError, Deployed, Terms, Wanted};
 use crate::cli::args::UpArgs;
 use crate::cli::context::{Context, interrupted};
 use crate::cli::exit::ExitStatus;
-use crate::cli::load;
+use crate::cli::load::{self, Source};
 use crate::cli::sealed;
 use crate::cli::session;
 use crate::engine::Engine;
+use crate::engine::forward::Rung;
 use crate::probe::Options;
 use crate::ui;
 use crate::ui::progress::Progress;
@@ -22,9 +23,13 @@ const GATE: Duration = Duration::from_secs(30);
 
 /// Plan, consent, apply, gate checks.
 pub async fn run(args: &UpArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
-    let source = load::stack(ctx)?;
-    let engine = session::connect(ctx, &source).await?;
-    let mut wanted = session::wanted(ctx, &source);
+    bring_up(&load::stack(ctx)?, args, ctx).await
+}
+
+/// Like [`run`], of a stack that was read.
+pub async fn bring_up(source: &Source, args: &UpArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
+    let engine = session::connect(ctx, source).await?;
+    let mut wanted = session::wanted(ctx, source);
     let seal = args.plan.as_deref().map(sealed::read).transpose()?;
     let prepared = apply::prepare(&engine, &wanted).await.map_err(|e| session::failure(&e))?;
     // Before anything is asked; under the lock it is looked at again.
@@ -51,6 +56,10 @@ pub async fn run(args: &UpArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus>
         let consent = prepared.plan.needs_consent() || yes;
         let terms = Terms { consent, seal: seal.as_ref(), keep_failed: args.keep_failed };
         let deployed = deploy(&engine, &wanted, terms, ctx).await?;
+        let rung = engine.rung().await;
+        if rung != Rung::Direct {
+            ctx.out.say(format!("containers were asked {}", rung.words()));
+        }
         say_deployed(&deployed, ctx);
     }
     if args.no_verify {

@@ -24,7 +24,7 @@ table! {
     File as "stack.toml" {
         /// Name of the stack, and prefix of everything it owns on the engine. A stage other than the default adds `-STAGE`.
         name: StackName,
-        /// Where the Docker engine is, such as `unix:///var/run/docker.sock`. Without it: `DOCKER_HOST`, then the current Docker context.
+        /// Where the Docker engine is: `unix:///var/run/docker.sock`, `ssh://deploy@203.0.113.7` (by your own ssh configuration), `tcp://host:2376` (certificates in `DOCKER_CERT_PATH`). Without it: `DOCKER_HOST`, then the current Docker context.
         host: Text,
         /// Private IPv4 range the stack's networks are cut from, a /24 each.
         pool: PoolRange = "\"10.83.0.0/16\"",

@@ -11,7 +11,7 @@ use stackctl::base::secret::Secret;
 use stackctl::base::units::{ByteSize, Span};
 use stackctl::engine::ErrorKind;
 use stackctl::engine::events::Action;
-use stackctl::engine::logs::Wanted;
+use stackctl::engine::logs::{Wanted, merged};
 use stackctl::model::artifact::Artifact;
 use stackctl::model::container::{
     Attachment, EngineHealth, EnvValue, Mount, NetworkSpec, Publish, Subnet, VolumeSpec, label,
@@ -327,12 +327,17 @@ async fn logs_of_several_containers_come_line_by_line() {
         t.engine.start(&id).await.unwrap();
         sources.push((id, format!("{name}-1")));
     }
-    let lines = t.engine.follow(&sources, Wanted { follow: true, ..Wanted::default() });
-    let mut all: Vec<_> = lines.map(|l| l.unwrap()).map(|(p, l)| format!("{p} {l}")).collect().await;
-    all.sort();
-    assert_eq!(all, ["a-1 one", "a-1 three", "a-1 two", "b-1 one", "b-1 three", "b-1 two"]);
-    let lines = t.engine.follow(&sources[..1], Wanted { tail: Some(1), ..Wanted::default() });
-    assert_eq!(lines.map(|l| l.unwrap().1).collect::<Vec<_>>().await, ["three"]);
+    let all: Vec<_> = t.engine.follow(&sources[0].0, Wanted::default()).map(|l| l.unwrap()).collect().await;
+    let texts: Vec<_> = all.iter().map(|l| (l.text.as_str(), l.error)).collect();
+    assert_eq!(texts.last(), Some(&("three", false)));
+    assert!(texts.contains(&("one", false)) && texts.contains(&("two", true)), "{texts:?}");
+    t.engine.wait_exit(&sources[1].0).await.unwrap();
+    let logs = sources.iter().map(|(id, name)| (name.clone(), t.engine.log(id, Wanted::default())));
+    let both: Vec<_> = merged(logs.collect()).map(|l| l.unwrap()).collect().await;
+    assert_eq!(both.len(), 6);
+    assert!(both.is_sorted_by_key(|(_, line)| line.time.clone()), "{both:?}");
+    let last: Vec<_> = t.engine.log(&sources[0].0, Wanted { tail: Some(1), since: None }).collect().await;
+    assert_eq!(last[0].as_ref().unwrap().text, "three");
 }
 
 #[tokio::test]
