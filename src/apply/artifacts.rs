@@ -21,7 +21,7 @@ use super::secrets::{self, join_pem};
 /// `compose.yaml`, `nginx/`, a folder for each service that reloads its files, `secrets/`, `systemd/`. Generated
 /// secrets that are not among `known` are made anew. With `hide`, none has a value. `root` leads from the folder to
 /// that of stack.toml; `binary` is where stackctl is installed.
-pub fn artifacts(
+pub async fn artifacts(
     wanted: &Wanted,
     known: SecretValues,
     root: &str,
@@ -30,7 +30,16 @@ pub fn artifacts(
 ) -> Result<Vec<Artifact>, ApplyError> {
     let stack = &wanted.stack;
     let known = State { secrets: known, ..State::default() };
-    let values = secrets::resolve(stack, Some(&known), &wanted.variables, &wanted.folder)?.values;
+    // Where none is shown, none has to be there.
+    let values = if hide {
+        let mut values = secrets::find(wanted, Some(&known)).await.values;
+        for name in stack.secrets.keys() {
+            values.entry(name.clone()).or_insert_with(|| Secret::new(HIDDEN));
+        }
+        values
+    } else {
+        secrets::resolve(wanted, Some(&known)).await?.values
+    };
     let mut out = rendered(stack, &by_mirror(stack, wanted)?, &values, &wanted.file, (root, binary))?;
     if hide {
         for artifact in &mut out {

@@ -13,7 +13,7 @@ pub mod prepare;
 mod ready;
 mod record;
 pub mod restart;
-mod secrets;
+pub mod secrets;
 pub mod steps;
 pub mod up;
 mod watch;

@@ -21,7 +21,7 @@ use crate::render::{self, Banks, Found, ProxyInput, ScrapeTarget, Upstream};
 
 use super::error::ApplyError;
 use super::past;
-use super::secrets::{self, split_pem};
+use super::secrets::{self, Outside, split_pem};
 
 /// What a run wants, and where it stands.
 #[derive(Debug, Clone)]
@@ -42,6 +42,8 @@ pub struct Wanted {
     pub text: String,
     /// Commit of the folder, where that is a Git checkout.
     pub commit: Option<String>,
+    /// Values of secrets that are not on the engine.
+    pub outside: Outside,
     /// The release to go back to, if it is that what is wanted.
     pub past: Option<Past>,
 }
@@ -140,7 +142,7 @@ pub async fn prepare(engine: &Engine, wanted: &Wanted) -> Result<Prepared, Apply
     };
     let resolved = match &wanted.past {
         Some(past) => secrets::resolve_past(&wanted.stack, observed.state.as_ref(), &past.secrets)?,
-        None => secrets::resolve(&wanted.stack, observed.state.as_ref(), &wanted.variables, &wanted.folder)?,
+        None => secrets::resolve(wanted, observed.state.as_ref()).await?,
     };
     let key = observed.state.as_ref().map_or(NO_KEY, |s| s.key.as_slice()).to_vec();
     let folder = wanted.folder.to_string_lossy();
@@ -241,7 +243,7 @@ async fn moved(engine: &Engine, wanted: &Wanted, observed: &Observed) -> Result<
     Ok(out)
 }
 
-fn check_stage(stack: &Stack, observed: &Observed) -> Result<(), ApplyError> {
+pub(super) fn check_stage(stack: &Stack, observed: &Observed) -> Result<(), ApplyError> {
     let here = stack.stage.as_deref().unwrap_or_default();
     match &observed.state {
         Some(state) if !state.key.is_empty() && state.stage != here => Err(ApplyError::WrongStage {

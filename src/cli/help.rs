@@ -14,6 +14,7 @@ pub const GROUPS: &[(&str, &[&str])] = &[
     ("Deploy", &["plan", "up", "verify"]),
     ("Go back", &["releases", "diff", "rollback", "audit"]),
     ("Run", &["status", "logs", "stats", "exec", "run", "forward", "restart", "scale", "maintenance", "prune", "down"]),
+    ("Keep", &["secrets"]),
     ("Set up", &["schema", "completions", "man"]),
 ];
 
@@ -58,6 +59,10 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("prune", "stackctl prune --dry-run\nstackctl prune --yes"),
     ("maintenance", "stackctl maintenance on\nstackctl maintenance          # which it is"),
     ("down", "stackctl down\nstackctl down --volumes       # data too; asks for the project's name"),
+    (
+        "secrets",
+        "stackctl secrets list\npass show smtp | stackctl secrets set smtp\nstackctl secrets check         # 4 if one is weak or in git",
+    ),
     ("schema", "stackctl schema > stack.schema.json"),
     ("completions", "stackctl completions bash > /etc/bash_completion.d/stackctl"),
     ("man", "stackctl man /usr/local/share/man/man1"),
@@ -120,15 +125,17 @@ pub fn document() -> String {
         let _ = writeln!(out, "\n## {group}");
         for name in *names {
             if let Some(sub) = command.find_subcommand(name) {
-                section(&mut out, sub);
+                section(&mut out, name, sub);
+                for nested in sub.get_subcommands() {
+                    section(&mut out, &format!("{name} {}", nested.get_name()), nested);
+                }
             }
         }
     }
     out
 }
 
-fn section(out: &mut String, sub: &Command) {
-    let name = sub.get_name();
+fn section(out: &mut String, name: &str, sub: &Command) {
     let _ = writeln!(out, "\n### {name}\n\n{}.", sub.get_about().map(ToString::to_string).unwrap_or_default());
     let own: Vec<&Arg> = sub
         .get_arguments()
@@ -146,7 +153,7 @@ fn section(out: &mut String, sub: &Command) {
             let _ = writeln!(out, "| `{}` | {}.{default} |", usage(arg), help_of(arg));
         }
     }
-    if let Some((_, examples)) = EXAMPLES.iter().find(|(n, _)| n == &name) {
+    if let Some((_, examples)) = EXAMPLES.iter().find(|(n, _)| *n == name) {
         let _ = writeln!(out, "\n```sh\n{examples}\n```");
     }
 }

@@ -187,6 +187,10 @@ fn missing(path: &Path, shown: &Path) -> Failure {
 /// people keep passwords.
 fn environment_file(folder: &Path, shown: &str) -> Result<String, Failure> {
     let path = folder.join(".env");
+    if let Ok(target) = std::fs::read_link(&path) {
+        return Err(Failure::usage(format!("`{shown}` is a link to {}", target.display()))
+            .hint("who may read it is decided elsewhere then; put the file itself there, with mode 0600"));
+    }
     let meta = match std::fs::metadata(&path) {
         Ok(meta) => meta,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(String::new()),

@@ -2,9 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::apply::secrets::Outside;
 use crate::apply::{ApplyError, Wanted};
 use crate::base::env::Env;
+use crate::base::secret::Secret;
 use crate::engine::{Engine, EngineError};
+use crate::files::encrypted::{self, Keyring};
 use crate::ui;
 use crate::ui::error::{Failure, Kind};
 use crate::ui::text::clean;
@@ -39,6 +42,16 @@ pub fn wanted(ctx: &Context<'_>, source: &Source) -> Wanted {
         // Asking Git takes its time; only what is recorded needs it.
         commit: None,
         past: None,
+        outside: Outside::new(keyring(ctx)),
+    }
+}
+
+/// Where this person's identities for encrypted files may be.
+pub fn keyring(ctx: &Context<'_>) -> Keyring {
+    Keyring {
+        text: ctx.env.var(encrypted::IDENTITY).map(Secret::new),
+        named: ctx.env.var(encrypted::IDENTITY_FILE).map(|path| ctx.env.cwd.join(path)),
+        home: ctx.env.var("HOME").map(std::path::PathBuf::from),
     }
 }
 

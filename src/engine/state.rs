@@ -1,6 +1,7 @@
 //! The project's memory on the engine: a volume, carried by a container that keeps prunes away from it.
 
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bollard::models::{RestartPolicy, RestartPolicyNameEnum, VolumeCreateRequest};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -104,7 +105,9 @@ impl Engine {
 
     async fn write_volume(&self, project: &ProjectName, files: &[Artifact]) -> Result<(), EngineError> {
         let doing = format!("write to the state volume {}", volume_name(project));
-        let tar = tarball::of_files(files, &[])
+        // The age of a secret is that of its file.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        let tar = tarball::of_files_at(files, &[], now)
             .map_err(|error| EngineError::new(ErrorKind::Other, &doing, error.to_string()))?;
         self.put_archive(&carrier_name(project), MOUNT, tar, &doing).await
     }
@@ -285,6 +288,7 @@ fn parse(files: BTreeMap<String, Entry>) -> Result<State, String> {
             }
             Some((file::SECRETS, name)) => {
                 if let Some(name) = SecretName::parse(name) {
+                    state.changed.insert(name.clone(), entry.changed);
                     state.secrets.insert(name, Secret::new(text));
                 }
             }
@@ -315,7 +319,7 @@ mod tests {
     use super::*;
 
     fn entry(text: &str) -> Entry {
-        Entry { content: text.as_bytes().to_vec(), mode: 0o600, uid: 0, link: None }
+        Entry { content: text.as_bytes().to_vec(), mode: 0o600, uid: 0, link: None, changed: 7 }
     }
 
     #[test]
@@ -335,6 +339,7 @@ mod tests {
         let state = parse(files).unwrap_or_default();
         assert_eq!((state.key.as_slice(), state.stage.as_str()), ([0, 255].as_slice(), "staging"));
         assert_eq!(state.secrets.values().map(Secret::expose).collect::<Vec<_>>(), ["a b\n"], "to the byte");
+        assert_eq!(state.changed.values().copied().collect::<Vec<_>>(), [7]);
         assert_eq!(state.applied["proxy"], "abc");
         assert_eq!(state.loaded["proxy"]["limit.rate"], "10/s");
         assert_eq!(state.releases.iter().map(|r| r.number).collect::<Vec<_>>(), [9, 10]);

@@ -20,6 +20,11 @@ pub(super) fn of_program(name: &str, program: &[u8]) -> io::Result<Vec<u8>> {
 /// Files with their folders, then links. A folder is as closed as the files in it: only its owner sees it if none of
 /// them is for others.
 pub(super) fn of_files(files: &[Artifact], links: &[(String, String)]) -> io::Result<Vec<u8>> {
+    of_files_at(files, links, 0)
+}
+
+/// The same, each file as if it had been changed at this time, seconds since 1970.
+pub(super) fn of_files_at(files: &[Artifact], links: &[(String, String)], changed: u64) -> io::Result<Vec<u8>> {
     let mut folders: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
     for file in files {
         check(&file.path)?;
@@ -39,6 +44,7 @@ pub(super) fn of_files(files: &[Artifact], links: &[(String, String)]) -> io::Re
     for file in files {
         let content = file.content.expose().as_bytes();
         let mut header = header(EntryType::Regular, file.mode, file.uid);
+        header.set_mtime(changed);
         header.set_size(content.len() as u64);
         builder.append_data(&mut header, &file.path, content)?;
     }
@@ -58,6 +64,7 @@ pub(super) fn read(bytes: &[u8]) -> io::Result<BTreeMap<String, Entry>> {
         let path = entry.path()?.components().skip(1).collect::<std::path::PathBuf>();
         let Some(path) = path.to_str().filter(|p| !p.is_empty()).map(str::to_owned) else { continue };
         let header = entry.header();
+        let changed = header.mtime()?;
         let (mode, uid) = (header.mode()? & 0o7777, u32::try_from(header.uid()?).unwrap_or(u32::MAX));
         let link = if header.entry_type() == EntryType::Symlink {
             entry.link_name()?.and_then(|l| l.to_str().map(str::to_owned))
@@ -69,7 +76,7 @@ pub(super) fn read(bytes: &[u8]) -> io::Result<BTreeMap<String, Entry>> {
         }
         let mut content = Vec::new();
         entry.read_to_end(&mut content)?;
-        out.insert(path, Entry { content, mode, uid, link });
+        out.insert(path, Entry { content, mode, uid, link, changed });
     }
     Ok(out)
 }
@@ -85,6 +92,8 @@ pub struct Entry {
     pub uid: u32,
     /// Where a link points to.
     pub link: Option<String>,
+    /// When it was changed, seconds since 1970; 0 where that was not kept.
+    pub changed: u64,
 }
 
 fn header(kind: EntryType, mode: u32, uid: u32) -> Header {
@@ -120,7 +129,7 @@ mod tests {
         let bytes = ok(of_files(&files, &[("top/current".into(), "a".into())]));
         let back = ok(read(&bytes));
         assert_eq!(back.keys().map(String::as_str).collect::<Vec<_>>(), ["a/b.conf", "current", "secrets/pw"]);
-        assert_eq!(back["secrets/pw"], Entry { content: b"s".to_vec(), mode: 0o400, uid: 7, link: None });
+        assert_eq!(back["secrets/pw"], Entry { content: b"s".to_vec(), mode: 0o400, uid: 7, link: None, changed: 0 });
         assert_eq!(back["current"].link.as_deref(), Some("a"));
     }
 

@@ -14,6 +14,12 @@ const LIMIT: u64 = 1 << 20;
 
 /// Reads a UTF-8 text of at most 1 MiB.
 pub fn read_text(path: &Path) -> Result<String, FilesError> {
+    String::from_utf8(read_bytes(path)?)
+        .map_err(|error| FilesError::NotText { path: path.to_owned(), at: error.utf8_error().valid_up_to() })
+}
+
+/// Reads a file of at most 1 MiB.
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>, FilesError> {
     let fail = |error| FilesError::io(path, error);
     let file = File::open(path).map_err(fail)?;
     let metadata = file.metadata().map_err(fail)?;
@@ -26,8 +32,7 @@ pub fn read_text(path: &Path) -> Result<String, FilesError> {
         let size = metadata.len().max(bytes.len() as u64);
         return Err(FilesError::TooBig { path: path.to_owned(), size, limit: LIMIT });
     }
-    String::from_utf8(bytes)
-        .map_err(|error| FilesError::NotText { path: path.to_owned(), at: error.utf8_error().valid_up_to() })
+    Ok(bytes)
 }
 
 /// Makes a folder that others cannot enter, unless it is there. Whether the one there is such a folder: then what is

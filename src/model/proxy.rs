@@ -125,6 +125,17 @@ pub enum Tls {
     },
 }
 
+impl Tls {
+    /// The secrets it needs.
+    pub fn secrets(&self) -> Vec<&SecretName> {
+        match self {
+            Self::Off => Vec::new(),
+            Self::SelfSigned(pair) => vec![pair],
+            Self::Files { cert, key } => vec![cert, key],
+        }
+    }
+}
+
 /// One path of the front door.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Route {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::name::SecretName;
 use crate::base::secret::Secret;
+use crate::base::units::Span;
 
 /// Values of secrets by name.
 pub type SecretValues = BTreeMap<SecretName, Secret>;
@@ -19,7 +20,24 @@ pub struct SecretSpec {
     pub source: SecretSource,
     /// The stack works without it.
     pub optional: bool,
+    /// Group of which at least one must have a value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub one_of: Option<String>,
+    /// Fewest characters outside development; `None`: [`SHORTEST`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_length: Option<u32>,
 }
+
+impl SecretSpec {
+    /// One without which the stack does not work, declared on this line (from 1).
+    pub fn required(line: u32, source: SecretSource) -> Self {
+        Self { line, source, optional: false, one_of: None, min_length: None }
+    }
+}
+
+/// Fewest characters of a value outside development, where nothing else is said. NIST SP 800-63B asks for eight of
+/// the weakest password a system may accept.
+pub const SHORTEST: u32 = 8;
 
 /// How to get a secret's value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +49,19 @@ pub enum SecretSource {
     Env(String),
     /// From a file beside stack.toml.
     File(String),
+    /// The one line a program prints. Never given to a shell.
+    Command {
+        /// Program and arguments.
+        words: Vec<String>,
+        /// Longest time it may take.
+        timeout: Span,
+    },
+    /// The entry of its own name in an encrypted file beside stack.toml.
+    Age(String),
+    /// Put onto the engine by `stackctl secrets set`.
+    Stored,
+    /// The public half of a generated pair.
+    PublicOf(SecretName),
     /// Put together from others.
     Derived(Template),
 }
@@ -45,8 +76,107 @@ pub enum Recipe {
     Base64(u32),
     /// This many characters safe in URLs (letters, digits, `-`, `_`).
     UrlSafe(u32),
+    /// A random UUID (version 4).
+    Uuid,
+    /// An Ed25519 key pair: the private key as PEM (PKCS #8); the public one is another secret.
+    Ed25519,
+    /// An RSA key pair of this many bits, alike.
+    Rsa(u32),
     /// Self-signed certificate and key (PEM, key first) for these host names.
     SelfSigned(Vec<String>),
+}
+
+impl Recipe {
+    /// Whether a public half comes with it.
+    pub fn is_pair(&self) -> bool {
+        matches!(self, Self::Ed25519 | Self::Rsa(_))
+    }
+}
+
+impl SecretSource {
+    /// In a word or two, for people: never a part of a value.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Generate(_) => "generated".to_owned(),
+            Self::Env(variable) => format!("env {variable}"),
+            Self::File(path) => format!("file {path}"),
+            // Arguments may hold what a variable of the environment was filled in with.
+            Self::Command { words, .. } => format!("command {}", words.first().map_or("", String::as_str)),
+            Self::Age(path) => path.clone(),
+            Self::Stored => "stored".to_owned(),
+            Self::PublicOf(pair) => format!("public half of {pair}"),
+            Self::Derived(_) => "derived".to_owned(),
+        }
+    }
+}
+
+/// Values that stand in documentation and defaults, where a secret should be.
+const PLACEHOLDERS: &[&str] = &[
+    "admin",
+    "admin123",
+    "administrator",
+    "change",
+    "change-me",
+    "change-this",
+    "changeit",
+    "changeme",
+    "changethis",
+    "default",
+    "dummy",
+    "example",
+    "fixme",
+    "foobar",
+    "guest",
+    "letmein",
+    "minioadmin",
+    "none",
+    "null",
+    "passw0rd",
+    "password",
+    "password1",
+    "password123",
+    "placeholder",
+    "postgres",
+    "qwerty",
+    "redis",
+    "replace-me",
+    "replaceme",
+    "root",
+    "secret",
+    "secretkey",
+    "test",
+    "tbd",
+    "todo",
+    "undefined",
+    "user",
+    "12345678",
+    "123456789",
+    "1234567890",
+];
+
+/// What is wrong with a value outside development, in words that do not show it.
+pub fn weakness(value: &str, min_length: u32) -> Option<String> {
+    let plain = value.trim().to_ascii_lowercase().replace(['_', ' '], "-");
+    let bare = plain.trim_matches(|c| "<>[]{}()\"'!".contains(c));
+    let placeholder = PLACEHOLDERS.contains(&bare)
+        || PLACEHOLDERS.contains(&bare.replace('-', "").as_str())
+        // `your-api-key-here`, `sk-your-key`, `<insert token>`, `xxxx`.
+        || bare.starts_with("your-")
+        || bare.contains("-your-")
+        || bare.starts_with("insert-")
+        || bare.starts_with("change-me")
+        || bare.starts_with("changeme")
+        || bare.starts_with("change-this")
+        || bare.starts_with("replace-with")
+        || bare.ends_with("-here") && bare.contains("key")
+        || plain.starts_with('<') && plain.ends_with('>');
+    let length = value.chars().count();
+    let repeated = length > 1 && value.chars().all(|c| value.starts_with(c));
+    if placeholder || repeated {
+        return Some("its value is a placeholder, not a secret".to_owned());
+    }
+    (length < min_length as usize)
+        .then(|| format!("its value has {length} characters, fewer than the {min_length} it needs"))
 }
 
 /// A text with secrets in it.
@@ -161,6 +291,35 @@ mod tests {
     #[test]
     fn quoted_values_stay_on_their_line() {
         assert_eq!(quoted("a\"b\\c\nd é"), "\"a\\\"b\\\\c\\x0ad é\"");
+    }
+
+    #[test]
+    fn placeholders_and_short_values_are_found() {
+        for bad in [
+            "changeme",
+            "CHANGE_ME",
+            "admin",
+            "your-secret-key-here",
+            "your_api_key",
+            "<token>",
+            "sk-your-key-here",
+            "xxxxxxxxxxxxxxxx",
+            "secret",
+            "change-me-in-production-please",
+            "Password123",
+            "replace-with-real",
+            "a",
+            "1234567",
+        ] {
+            assert!(weakness(bad, SHORTEST).is_some(), "{bad}");
+        }
+        for good in ["sk-proj-48fh38fh38", "correct horse battery", "yourself-not", "https://hooks.example/T0/B1/x9"] {
+            assert_eq!(weakness(good, SHORTEST), None, "{good}");
+        }
+        assert_eq!(
+            weakness("0123456789abcdefg", 32).as_deref(),
+            Some("its value has 17 characters, fewer than the 32 it needs")
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::base::name::{ProjectName, SecretName, ServiceName};
 
 use super::checklist::Checklist;
 use super::proxy::Proxy;
-use super::secrets::SecretSpec;
+use super::secrets::{SecretSource, SecretSpec, Template};
 use super::service::Service;
 
 /// A whole stack.
@@ -76,6 +76,32 @@ impl Stack {
     /// A volume's or network's name on the engine, as Compose builds it.
     pub fn volume_name(&self, key: &str) -> String {
         format!("{}_{key}", self.project)
+    }
+
+    /// Whether this is a stack for one person's own machine: by the name of its stage, or because its front door
+    /// answers to names of this machine only. Default passwords are nobody's business there.
+    pub fn is_development(&self) -> bool {
+        let named = self.stage.as_deref().is_some_and(|s| ["dev", "development", "local", "test"].contains(&s));
+        let own = |name: &str| name == "localhost" || name.ends_with(".localhost") || name.starts_with("127.");
+        named || self.proxy.as_ref().is_some_and(|p| p.domains.iter().all(|d| own(d.as_str())))
+    }
+
+    /// The services that hold a secret: as a file, in a value of their environment, or inside a text made from it.
+    pub fn users_of(&self, name: &SecretName) -> Vec<&ServiceName> {
+        let mut names = vec![name];
+        for (other, spec) in &self.secrets {
+            match &spec.source {
+                SecretSource::Derived(text) if text.values().any(|n| n == name) => names.push(other),
+                SecretSource::PublicOf(pair) if pair == name => names.push(other),
+                _ => {}
+            }
+        }
+        let holds = |service: &Service| {
+            let texts = service.environment.values().chain(service.files.values());
+            service.secrets.iter().any(|n| names.contains(&n))
+                || texts.flat_map(Template::values).any(|n| names.contains(&n))
+        };
+        self.services.values().filter(|s| holds(s)).map(|s| &s.name).collect()
     }
 
     /// A container's final name, as Compose builds it.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::name::ServiceName;
+use crate::base::name::{SecretName, ServiceName};
 
 use super::baseline::Baseline;
 use super::parts::Parts;
@@ -27,6 +27,9 @@ pub struct State {
     pub stage: String,
     /// Generated secrets, and the last value seen of those that come from elsewhere.
     pub secrets: SecretValues,
+    /// When each of them was last changed, seconds since 1970; 0 where that was not kept.
+    #[serde(skip)]
+    pub changed: BTreeMap<SecretName, u64>,
     /// For each service that reloads its files: hash of the set it was last told to load.
     pub applied: BTreeMap<String, String>,
     /// For each of them: what that set said, part by part.

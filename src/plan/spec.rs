@@ -7,7 +7,7 @@ use crate::model::artifact::Artifact;
 use crate::model::container::{Attachment, ContainerSpec, EngineHealth, EnvValue, Mount, Publish};
 use crate::model::proxy::Proxy;
 use crate::model::runtime::Runtime;
-use crate::model::secrets::SECRETS_FOLDER;
+use crate::model::secrets::{Piece, SECRETS_FOLDER, SecretValues, Template};
 use crate::model::service::{Ask, Preset, Restart, Service};
 
 use super::network::{self, PROXY};
@@ -56,6 +56,12 @@ fn place_of(index: usize) -> String {
     format!(".files/{index}")
 }
 
+/// Whether a text is nothing but a reference to an optional secret that has no value: then the variable is left out,
+/// so that the program does not look for a file that is not there.
+fn names_nothing(template: &Template, values: &SecretValues) -> bool {
+    matches!(template.0.as_slice(), [Piece::Secret(name) | Piece::File(name)] if !values.contains_key(name))
+}
+
 /// The container of a service, without name, addresses and labels: those differ between replicas.
 pub(super) fn of_service(service: &Service, files_volume: Option<&str>, inputs: &Inputs<'_>) -> ContainerSpec {
     let stack = inputs.stack;
@@ -91,6 +97,7 @@ pub(super) fn of_service(service: &Service, files_volume: Option<&str>, inputs: 
         env: service
             .environment
             .iter()
+            .filter(|(_, template)| !names_nothing(template, inputs.values))
             .map(|(name, template)| {
                 let value = template.fill(inputs.values);
                 let value = if template.is_secret() {

@@ -1,7 +1,9 @@
 //! Questions. Asked on stderr, and only where somebody can answer; otherwise refused, naming the flag to pass.
 
 use dialoguer::theme::{ColorfulTheme, SimpleTheme, Theme};
-use dialoguer::{Confirm, Input, Select};
+use dialoguer::{Confirm, Input, Password, Select};
+
+use crate::base::secret::Secret;
 
 use super::error::{Failure, Kind};
 use super::output::Output;
@@ -62,6 +64,18 @@ pub fn input(
         input = input.default(default.to_owned());
     }
     input.interact_text().map_err(interrupted)
+}
+
+/// A value that must not be seen, typed twice without an echo. Nothing on the terminal shows it, not even its length.
+pub fn secret(out: &Output, question: &str) -> Result<Secret, Failure> {
+    let theme = theme(out);
+    let typed = Password::with_theme(&*theme)
+        .with_prompt(question)
+        .with_confirmation("Again", "these were not the same")
+        .report(false)
+        .interact()
+        .map_err(interrupted)?;
+    Ok(Secret::new(typed))
 }
 
 /// One of several; its index.

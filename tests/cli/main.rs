@@ -10,6 +10,7 @@ mod fuzz;
 mod harness;
 mod init;
 mod schema;
+mod secrets;
 mod stacks;
 mod usage;
 mod wrong;

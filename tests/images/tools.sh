@@ -4,6 +4,8 @@
 #   target/tools/compose-2.26/docker-compose    Debian trixie's
 #   target/tools/compose-2.40/docker-compose    Debian forky's
 #   target/tools/hey                            a load generator
+#   target/tools/age/age, age-keygen            what opens encrypted files elsewhere
+#   target/tools/pebble/pebble, pebble-challtestsrv   a certificate authority for tests, and its DNS
 #
 # They are unpacked from Debian packages inside a stand-in container of that suite.
 set -euo pipefail
@@ -37,12 +39,20 @@ compose() { # compose SUITE VERSION
     "$TOOLS/compose-$2/docker-compose" version --short >/dev/null || die "compose $2 does not run here"
 }
 
-[ $# -gt 0 ] || set -- compose-2.26 compose-2.40 hey
+[ $# -gt 0 ] || set -- compose-2.26 compose-2.40 hey age pebble
 for tool; do
     case $tool in
         compose-2.26) compose trixie 2.26 ;;
         compose-2.40) compose forky 2.40 ;;
         hey) unpack trixie hey ./usr/bin/hey hey ;;
+        age)
+            unpack trixie age ./usr/bin/age age/age
+            unpack trixie age ./usr/bin/age-keygen age/age-keygen
+            ;;
+        pebble)
+            unpack trixie pebble ./usr/bin/pebble pebble/pebble
+            unpack trixie pebble ./usr/bin/pebble-challtestsrv pebble/pebble-challtestsrv
+            ;;
         *) die "nothing known about $tool" ;;
     esac
 done

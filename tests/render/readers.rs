@@ -96,14 +96,14 @@ fn targets() -> Vec<ScrapeTarget> {
 /// Every key a Compose file can get.
 pub(crate) fn rich() -> Stack {
     let mut stack = sample::full();
-    let password = SecretSpec { line: 1, source: SecretSource::Generate(Recipe::Hex(32)), optional: false };
+    let password = SecretSpec::required(1, SecretSource::Generate(Recipe::Hex(32)));
     let url = Template(vec![
         Piece::Text("postgresql://sum:".to_owned()),
         Piece::Encoded(sample::secret("db-password")),
         Piece::Text("@postgres/sum?a=$b".to_owned()),
     ]);
-    let hook = SecretSpec { line: 1, source: SecretSource::Env("HOOK".to_owned()), optional: true };
-    let derived = SecretSpec { line: 1, source: SecretSource::Derived(url), optional: false };
+    let hook = SecretSpec { optional: true, ..SecretSpec::required(1, SecretSource::Env("HOOK".to_owned())) };
+    let derived = SecretSpec::required(1, SecretSource::Derived(url));
     stack.secrets.insert(sample::secret("db-password"), password);
     stack.secrets.insert(sample::secret("url"), derived);
     stack.secrets.insert(sample::secret("hook"), hook);

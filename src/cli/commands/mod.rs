@@ -21,6 +21,7 @@ pub mod rollback;
 pub mod run;
 pub mod scale;
 pub mod schema;
+pub mod secrets;
 pub mod stats;
 pub mod status;
 pub mod up;

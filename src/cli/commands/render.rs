@@ -19,7 +19,7 @@ use crate::ui::text::count;
 const INSTALLED: &str = "/usr/local/bin/stackctl";
 
 /// Writes everything the stack renders to into a folder. Secrets an earlier run made for it stay.
-pub fn run(args: &RenderArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
+pub async fn run(args: &RenderArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
     let source = load::stack(ctx)?;
     let wanted = session::wanted(ctx, &source);
     let folder = ctx.env.cwd.join(&args.dir);
@@ -27,7 +27,7 @@ pub fn run(args: &RenderArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
     let known = written(&wanted, |path| {
         files::read_text(&folder.join(path)).ok().filter(|text| !args.no_secrets && text != HIDDEN)
     });
-    write(args, ctx, &source, &wanted, known)
+    write(args, ctx, &source, &wanted, known).await
 }
 
 /// The same with the secrets of the deployed stack.
@@ -41,10 +41,10 @@ pub async fn run_deployed(args: &RenderArgs, ctx: &Context<'_>) -> anyhow::Resul
             .hint("leave out --deployed to make new secrets")
             .into());
     };
-    write(args, ctx, &source, &wanted, state.secrets)
+    write(args, ctx, &source, &wanted, state.secrets).await
 }
 
-fn write(
+async fn write(
     args: &RenderArgs,
     ctx: &Context<'_>,
     source: &load::Source,
@@ -54,7 +54,7 @@ fn write(
     let folder = ctx.env.cwd.join(&args.dir);
     let root = relative(&folder, &source.folder);
     let made = makes_secrets(wanted, &known);
-    let rendered = artifacts(wanted, known, &root.to_string_lossy(), INSTALLED, args.no_secrets);
+    let rendered = artifacts(wanted, known, &root.to_string_lossy(), INSTALLED, args.no_secrets).await;
     let mut rendered = rendered.map_err(|e| session::failure(&e))?;
     let failed = |error: files::FilesError| Failure::failed(error.to_string());
     let closed = files::closed_folder(&folder).map_err(failed)?;

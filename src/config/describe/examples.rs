@@ -74,8 +74,13 @@ licence     = { file = "licence.txt" }"#,
         "a secret",
         r#"[secrets]
 session_key = { generate = "hex:32" }
+token_key   = { generate = "ed25519" }                      # its public half: ${secrets.token_key.pub.file}
 smtp        = { env = "SMTP_PASSWORD", optional = true }
-licence     = { file = "licence.txt" }"#,
+licence     = { file = "licence.txt" }
+stripe      = { command = ["op", "read", "op://prod/stripe/key"] }
+sentry      = { age = "secrets.age" }
+openai      = { env = "OPENAI_API_KEY", one_of = "llm" }
+anthropic   = { env = "ANTHROPIC_API_KEY", one_of = "llm" }"#,
     ),
     (
         "proxy",

@@ -64,7 +64,7 @@ pub(super) fn lower(file: &File, input: &Input<'_>, problems: &mut Problems) -> 
     let project = project_name(&name, input.stage, problems)?;
 
     let mut services: BTreeMap<ServiceName, Service> = BTreeMap::new();
-    let mut declared: BTreeMap<_, SecretSpec> = secrets::lower(file, input);
+    let mut declared: BTreeMap<_, SecretSpec> = secrets::lower(file, input, problems);
     let mut offers = reference::Offers::default();
     let entries = file.services.as_ref().map(|m| m.value.0.as_slice()).unwrap_or_default();
     // Services that are there but wrong have been reported already.

@@ -204,7 +204,7 @@ fn tls(
 ) -> Tls {
     let mut secret = |name: &str, source| {
         let name = SecretName::parse(name)?;
-        secrets.insert(name.clone(), SecretSpec { line, source, optional: false });
+        secrets.insert(name.clone(), SecretSpec::required(line, source));
         Some(name)
     };
     match key.map(|k| &k.value) {

@@ -69,7 +69,7 @@ pub(in crate::config) fn lower(
         None => pieces,
     };
     if let Some(full) = SecretName::parse(&format!("{name}.url")) {
-        let spec = SecretSpec { line, source: SecretSource::Derived(Template(pieces)), optional: false };
+        let spec = SecretSpec::required(line, SecretSource::Derived(Template(pieces)));
         out.secrets.insert(full.clone(), spec);
         out.offered_secrets.insert("url", full);
     }

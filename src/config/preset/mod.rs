@@ -84,7 +84,7 @@ impl Expansion<'_> {
     pub fn secret(&mut self, name: &'static str, source: SecretSource) -> SecretName {
         // Service names and ours are both valid parts of a secret's name; a fallback is never reached.
         let full = SecretName::parse(&format!("{}.{name}", self.service.name)).unwrap_or_else(|| fallback(name));
-        let spec = SecretSpec { line: self.service.line, source, optional: false };
+        let spec = SecretSpec::required(self.service.line, source);
         self.secrets.insert(full.clone(), spec);
         self.offered_secrets.insert(name, full.clone());
         full

@@ -216,7 +216,9 @@ fn guessable(context: &Context<'_>) -> Vec<Finding> {
         _ => Vec::new(),
     };
     let given = context.stack.secrets.iter().filter(|(name, spec)| {
-        matches!(spec.source, SecretSource::Env(_) | SecretSource::File(_)) && !public.contains(name)
+        let own =
+            matches!(spec.source, SecretSource::Generate(_) | SecretSource::Derived(_) | SecretSource::PublicOf(_));
+        !own && !public.contains(name)
     });
     let mut findings: Vec<Finding> = given
         .map(|(name, spec)| {
