@@ -59,7 +59,7 @@ fn what_render_writes_serves_as_the_stack_did() {
     site.run(&["down", "--yes"], &[]).ends(0);
 
     let up = Composed(&site);
-    up.compose(&["up", "-d", "--wait"]).ends(0);
+    up.compose(&["up", "-d", "--wait", "--build"]).ends(0);
     assert_eq!(answers(&site), ours);
     drop(up);
     assert_eq!(site.list("containers"), ["t-rend-stackctl"], "what Compose took down leaves the state alone");

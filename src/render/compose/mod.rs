@@ -173,7 +173,11 @@ fn entry<'a>(
     let (image, build) = match &service.image {
         Image::Pull(reference) => (Some(reference.as_str()), None),
         Image::Build(build) => {
-            let context = if root == "." { build.context.clone() } else { format!("{root}/{}", build.context) };
+            let context = match root {
+                "." => build.context.clone(),
+                _ if build.context.starts_with('/') => build.context.clone(),
+                _ => format!("{root}/{}", build.context),
+            };
             let target = build.target.as_deref();
             (None, Some(BuildView { context, dockerfile: &build.dockerfile, target, args: &build.args }))
         }
