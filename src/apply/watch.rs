@@ -107,10 +107,9 @@ pub(super) async fn watch(
     let (mut before, mut now) = (Tally::default(), Tally::default());
     let mut history = engine.log(door, Wanted { tail: Some(LINES_BEFORE), ..Wanted::default() });
     while let Some(Ok(line)) = history.next().await {
-        match parse(&line.text) {
-            Some(line) if old.contains(&line.upstream) => before.add(&line),
-            Some(line) if new.contains(&line.upstream) => now.add(&line),
-            _ => {}
+        // Only of the old: the addresses of the new were those of an earlier generation, or of one that failed.
+        if let Some(line) = parse(&line.text).filter(|l| old.contains(&l.upstream)) {
+            before.add(&line);
         }
     }
     let mut lines = engine.follow(door, Wanted { tail: Some(0), ..Wanted::default() });
