@@ -279,6 +279,8 @@ pub const CAUSES: &[Cause] = &[
             Both(&Log("connection refused"), &Log("5432")),
             Both(&Log("connection refused"), &Log("6379")),
             Log("Connection refused"),
+            // Python tells what the first address of a name said, and `localhost` is `::1` first.
+            Both(&Log("Cannot assign requested address"), &Log("connect")),
         ],
     },
     Cause {

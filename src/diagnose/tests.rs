@@ -146,6 +146,13 @@ const CASES: &[Case] = &[
         &["INFO:     Uvicorn running on http://127.0.0.1:8000 (Press CTRL+C to quit)"],
     ),
     ("connection-refused", Some(1), "", "", &["Error: connect ECONNREFUSED 127.0.0.1:5432"]),
+    (
+        "connection-refused",
+        Some(1),
+        "",
+        "",
+        &["    sock.connect(sa)", "OSError: [Errno 99] Cannot assign requested address"],
+    ),
     ("low-port", Some(1), "", "", &["nginx: [emerg] bind() to 0.0.0.0:80 failed (13: Permission denied)"]),
     ("low-port", Some(1), "", "", &["Error: listen EACCES: permission denied 0.0.0.0:80"]),
     (

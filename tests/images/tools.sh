@@ -39,7 +39,7 @@ compose() { # compose SUITE VERSION
     "$TOOLS/compose-$2/docker-compose" version --short >/dev/null || die "compose $2 does not run here"
 }
 
-[ $# -gt 0 ] || set -- compose-2.26 compose-2.40 hey age pebble
+[ $# -gt 0 ] || set -- compose-2.26 compose-2.40 hey age
 for tool; do
     case $tool in
         compose-2.26) compose trixie 2.26 ;;

@@ -24,7 +24,7 @@ fn after_a_restart_in_any_order_every_upstream_reaches_its_own_service() {
         for name in site.list("containers").iter().filter(|n| n.contains("-app-") || n.contains("-other-")) {
             let addresses = site.docker(&["inspect", "-f", "{{index .Config.Labels \"stackctl.addresses\"}}", name]);
             let address = addresses.trim().split('=').nth(1).unwrap().to_owned();
-            let (status, body) = get((&address, 8000), "/").unwrap();
+            let (status, body) = patiently(&address);
             assert_eq!(status, 200, "{when}: {name}: {body}");
             let replica: serde_json::Value = serde_json::from_str(&body).unwrap();
             assert!(name.ends_with(replica["replica"].as_str().unwrap()), "{when}: {name} is {body}");
@@ -84,4 +84,16 @@ fn replicas(site: &Site) -> usize {
         }
     }
     names.len()
+}
+
+/// What a container answers, once it does: the front door passes over one that still starts.
+fn patiently(address: &str) -> (u16, String) {
+    let begin = Instant::now();
+    loop {
+        match get((address, 8000), "/") {
+            Ok(answer) => return answer,
+            Err(error) => assert!(begin.elapsed() < Duration::from_secs(30), "{address}: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
