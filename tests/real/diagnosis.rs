@@ -46,7 +46,9 @@ fn each_reason_is_named_with_its_next_step() {
         names_the_cause(&site, id, words, &env);
     }
     let image = format!("build       = \"{}\"", super::support::root().join("tests/sample-app").display());
-    site.write(&base.replace(&image, &format!("image = \"{OTHER_MACHINE}\"\ncommand = [\"/x\"]")));
+    // An init would try it as a script for a shell that is not there, and say that instead.
+    let other = format!("image = \"{OTHER_MACHINE}\"\ncommand = [\"/x\"]\ninit = false");
+    site.write(&base.replace(&image, &other));
     names_the_cause(&site, "architecture", "", &[]);
     assert!(!site.list("containers").iter().any(|n| n.contains("app")), "nothing is left of any of them");
 }

@@ -171,7 +171,8 @@ struct Forwarded(Child);
 
 impl Drop for Forwarded {
     fn drop(&mut self) {
-        let _ = self.0.kill();
+        // Asked to end, it takes its connection's socket away.
+        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
         let _ = self.0.wait();
     }
 }
@@ -179,6 +180,7 @@ impl Drop for Forwarded {
 #[test]
 fn an_engine_behind_ssh() {
     let turn = turn();
+    let before = controls();
     app_image();
     let mut host = Host::new();
     host.sshd(22091, &[]);
@@ -207,8 +209,14 @@ fn an_engine_behind_ssh() {
 
     a_slow_line_changes_nothing(&far("ssh://slow"), 22091);
     far("ssh://box").run(&["down", "--volumes", "--yes"], &[]).ends(0);
-    let left: Vec<_> = fs::read_dir("/tmp").unwrap().flatten().filter(|e| is_control(&e.path())).collect();
+    let left: Vec<PathBuf> = controls().into_iter().filter(|path| !before.contains(path)).collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// Folders of shared logins: there may be some of runs that were killed.
+fn controls() -> Vec<PathBuf> {
+    let paths = fs::read_dir("/tmp").unwrap().flatten().map(|entry| entry.path());
+    paths.filter(|path| is_control(path)).collect()
 }
 
 fn is_control(path: &Path) -> bool {
