@@ -195,7 +195,10 @@ fn reached(stack: &Stack, data: &Value, young: &BTreeSet<String>) -> Judged {
         let name = service.name.as_str();
         let own: Vec<&Value> = targets.iter().filter(|t| word(&t["labels"], "service") == name).collect();
         number += own.len();
-        if own.len() < service.replicas as usize {
+        // Prometheus knows its targets some seconds after its start or a reload; who asks again in time gets the verdict.
+        if own.len() < service.replicas as usize && !young.is_empty() {
+            waiting.push(name);
+        } else if own.len() < service.replicas as usize {
             wrong.push(format!("{name}: {} targets of {} replicas", own.len(), service.replicas));
         }
         for target in own {
