@@ -10,6 +10,7 @@ with_env := set -a; [ ! -e $(ENV) ] || . ./$(ENV); set +a;
 STACKCTL := target/release/stackctl --file stack.example.toml
 
 SOAK_BUDGET ?= 2400
+SOAK_TESTS  ?= kill:: release:: faults::
 # Another one every time; the one of a failure is in its output.
 ifndef SOAK_SEED
 SOAK_SEED   := $(shell date +%s)
@@ -54,6 +55,8 @@ demo-down: build ## take the demo down, with its data
 	if [ -n "$$left" ]; then echo "left behind:"; echo "$$left"; exit 1; fi >&2
 
 test: images-all tools ## all tests, with a real engine
+	@# What only tests need must not be what lets the program compile.
+	@cargo check --locked --quiet
 	@$(with_env) cargo test --locked
 
 soak: images-all tools ## the long tests, for SOAK_BUDGET seconds, from SOAK_SEED
@@ -61,10 +64,11 @@ soak: images-all tools ## the long tests, for SOAK_BUDGET seconds, from SOAK_SEE
 	@$(with_env) SOAK=1 SOAK_BUDGET=$(SOAK_BUDGET) SOAK_SEED=$(SOAK_SEED) \
 		cargo test --locked --test cli -- fuzz::
 	@$(with_env) SOAK=1 SOAK_BUDGET=$(SOAK_BUDGET) SOAK_SEED=$(SOAK_SEED) \
-		cargo test --locked --test real -- --test-threads=1 --nocapture kill:: release::
+		cargo test --locked --test real -- --test-threads=1 --nocapture $(SOAK_TESTS)
 
 bench: images build ## against docker compose, side by side; benches/compose.py --help
 	@tests/images/tools.sh compose-2.26
+	@$(with_env) benches/render.py
 	@$(with_env) benches/compose.py $(BENCH)
 
 lint: ## format and lints, as CI asks

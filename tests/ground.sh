@@ -30,7 +30,9 @@ if [ "${1:-}" = --tests ]; then
     need as binutils
     need nginx nginx
     need systemd-analyze systemd
+    need logrotate logrotate
     python3 -c 'import yaml' 2>/dev/null || missing+=(python3-yaml)
+    python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 fi
 [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing+=(debian-archive-keyring)
 # A Docker that is here but has no engine, nor one elsewhere.

@@ -5,9 +5,11 @@
 #   target/tools/compose-2.40/docker-compose    Debian forky's
 #   target/tools/hey                            a load generator
 #   target/tools/age/age, age-keygen            what opens encrypted files elsewhere
+#   target/tools/judges/{crossplane,gixy}       what reads and judges Nginx's configuration, from PyPI
+#   target/tools/faketime-1.26, -1.30           a clock that tests set, for the Nginx of that version
 #   target/tools/pebble/pebble, pebble-challtestsrv   a certificate authority for tests, and its DNS
 #
-# They are unpacked from Debian packages inside a stand-in container of that suite.
+# All but the judges are unpacked from Debian packages inside a stand-in container of that suite.
 set -euo pipefail
 cd "$(dirname "$0")"
 . ./lib.sh
@@ -39,7 +41,24 @@ compose() { # compose SUITE VERSION
     "$TOOLS/compose-$2/docker-compose" version --short >/dev/null || die "compose $2 does not run here"
 }
 
-[ $# -gt 0 ] || set -- compose-2.26 compose-2.40 hey age
+judge() { # judge NAME: an environment of its own, with exactly the versions in judges/NAME.txt
+    local into=$TOOLS/judges/$1 list=judges/$1.txt
+    cmp -s "$list" "$into/list.txt" && return
+    say "judges/$1: fetching from PyPI"
+    rm -rf "$into"
+    python3 -m venv "$into" || die "no judges/$1: python3 -m venv"
+    # Nothing that is not on the list.
+    "$into/bin/pip" install --quiet --disable-pip-version-check --no-deps --requirement "$list" >&2 ||
+        die "no judges/$1"
+    "$into/bin/pip" check >&2 || die "judges/$1: the list is not complete"
+    cp "$list" "$into/list.txt"
+}
+
+faketime() { # faketime SUITE NGINX
+    unpack "$1" libfaketime "./usr/lib/$(uname -m)-linux-gnu/faketime/libfaketimeMT.so.1" "faketime-$2/libfaketime.so"
+}
+
+[ $# -gt 0 ] || set -- compose-2.26 compose-2.40 hey age pebble judges faketime
 for tool; do
     case $tool in
         compose-2.26) compose trixie 2.26 ;;
@@ -48,6 +67,14 @@ for tool; do
         age)
             unpack trixie age ./usr/bin/age age/age
             unpack trixie age ./usr/bin/age-keygen age/age-keygen
+            ;;
+        judges)
+            judge crossplane
+            judge gixy
+            ;;
+        faketime)
+            faketime trixie 1.26
+            faketime forky 1.30
             ;;
         pebble)
             unpack trixie pebble ./usr/bin/pebble pebble/pebble
