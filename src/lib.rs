@@ -3,9 +3,10 @@
 //! Layers, top to bottom. A module imports only from layers below its own; `tests/layers.rs` holds that.
 //!
 //! ```text
-//! cli → ui → apply → engine | files | probe → plan | render | config | diagnose → model → base
+//! cli → ui → apply → engine | files | probe | acme → plan | render | config | diagnose → model → base
 //! ```
 
+pub mod acme;
 pub mod apply;
 pub mod base;
 pub mod cli;

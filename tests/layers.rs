@@ -1,4 +1,4 @@
-//! Imports go downwards only: cli → ui → apply → engine | files | probe → plan | render | config | diagnose → model → base.
+//! Imports go downwards only: cli → ui → apply → engine | files | probe | acme → plan | render | config | diagnose → model → base.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ const LAYERS: &[&[&str]] = &[
     &["base"],
     &["model"],
     &["plan", "render", "config", "diagnose"],
-    &["engine", "files", "probe"],
+    &["engine", "files", "probe", "acme"],
     &["apply"],
     &["ui"],
     &["cli"],

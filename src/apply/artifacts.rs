@@ -7,18 +7,20 @@ use crate::base::name::ServiceName;
 use crate::base::secret::Secret;
 use crate::files;
 use crate::model::artifact::{Artifact, Content};
+use crate::model::proxy::Tls;
 use crate::model::secrets::{Recipe, SecretSource, SecretValues};
 use crate::model::service::{Build, Image};
 use crate::model::stack::Stack;
 use crate::model::state::State;
 use crate::plan;
-use crate::render::{self, Banks, Found, ProxyInput, Upstream};
+use crate::render::{self, Banks, Found, NativeInput, Place, ProxyInput, Upstream};
 
 use super::error::ApplyError;
 use super::prepare::{Wanted, certificate};
 use super::secrets::{self, join_pem};
 
-/// `compose.yaml`, `nginx/`, a folder for each service that reloads its files, `secrets/`, `systemd/`. Generated
+/// `compose.yaml`, `nginx/`, a folder for each service that reloads its files, `secrets/`, `systemd/`, and `native/` where a
+/// service runs on hosts, too. Generated
 /// secrets that are not among `known` are made anew. With `hide`, none has a value. `root` leads from the folder to
 /// that of stack.toml; `binary` is where stackctl is installed.
 pub async fn artifacts(
@@ -42,9 +44,13 @@ pub async fn artifacts(
     };
     let mut out = rendered(stack, &by_mirror(stack, wanted)?, &values, &wanted.file, (root, binary))?;
     if hide {
+        // A certificate that is made now, for a key nobody sees, says nothing, and is another one each time.
+        let made = stack.proxy.as_ref().is_some_and(|proxy| matches!(proxy.tls, Tls::SelfSigned(_) | Tls::Acme(_)));
         for artifact in &mut out {
             if let Content::Secret(_) = artifact.content {
                 artifact.content = Content::Secret(Secret::new(HIDDEN));
+            } else if made && artifact.path.ends_with("certs/site.pem") {
+                artifact.content = Content::Plain(HIDDEN.to_owned());
             }
         }
     }
@@ -82,6 +88,7 @@ pub(super) fn rendered(
             facts: proxy.nginx,
             trusted_probe: Vec::new(),
             release: None,
+            place: Place::Container,
         })?;
         out.extend(below("nginx", files));
     }
@@ -101,12 +108,15 @@ pub(super) fn rendered(
     }
     // Those that only other secrets are made of, too: the next `render` must find them.
     for (name, spec) in &stack.secrets {
-        let kept = matches!(&spec.source, SecretSource::Generate(recipe) if !matches!(recipe, Recipe::SelfSigned(_)));
+        let kept = matches!(&spec.source, SecretSource::Generate(recipe) if !matches!(recipe, Recipe::Trial { .. }));
         if let Some(value) = values.get(name).filter(|_| kept) {
             out.push(Artifact::secret(format!("secrets/{name}"), value.clone(), Some(0)));
         }
     }
     out.extend(below("systemd", render::systemd(stack, binary, &file.to_string_lossy())?));
+    let pair = stack.proxy.as_ref().and_then(|proxy| certificate(proxy, values));
+    let certificate = pair.as_ref().map(|(chain, key)| (chain.as_str(), key));
+    out.extend(below("native", render::native(&NativeInput { stack, values, certificate })?));
     out.sort_by(|a, b| a.path.cmp(&b.path));
     out.dedup_by(|a, b| a.path == b.path);
     Ok(out)
@@ -116,14 +126,20 @@ pub(super) fn rendered(
 fn by_mirror(stack: &Stack, wanted: &Wanted) -> Result<Stack, ApplyError> {
     let mut stack = stack.clone();
     let mirror = wanted.mirror.as_deref();
+    // With the tag beside the digest, so that people see what it is.
+    let locked = |reference: &str| {
+        let digest = wanted.locked.as_ref().and_then(|lock| lock.images.get(reference));
+        let reference = plan::image::mirrored(reference, mirror);
+        digest.map_or(reference.clone(), |digest| format!("{reference}@{digest}"))
+    };
     for service in stack.services.values_mut() {
         match &mut service.image {
-            Image::Pull(reference) => *reference = plan::image::mirrored(reference, mirror),
+            Image::Pull(reference) => *reference = locked(reference),
             Image::Build(build) => base_from_mirror(build, &wanted.folder, mirror)?,
         }
     }
     if let Some(proxy) = &mut stack.proxy {
-        proxy.image = plan::image::mirrored(&proxy.image, mirror);
+        proxy.image = locked(&proxy.image);
     }
     Ok(stack)
 }
@@ -156,7 +172,7 @@ pub fn written(wanted: &Wanted, read: impl Fn(&str) -> Option<String>) -> Secret
     let mut out = SecretValues::new();
     for (name, spec) in &wanted.stack.secrets {
         let value = match &spec.source {
-            SecretSource::Generate(Recipe::SelfSigned(_)) => {
+            SecretSource::Generate(Recipe::Trial { .. }) => {
                 read(KEY).zip(read(CHAIN)).map(|(key, chain)| join_pem(&chain, &key))
             }
             SecretSource::Generate(_) => read(&format!("secrets/{name}")).map(Secret::new),

@@ -55,6 +55,16 @@ pub enum ApplyError {
     /// A sealed plan is not what would be done now; what is different, each in a few words.
     #[error("the plan is out of date: {}", .0.join("; "))]
     Stale(Vec<String>),
+    /// There is no certificate; what serves goes on serving.
+    #[error("{why}; {serves}")]
+    Certificate {
+        /// Why.
+        why: String,
+        /// What serves meanwhile.
+        serves: String,
+        /// What to do.
+        hint: Option<String>,
+    },
     /// A step failed.
     #[error("{0}")]
     Step(Box<Failure>),
@@ -92,6 +102,7 @@ impl ApplyError {
         match self {
             Self::Engine(error) => error.hint(),
             Self::Step(failure) => failure.hint.clone(),
+            Self::Certificate { hint, .. } => hint.clone(),
             Self::Locked { .. } => Some("wait for it to end; the lock frees itself when its holder is gone".to_owned()),
             Self::WrongStage { there, .. } => Some(if there.is_empty() {
                 "leave `--stage` away, or give the stage another `name`".to_owned()
@@ -102,6 +113,9 @@ impl ApplyError {
                 "check out the commit it was made from (`stackctl releases` shows it), then `stackctl up`".to_owned(),
             ),
             Self::Stale(_) => Some("make a new one with `stackctl plan --out FILE`, and look at it".to_owned()),
+            Self::Plan(PlanError::ForeignData(all)) => {
+                Some(all.iter().map(crate::plan::data::Foreign::way_out).collect::<Vec<_>>().join("; "))
+            }
             Self::NeedsConsent => Some("look at `stackctl plan`, then run `stackctl up --yes`".to_owned()),
             _ => None,
         }

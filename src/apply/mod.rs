@@ -1,12 +1,15 @@
 //! L4: does what a plan says. All decisions were made before.
 
 pub mod artifacts;
+pub mod certificates;
 mod drain;
+mod edited;
 pub mod error;
 pub mod event;
 pub mod executor;
 pub mod explain;
 pub mod inside;
+mod locked;
 mod meter;
 pub mod past;
 pub mod prepare;

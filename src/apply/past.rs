@@ -16,6 +16,7 @@ pub fn back_to(record: &Record, now: &Wanted) -> Wanted {
         mirror: record.mirror.clone(),
         text: record.text.clone(),
         commit: record.release.commit.clone(),
+        locked: None,
         past: Some(Past {
             number: record.release.number,
             contexts: record.contexts.clone(),

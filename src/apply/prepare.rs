@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use crate::files::context::Context;
 use crate::model::artifact::files_hash;
 use crate::model::container::ContainerSpec;
+use crate::model::lock::Lock;
 use crate::model::observed::Observed;
 use crate::model::parts::Parts;
 use crate::model::proxy::{Proxy, Tls};
@@ -16,10 +17,13 @@ use crate::model::secrets::SecretValues;
 use crate::model::service::{Build, Image, PullPolicy};
 use crate::model::stack::Stack;
 use crate::model::state::HeldImage;
+use crate::plan::drift::Found as Drifted;
 use crate::plan::{self, Files, Inputs, Placement, Plan, Seal};
-use crate::render::{self, Banks, Found, ProxyInput, ScrapeTarget, Upstream};
+use crate::render::{self, Banks, Found, Place, ProxyInput, ScrapeTarget, Upstream};
 
+use super::edited::edited;
 use super::error::ApplyError;
+use super::locked;
 use super::past;
 use super::secrets::{self, Outside, split_pem};
 
@@ -44,6 +48,10 @@ pub struct Wanted {
     pub commit: Option<String>,
     /// Values of secrets that are not on the engine.
     pub outside: Outside,
+    /// Files in volumes are read, too, and compared.
+    pub look_into_files: bool,
+    /// Images that are held to a digest; `None` without a `stack.lock`.
+    pub locked: Option<Lock>,
     /// The release to go back to, if it is that what is wanted.
     pub past: Option<Past>,
 }
@@ -85,17 +93,26 @@ pub struct Prepared {
     fresh: BTreeSet<SecretName>,
     /// Images to go back to, by the reference that means something else now.
     back: Option<BTreeMap<String, String>>,
+    /// Images that the lock holds to something else than their reference means here.
+    locked: BTreeMap<String, String>,
 }
 
 impl Prepared {
     /// The name an image can be had by.
     pub(super) fn pinned<'a>(&'a self, reference: &'a str) -> &'a str {
-        self.back.as_ref().and_then(|pins| pins.get(reference)).map_or(reference, String::as_str)
+        let by_release = self.back.as_ref().and_then(|pins| pins.get(reference));
+        by_release.or_else(|| self.locked.get(reference)).map_or(reference, String::as_str)
     }
 
     /// What the plan was made from, to find out later whether it is still the same.
     pub fn seal(&self, wanted: &Wanted) -> Seal {
-        self.with_inputs(wanted, |inputs| Seal::of(inputs, &self.plan, &self.fresh))
+        let seal = self.with_inputs(wanted, |inputs| Seal::of(inputs, &self.plan, &self.fresh));
+        Seal { files: wanted.look_into_files, ..seal }
+    }
+
+    /// What somebody changed by hand, object by object.
+    pub fn drift(&self, wanted: &Wanted) -> Vec<Drifted> {
+        self.with_inputs(wanted, |inputs| plan::drift::found(inputs, &self.placement))
     }
 
     /// Each service's configuration in parts, the front door's with its routes: for the release's record.
@@ -115,12 +132,13 @@ impl Prepared {
             mirror: wanted.mirror.as_deref(),
             origin: (&folder, &file),
             back: self.back.as_ref(),
+            locked: Some(&self.locked),
         })
     }
 }
 
 /// Key of fingerprints before there is one: only for plans that are shown, never for what is done.
-const NO_KEY: &[u8] = b"no state yet";
+pub(super) const NO_KEY: &[u8] = b"no state yet";
 
 /// Reads everything and makes the plan. Changes nothing.
 pub async fn prepare(engine: &Engine, wanted: &Wanted) -> Result<Prepared, ApplyError> {
@@ -131,10 +149,25 @@ pub async fn prepare(engine: &Engine, wanted: &Wanted) -> Result<Prepared, Apply
     let hashes: BTreeMap<ServiceName, String> =
         wanted.past.as_ref().map_or_else(|| contexts.iter().map(hash).collect(), |past| past.contexts.clone());
     let images = references(wanted, &hashes);
-    let (observed, host) = tokio::join!(engine.observe(&wanted.stack.project, &images), engine.host());
+    let (observed, host, written_by) =
+        tokio::join!(engine.observe(&wanted.stack.project, &images), engine.host(), written_by(engine, &wanted.stack));
     let mut observed = observed?;
+    observed.written_by = written_by?;
+    let is_there = |name: &String| observed.containers.iter().any(|c| c.name == *name);
+    let asked = |service: &ServiceName| is_there(&wanted.stack.container_name(service.as_str(), 1));
+    let silent: Vec<ServiceName> = observed.written_by.keys().filter(|s| !asked(s)).cloned().collect();
+    observed.written_by.retain(|service, _| !silent.contains(service));
     plan::capacity::fits(&wanted.stack, host)?;
-    observed.moved = moved(engine, wanted, &observed).await?;
+    plan::data::readable(&wanted.stack, &observed)?;
+    observed.moved = Box::pin(moved(engine, wanted, &observed)).await?;
+    observed.keeps = host.keeps;
+    if let Some(state) = &observed.state {
+        observed.fields = Box::pin(engine.fields(&observed.containers, &state.key)).await?;
+    }
+    let locked = match &wanted.locked {
+        Some(lock) => Box::pin(locked::pins(engine, lock, wanted.mirror.as_deref(), &images, &mut observed)).await?,
+        None => BTreeMap::new(),
+    };
     check_stage(&wanted.stack, &observed)?;
     let back = match &wanted.past {
         Some(past) => Some(past::pins(engine, past, &images, &mut observed).await?),
@@ -156,13 +189,30 @@ pub async fn prepare(engine: &Engine, wanted: &Wanted) -> Result<Prepared, Apply
         mirror: wanted.mirror.as_deref(),
         origin: (&folder, &file),
         back: back.as_ref(),
+        locked: Some(&locked),
     };
     let placement = plan::place(&inputs)?;
     let files = rendered(&inputs, &placement)?;
+    if wanted.look_into_files {
+        let edited = Box::pin(edited(engine, &observed, &placement, &files)).await?;
+        observed.edited = edited;
+    }
+    let inputs = Inputs {
+        stack: &wanted.stack,
+        observed: &observed,
+        values: &resolved.values,
+        key: &key,
+        contexts: &hashes,
+        mirror: wanted.mirror.as_deref(),
+        origin: (&folder, &file),
+        back: back.as_ref(),
+        locked: Some(&locked),
+    };
     let fresh = resolved.fresh;
     let mut plan = plan::reconcile(&inputs, &placement, &files, resolved.new);
     if !plan.is_empty() {
         plan.notes.extend(plan::capacity::notes(&wanted.stack, host));
+        plan.notes.extend(locked::notes(&wanted.stack, wanted.locked.as_ref()));
     }
     let images = placement
         .services
@@ -185,6 +235,7 @@ pub async fn prepare(engine: &Engine, wanted: &Wanted) -> Result<Prepared, Apply
         hashes,
         fresh,
         back,
+        locked,
     })
 }
 
@@ -207,7 +258,7 @@ fn build_hash(build: &Build, context: &Context, wanted: &Wanted) -> String {
     crate::base::hash::sha256_parts([context.hash().as_bytes(), how.to_string().as_bytes()])
 }
 
-fn references(wanted: &Wanted, hashes: &BTreeMap<ServiceName, String>) -> Vec<String> {
+pub(super) fn references(wanted: &Wanted, hashes: &BTreeMap<ServiceName, String>) -> Vec<String> {
     let stack = &wanted.stack;
     let mirror = wanted.mirror.as_deref();
     let mut out: Vec<String> = stack
@@ -227,11 +278,25 @@ fn references(wanted: &Wanted, hashes: &BTreeMap<ServiceName, String>) -> Vec<St
     out
 }
 
+/// Which major version wrote the data of each database, as far as there is a container with it.
+async fn written_by(engine: &Engine, stack: &Stack) -> Result<BTreeMap<ServiceName, Option<u32>>, ApplyError> {
+    let databases = stack.services.values().filter(|s| s.data_version.is_some());
+    let asked = databases.map(async |service| {
+        let container = stack.container_name(service.name.as_str(), 1);
+        Ok::<_, ApplyError>((service.name.clone(), engine.postgres_data(&container).await?))
+    });
+    futures_util::future::try_join_all(asked).await.map(|all| all.into_iter().collect())
+}
+
 /// Images that the registry has another version of, where the file says to look (`pull_policy = "always"`).
 async fn moved(engine: &Engine, wanted: &Wanted, observed: &Observed) -> Result<BTreeSet<String>, ApplyError> {
     let mut out = BTreeSet::new();
     for service in wanted.stack.services.values().filter(|s| s.pull == PullPolicy::Always) {
         let Image::Pull(reference) = &service.image else { continue };
+        // What is locked stays what it is.
+        if wanted.locked.as_ref().is_some_and(|lock| lock.images.contains_key(reference)) {
+            continue;
+        }
         let reference = plan::image::mirrored(reference, wanted.mirror.as_deref());
         // One that is not there is pulled anyway.
         let Some(image) = observed.images.get(&reference) else { continue };
@@ -256,7 +321,7 @@ pub(super) fn check_stage(stack: &Stack, observed: &Observed) -> Result<(), Appl
 }
 
 /// Files of services that reload them, each set under its hash.
-fn rendered(inputs: &Inputs<'_>, placement: &Placement) -> Result<Files, ApplyError> {
+pub(super) fn rendered(inputs: &Inputs<'_>, placement: &Placement) -> Result<Files, ApplyError> {
     let mut out = Files::new();
     for placed in placement.services.iter().filter(|p| p.reloads) {
         let files = render::prometheus(inputs.stack, Found::At(&scrape_targets(inputs.stack, placement)))?;
@@ -274,6 +339,7 @@ fn rendered(inputs: &Inputs<'_>, placement: &Placement) -> Result<Files, ApplyEr
             facts: proxy.nginx,
             trusted_probe: gateways,
             release: None,
+            place: Place::Container,
         };
         // The name of the files is in them, so that Nginx can be asked which ones it serves by.
         let hash = files_hash(inputs.key, &render::nginx(&input)?);
@@ -293,6 +359,7 @@ pub fn certificate(proxy: &Proxy, values: &SecretValues) -> Option<(String, crat
             let chain = values.get(cert)?.expose().to_owned() + "\n";
             Some((chain, values.get(key)?.clone()))
         }
+        Tls::Acme(acme) => values.get(&acme.issued).or_else(|| values.get(&acme.trial)).map(split_pem),
     }
 }
 

@@ -115,7 +115,9 @@ impl Effects<'_> {
             }
             Action::Create { container, .. } => engine.create(container).await.map(drop),
             Action::Stop { container, grace } => engine.stop(container, *grace).await,
-            Action::Remove { container } => engine.remove(container, true).await,
+            Action::Remove { container } => engine.remove_with_volumes(container).await,
+            Action::Update { container, limits } => engine.update(container, limits).await,
+            Action::Disconnect { container, network } => engine.disconnect(container, network).await,
             Action::Rename { container, to } => engine.rename(container, to).await,
             Action::RemoveNetwork { network } => engine.remove_network(network).await,
             Action::RemoveVolume { volume } => engine.remove_volume(volume).await,
@@ -182,7 +184,7 @@ impl Effects<'_> {
             Ok(Err(late)) => self.explain(step, service, &container.name, Err(failed(late, None))).await,
             Err(error) => Err(engine_failure(step, &error)),
         };
-        let removed = engine.remove(&container.name, true).await;
+        let removed = engine.remove_with_volumes(&container.name).await;
         result.and(removed.map_err(|e| engine_failure(step, &e)))
     }
 

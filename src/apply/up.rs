@@ -240,7 +240,7 @@ async fn take_back(effects: &Effects<'_>, back: Back<'_>, sink: &mut dyn Sink) -
     }
     let mut left = Vec::new();
     let removals = remove.iter().map(|name| async move {
-        let gone = if keep { engine.stop(name, GRACE).await } else { engine.remove(name, true).await };
+        let gone = if keep { engine.stop(name, GRACE).await } else { engine.remove_with_volumes(name).await };
         (name, gone)
     });
     let stops = stop.iter().map(|name| async move { (name, engine.stop(name, GRACE).await) });

@@ -1,5 +1,7 @@
 //! L0: words every other layer speaks. Imports nothing from the crate.
 
+pub mod base64;
+pub mod calendar;
 pub mod date;
 pub mod env;
 pub mod fix;

@@ -1,6 +1,8 @@
 //! What is wrong with an input: message, place, what is allowed, what to do. Collected, never thrown one by one.
 
+use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -15,17 +17,33 @@ pub enum Severity {
 }
 
 /// The text a problem's place is in. `.env` comes first: what is wrong there is often the cause of the rest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// `.env` beside the file.
     Env,
+    /// A file that `env_file` names.
+    EnvFile(Arc<EnvFile>),
     /// stack.toml, overlays included.
     Stack,
 }
 
+/// A file of variables. Its text holds values nobody may see: it goes along so that a problem can show its line.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EnvFile {
+    /// Where it is, relative to the folder of stack.toml.
+    pub path: String,
+    /// What is in it.
+    pub text: String,
+}
+
+impl fmt::Debug for EnvFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EnvFile").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
 /// One problem at one place of a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Error or warning.
     pub severity: Severity,
@@ -44,10 +62,8 @@ pub struct Problem {
     /// TOML to paste that mends it; [`super::fix`] says where it goes.
     pub fix: Option<String>,
     /// Where the fix goes, if that is not at `span`.
-    #[serde(skip)]
     pub fix_at: Option<Range<usize>>,
     /// What stands at the place must not be shown: it looks like a secret.
-    #[serde(skip)]
     pub hidden: bool,
 }
 
@@ -80,7 +96,7 @@ impl Problem {
         self
     }
 
-    /// In `.env`: its lines are never shown.
+    /// In `.env`: its values are never shown.
     #[must_use]
     pub fn in_env(mut self) -> Self {
         self.origin = Origin::Env;
@@ -173,10 +189,10 @@ impl Problems {
         self.0.retain(|p| p.rule != rule);
     }
 
-    /// `.env` before the file, each in the order of places; those without a place first; equal ones once.
+    /// `.env` and its like before the file, each in the order of places; those without a place first; equal ones once.
     pub fn sorted(mut self) -> Vec<Problem> {
-        self.0.sort_by_key(|p| {
-            (p.origin, p.span.as_ref().map_or(0, |s| s.start), p.span.as_ref().map_or(0, |s| s.end), p.severity)
+        self.0.sort_by_cached_key(|p| {
+            (p.origin.clone(), p.span.as_ref().map_or(0, |s| s.start), p.span.as_ref().map_or(0, |s| s.end), p.severity)
         });
         self.0.dedup();
         self.0

@@ -9,6 +9,7 @@ use clap_complete::env::{CompleteEnv, Shells};
 
 use crate::base::env::Env;
 use crate::base::problem::Problems;
+use crate::config::describe;
 use crate::config::tree::{self, Node, Value};
 use crate::probe::CATALOGUE;
 use crate::ui::error::Failure;
@@ -51,19 +52,9 @@ pub(super) fn stages() -> Vec<CompletionCandidate> {
     root().map(|root| names(&root, "stages", "")).unwrap_or_default()
 }
 
-/// Paths of what is in the file: services with their keys, routes, the front door's keys.
+/// Paths of keys that the file has or could have.
 pub(super) fn paths() -> Vec<CompletionCandidate> {
-    let Some(root) = root() else { return Vec::new() };
-    let mut out = Vec::new();
-    for top in ["services", "proxy", "routes", "secrets"] {
-        out.extend(names(&root, top, &format!("{top}.")));
-    }
-    if let Some(Value::Table(services)) = root.get("services").map(|e| &e.node.value) {
-        for service in services {
-            out.extend(keys(&service.node).map(|key| format!("services.{}.{key}", service.key).into()));
-        }
-    }
-    out
+    root().map(|root| describe::paths(&root).into_iter().map(Into::into).collect()).unwrap_or_default()
 }
 
 /// Checks by identifier.

@@ -89,7 +89,7 @@ pub const CODES: &[Code] = &[
         status: ExitStatus::Changes,
         number: 3,
         title: "there are changes",
-        text: "Only with `plan --exit-code`: `up` would change something.",
+        text: "Only with `plan --exit-code`: `up` would change something; and with `lock --check`: stack.lock would change.",
     },
     Code {
         status: ExitStatus::Done,

@@ -11,10 +11,10 @@ use super::settings::VARIABLES;
 /// The commands in the order people need them.
 pub const GROUPS: &[(&str, &[&str])] = &[
     ("Start", &["init", "check", "explain", "render"]),
-    ("Deploy", &["plan", "up", "verify"]),
+    ("Deploy", &["plan", "up", "verify", "lock"]),
     ("Go back", &["releases", "diff", "rollback", "audit"]),
     ("Run", &["status", "logs", "stats", "exec", "run", "forward", "restart", "scale", "maintenance", "prune", "down"]),
-    ("Keep", &["secrets"]),
+    ("Keep", &["secrets", "cert"]),
     ("Set up", &["schema", "completions", "man"]),
 ];
 
@@ -28,13 +28,20 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("render", "stackctl render out/\nstackctl render --no-secrets out/"),
     (
         "plan",
-        "stackctl plan\nstackctl plan --exit-code     # 3 if there are changes, for CI\nstackctl plan --out release.plan",
+        "stackctl plan\nstackctl plan --exit-code     # 3 if there are changes, for CI\nstackctl plan --out release.plan\nstackctl plan --drift         # files edited in volumes, too",
     ),
     (
         "up",
         "stackctl up\nstackctl up --stage production --yes\nstackctl up --plan release.plan  # exactly that, or nothing",
     ),
-    ("verify", "stackctl verify\nstackctl verify --only TLS --format junit > report.xml"),
+    (
+        "verify",
+        "stackctl verify\nstackctl verify --only TLS --format junit > report.xml\nstackctl verify --outside                # from another machine\nstackctl verify --url https://example.com  # a site of anybody's making",
+    ),
+    (
+        "lock",
+        "stackctl lock                     # stack.lock, to commit beside stack.toml\nstackctl lock --check             # 3 if an image is not in it\nstackctl lock --upgrade --check   # what --upgrade would take\nstackctl lock --upgrade postgres",
+    ),
     ("releases", "stackctl releases\nstackctl releases 7            # its steps, and the logs of what failed"),
     ("diff", "stackctl diff 6 7\nstackctl diff 6                # with the one that runs"),
     (
@@ -42,7 +49,7 @@ const EXAMPLES: &[(&str, &str)] = &[
         "stackctl rollback              # the one before\nstackctl rollback 6\nstackctl rollback --check 6    # could it be done?",
     ),
     ("audit", "stackctl audit\nstackctl audit --json --tail 500"),
-    ("status", "stackctl status\nstackctl status --json"),
+    ("status", "stackctl status\nstackctl status --json\nstackctl status --drift       # what was changed by hand"),
     ("logs", "stackctl logs -f app worker\nstackctl logs --since 10m --tail all --grep ERROR"),
     ("stats", "stackctl stats\nstackctl stats --no-stream app"),
     (
@@ -62,6 +69,10 @@ const EXAMPLES: &[(&str, &str)] = &[
     (
         "secrets",
         "stackctl secrets list\npass show smtp | stackctl secrets set smtp\nstackctl secrets check         # 4 if one is weak or in git",
+    ),
+    (
+        "cert",
+        "stackctl cert status\nstackctl cert issue --staging   # would it work?\nstackctl cert renew             # every hour, by a timer",
     ),
     ("schema", "stackctl schema > stack.schema.json"),
     ("completions", "stackctl completions bash > /etc/bash_completion.d/stackctl"),
@@ -105,7 +116,7 @@ fn groups(command: &Command) -> String {
 /// `docs/commands.md`
 pub fn document() -> String {
     let mut out = String::from(
-        "# Commands\n\n<!-- Made from src/cli/args.rs by `UPDATE_DOCS=1 cargo test --test cli`. -->\n\n\
+        "# Commands\n\n<!-- Made from src/cli/args/ by `UPDATE_DOCS=1 cargo test --test cli`. -->\n\n\
          Data goes to stdout, talk to stderr. [Exit codes](exit-codes.md) are part of the interface. \
          [stack.toml](stack-toml.md) has a page of its own.\n\n## Global options\n\n\
          They may stand before or after the command. A flag wins over its variable, the variable over stack.toml.\n\n\

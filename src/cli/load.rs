@@ -9,6 +9,7 @@ use crate::base::problem::{Problem, Problems, line_column};
 use crate::config::interpolate::Variables;
 use crate::config::lint::placeholder;
 use crate::config::{self, Loaded, dotenv};
+use crate::model::lock::Lock;
 use crate::model::stack::Stack;
 use crate::ui::error::{Failure, Kind, Told};
 use crate::ui::problems::{self as ui, Report};
@@ -30,6 +31,8 @@ pub struct Source {
     pub text: String,
     /// The environment over `.env`: where secrets with `env` come from.
     pub variables: Variables,
+    /// `stack.lock` beside the file; `None` if there is none.
+    pub lock: Option<Lock>,
 }
 
 /// What was read, right or wrong.
@@ -55,8 +58,8 @@ impl Read {
     /// What is to be shown; `name` is the file's as the user wrote it.
     pub fn report<'a>(&'a self, name: &'a str) -> Report<'a> {
         Report {
-            stack: ui::Source { name, text: &self.text },
-            env: ui::Source { name: &self.env_name, text: &self.env_text },
+            stack: ui::Source { name: name.into(), text: &self.text },
+            env: ui::Source { name: self.env_name.as_str().into(), text: &self.env_text },
             problems: &self.problems,
         }
     }
@@ -127,7 +130,38 @@ fn load(ctx: &Context<'_>, warn: bool) -> anyhow::Result<Source> {
         let warnings = count(read.problems.len(), "warning");
         ctx.out.warn(format!("{name} has {warnings}; `stackctl check` shows them"));
     }
-    Ok(Source { stack, folder: read.folder, text: read.text, variables: read.variables })
+    let lock = lock(ctx)?;
+    Ok(Source { stack, folder: read.folder, text: read.text, variables: read.variables, lock })
+}
+
+/// The lock beside the stack file, if there is one. Problems are shown; the error then says no more.
+pub fn lock(ctx: &Context<'_>) -> anyhow::Result<Option<Lock>> {
+    let path = ctx.settings.path.with_extension("lock");
+    let name = ctx.settings.file.with_extension("lock").display().to_string();
+    if path.symlink_metadata().is_err() {
+        return Ok(None);
+    }
+    let text = crate::files::read_text(&path)
+        .map_err(|error| Failure::usage(format!("`{name}` cannot be used")).because(error))?;
+    match config::lock::parse(&text) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(problems) => {
+            let report = Report {
+                stack: ui::Source { name: name.as_str().into(), text: &text },
+                env: ui::Source { name: "".into(), text: "" },
+                problems: &problems.sorted(),
+            };
+            if ctx.out.is_json() {
+                ctx.out.json(&json!({
+                    "schema": "stackctl.check/1", "file": name, "valid": false, "problems": report.json(),
+                }))?;
+            } else {
+                report.show(ctx.out);
+                ctx.out.say("hint: take back what was changed by hand, or remove it and run `stackctl lock`");
+            }
+            Err(Told(Kind::Usage).into())
+        }
+    }
 }
 
 /// The text of the stack file; `shown` is its name for messages.

@@ -8,6 +8,7 @@ use crate::base::env::Env;
 use crate::base::secret::Secret;
 use crate::engine::{Engine, EngineError};
 use crate::files::encrypted::{self, Keyring};
+use crate::plan::PlanError;
 use crate::ui;
 use crate::ui::error::{Failure, Kind};
 use crate::ui::text::clean;
@@ -41,8 +42,10 @@ pub fn wanted(ctx: &Context<'_>, source: &Source) -> Wanted {
         text: source.text.clone(),
         // Asking Git takes its time; only what is recorded needs it.
         commit: None,
+        locked: source.lock.clone(),
         past: None,
         outside: Outside::new(keyring(ctx)),
+        look_into_files: false,
     }
 }
 
@@ -105,7 +108,10 @@ pub fn now() -> u64 {
 pub fn failure(error: &ApplyError) -> Failure {
     let kind = match error {
         ApplyError::Locked { .. } => Kind::Locked,
-        ApplyError::WrongStage { .. } | ApplyError::NeedsConsent | ApplyError::Stale(_) => Kind::Refused,
+        ApplyError::WrongStage { .. }
+        | ApplyError::NeedsConsent
+        | ApplyError::Stale(_)
+        | ApplyError::Plan(PlanError::ForeignData(_)) => Kind::Refused,
         ApplyError::Secrets(_) => Kind::Usage,
         ApplyError::Interrupted => Kind::Interrupted,
         _ => Kind::Failed,

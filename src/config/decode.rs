@@ -56,7 +56,7 @@ const COMPOSE_WORDS: &[(&str, &str)] = &[
     ("cpu_shares", "write `reserve = { cpus = 0.5 }`"),
     ("mem_reservation", "write `reserve = { memory = \"256M\" }`"),
     ("configs", "write `files = [\"conf/app.toml:/etc/app/app.toml\"]`"),
-    ("schedule", "nothing here runs jobs by the clock yet; let cron or a systemd timer of the host start the program"),
+    ("schedule", "write `[services.NAME.jobs.JOB]` with a `command` and a `schedule`"),
     ("restart_policy", "write `restart = \"on-failure\"`"),
     ("cap_drop", "all capabilities are dropped; name those to keep in `cap_add`"),
     ("extends", "write `like = \"service\"`"),
@@ -200,13 +200,14 @@ impl<T: Decode> Decode for Vec<At<T>> {
     }
 }
 
-/// Declares a table of stack.toml: its keys, what they are, their defaults and their text, all in one place. Makes
+/// Declares a table of stack.toml: its keys, what they are, their defaults, an example of each and their text, all in
+/// one place: `key: Type = "default" => "example"`, both as they are written in TOML. Makes
 /// the struct the decoder fills (each key optional, with its place) and the description docs and schema come from.
 macro_rules! table {
     (
         $(#[doc = $text:literal])*
         $name:ident as $word:literal {
-            $( $(#[doc = $key_text:literal])* $key:ident : $type:ty $(= $default:literal)?, )*
+            $( $(#[doc = $key_text:literal])* $key:ident : $type:ty $(= $default:literal)? $(=> $example:literal)?, )*
         }
     ) => {
         $(#[doc = $text])*
@@ -225,6 +226,7 @@ macro_rules! table {
                         name: stringify!($key),
                         text: concat!($($key_text, "\n"),*).trim().to_owned(),
                         default: concat!($($default)?),
+                        example: concat!($($example)?),
                         shape: <$type as $crate::config::decode::Decode>::shape(),
                     }, )* ],
                 })

@@ -9,6 +9,7 @@ pub mod explain;
 pub mod interpolate;
 pub mod keys;
 pub mod lint;
+pub mod lock;
 mod lower;
 pub mod preset;
 pub mod shape;
@@ -99,6 +100,12 @@ fn yaml(text: &str) -> Option<Problems> {
         at += line.len();
     }
     None
+}
+
+/// Names of all stages of a file, in its order.
+pub fn stages(text: &str) -> Vec<String> {
+    let mut root = tree::parse(text, &mut Problems::default());
+    take_stages(&mut root, &mut Problems::default()).into_iter().map(|(name, _)| name).collect()
 }
 
 type Stage = (String, Node);

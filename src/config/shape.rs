@@ -61,6 +61,8 @@ pub struct Key {
     pub text: String,
     /// Its default as it would be written; empty for none.
     pub default: &'static str,
+    /// A value somebody might give it, as it would be written; empty only for tables, which have examples of their own.
+    pub example: &'static str,
     /// What it may be.
     pub shape: Shape,
 }

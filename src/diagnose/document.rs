@@ -31,7 +31,7 @@ const SYMPTOMS: &[(&str, &str)] = &[
     ),
     (
         "The browser warns of the certificate",
-        "A trial certificate (`tls = \"self-signed\"`) is for trials. `stackctl verify --only TLS` says what is wrong with \
+        "A trial certificate (`tls = \"self-signed\"`) is for trials; `stackctl cert trust` prints what to import for them. `stackctl verify --only TLS` says what is wrong with \
          a real one: name, chain, date.",
     ),
     (

@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 
 use crate::base::env::Env;
 use crate::base::units::ByteSize;
-use crate::model::observed::{EngineFacts, Host};
+use crate::model::observed::{EngineFacts, Host, Keeps};
 
 use super::address::{self, Address, TlsFiles};
 use super::context;
@@ -145,6 +145,12 @@ impl Engine {
         info.map_or(Host::default(), |info| Host {
             cpus: count(info.ncpu).and_then(|n| u32::try_from(n).ok()),
             memory: count(info.mem_total).map(ByteSize),
+            keeps: Keeps {
+                memory: info.memory_limit.unwrap_or(false),
+                cpus: info.cpu_cfs_quota.unwrap_or(false),
+                shares: info.cpu_shares.unwrap_or(false),
+                pids: info.pids_limit.unwrap_or(false),
+            },
         })
     }
 

@@ -76,9 +76,12 @@ impl Engine {
         Ok(out)
     }
 
-    /// Starts a container; fine if it runs.
+    /// Starts a container; fine if it runs. One that is paused goes on.
     pub async fn start(&self, id: &str) -> Result<(), EngineError> {
-        self.call(&format!("start the container {}", short(id)), self.docker.start_container(id, None)).await
+        match self.call(&format!("start the container {}", short(id)), self.docker.start_container(id, None)).await {
+            Err(error) if error.message.contains("paused container") => self.unpause(id).await,
+            other => other,
+        }
     }
 
     /// Stops a container with its own signal, and kills it after `grace`; fine if it does not run or is gone.
@@ -101,17 +104,15 @@ impl Engine {
     pub async fn remove(&self, id: &str, force: bool) -> Result<(), EngineError> {
         let options = RemoveContainerOptions { force, ..RemoveContainerOptions::default() };
         let remove = self.docker.remove_container(id, Some(options));
-        match self.call(&format!("remove the container {}", short(id)), remove).await {
-            Err(error) if error.message.contains("is already in progress") => Ok(()),
-            other => gone_is_fine(other),
-        }
+        removed(self.call(&format!("remove the container {}", short(id)), remove).await)
     }
 
-    /// Removes a container that is all there is of something, with the unnamed volumes of its image.
+    /// Removes a container, also a running one, with the volumes that the engine made and named for it because its
+    /// image declares some: nobody finds those again. Volumes with a name of their own stay; fine if it is gone.
     pub async fn remove_with_volumes(&self, id: &str) -> Result<(), EngineError> {
         let options = RemoveContainerOptions { force: true, v: true, ..RemoveContainerOptions::default() };
         let remove = self.docker.remove_container(id, Some(options));
-        gone_is_fine(self.call(&format!("remove the container {}", short(id)), remove).await)
+        removed(self.call(&format!("remove the container {}", short(id)), remove).await)
     }
 
     /// Gives a container another name.
@@ -188,6 +189,14 @@ impl Engine {
 /// Enough of an ID for people.
 fn short(id: &str) -> &str {
     if id.len() == 64 { id.get(..12).unwrap_or(id) } else { id }
+}
+
+/// Somebody else who removes it, too, is fine.
+fn removed(result: Result<(), EngineError>) -> Result<(), EngineError> {
+    match result {
+        Err(error) if error.message.contains("is already in progress") => Ok(()),
+        other => gone_is_fine(other),
+    }
 }
 
 fn gone_is_fine(result: Result<(), EngineError>) -> Result<(), EngineError> {

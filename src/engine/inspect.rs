@@ -124,7 +124,7 @@ fn inspected(details: ContainerInspectResponse, secrets: &SecretValues) -> Inspe
     }
 }
 
-fn host_namespaces(host: &HostConfig) -> Vec<&'static str> {
+pub(super) fn host_namespaces(host: &HostConfig) -> Vec<&'static str> {
     [
         ("network", &host.network_mode),
         ("pid", &host.pid_mode),

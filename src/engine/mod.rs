@@ -8,6 +8,7 @@ pub mod container;
 mod context;
 pub mod error;
 pub mod events;
+mod fields;
 pub mod forward;
 pub mod holder;
 pub mod image;

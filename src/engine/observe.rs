@@ -1,6 +1,6 @@
 //! What the engine has: every list once, side by side, before anything is decided.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 
 use bollard::models::{ContainerSummary, ImageInspect, Network, Volume};
@@ -10,6 +10,7 @@ use futures_util::future::try_join_all;
 use crate::base::name::ProjectName;
 use crate::model::container::label;
 use crate::model::observed::{Observed, ObservedContainer, ObservedImage, ObservedNetwork, ObservedVolume};
+use crate::model::service::POSTGRES_DATA;
 
 use super::connect::Engine;
 use super::error::{EngineError, ErrorKind};
@@ -44,9 +45,8 @@ impl Engine {
             networks: networks.into_iter().map(network).collect(),
             volumes: volumes.volumes.unwrap_or_default().into_iter().map(volume).collect(),
             images: images.into_iter().flatten().collect(),
-            moved: BTreeSet::new(),
-            live: BTreeMap::new(),
             state,
+            ..Observed::default()
         };
         observed.live = match live {
             Some(live) => live,
@@ -75,6 +75,17 @@ impl Engine {
         let door = format!("{project}-proxy-1");
         match self.get_archive(&door, LIVE, "read which generation is live").await {
             Ok(files) => Ok(Some(live(files))),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Major version of the PostgreSQL that wrote the data folder of a container, running or not; `None` if there is
+    /// neither.
+    pub async fn postgres_data(&self, container: &str) -> Result<Option<u32>, EngineError> {
+        let path = format!("{POSTGRES_DATA}/PG_VERSION");
+        match self.get_file(container, &path, "read the version of PostgreSQL's data").await {
+            Ok(text) => Ok(String::from_utf8_lossy(&text).trim().parse().ok()),
             Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -177,7 +188,14 @@ fn volume(volume: Volume) -> ObservedVolume {
 fn image(image: ImageInspect) -> ObservedImage {
     let mut digests = image.repo_digests.unwrap_or_default();
     digests.sort();
-    ObservedImage { id: image.id.unwrap_or_default(), digests, labels: labels(image.config.and_then(|c| c.labels)) }
+    let config = image.config.unwrap_or_default();
+    let names = config.env.unwrap_or_default().into_iter();
+    ObservedImage {
+        id: image.id.unwrap_or_default(),
+        digests,
+        labels: labels(config.labels),
+        env: names.map(|pair| pair.split_once('=').map_or(pair.clone(), |(name, _)| name.to_owned())).collect(),
+    }
 }
 
 fn labels(labels: Option<HashMap<String, String>>) -> BTreeMap<String, String> {

@@ -8,6 +8,8 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
+use crate::base::base64;
+
 /// Key under which Docker Hub's credentials are kept.
 const HUB: &str = "https://index.docker.io/v1/";
 
@@ -113,35 +115,12 @@ fn credentials(entry: &Value, server: &str) -> Option<DockerCredentials> {
         ..DockerCredentials::default()
     };
     if let Some(auth) = text("auth") {
-        let plain = String::from_utf8(base64(&auth)?).ok()?;
+        let plain = String::from_utf8(base64::decoded(&auth)?).ok()?;
         let (user, password) = plain.split_once(':')?;
         found.username = Some(user.to_owned());
         found.password = Some(password.trim_end_matches('\0').to_owned());
     }
     (found.identitytoken.is_some() || found.username.is_some()).then_some(found)
-}
-
-/// Base64 (RFC 4648, both alphabets, padding optional).
-fn base64(text: &str) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len() * 3 / 4);
-    let (mut bits, mut count) = (0u32, 0);
-    for byte in text.trim_end_matches('=').bytes() {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            out.push(u8::try_from(bits >> count & 0xff).ok()?);
-        }
-    }
-    Some(out)
 }
 
 #[cfg(test)]
@@ -179,13 +158,5 @@ mod tests {
         assert_eq!(login(Some(&config), "empty.io/x"), Login::None);
         assert_eq!(login(Some(&config), "ecr.io/x"), Login::Helper("ecr-login".into(), "ecr.io".into()));
         assert_eq!(login(None, "nginx"), Login::None);
-    }
-
-    #[test]
-    fn base64_of_the_rfc() {
-        for (text, plain) in [("", ""), ("Zg==", "f"), ("Zm8", "fo"), ("Zm9vYmFy", "foobar")] {
-            assert_eq!(base64(text).as_deref(), Some(plain.as_bytes()));
-        }
-        assert_eq!(base64("a b"), None);
     }
 }

@@ -99,11 +99,7 @@ impl Engine {
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             tty: Some(command.terminal),
-            env: Some(command.env.clone()),
-            cmd: Some(command.argv.clone()),
-            user: command.user.clone(),
-            working_dir: command.folder.clone(),
-            ..CreateExecOptions::default()
+            ..alone(command)
         };
         let id = self.call(&doing, self.docker.create_exec(container, options)).await?.id;
         let options = StartExecOptions { tty: command.terminal, ..StartExecOptions::default() };
@@ -119,14 +115,7 @@ impl Engine {
     pub async fn exec_detached(&self, container: &str, command: &Command) -> Result<(), EngineError> {
         let program = command.argv.first().map_or("", String::as_str);
         let doing = format!("run `{program}` in {container}");
-        let options = CreateExecOptions {
-            env: Some(command.env.clone()),
-            cmd: Some(command.argv.clone()),
-            user: command.user.clone(),
-            working_dir: command.folder.clone(),
-            ..CreateExecOptions::default()
-        };
-        let id = self.call(&doing, self.docker.create_exec(container, options)).await?.id;
+        let id = self.call(&doing, self.docker.create_exec(container, alone(command))).await?.id;
         let options = StartExecOptions { detach: true, ..StartExecOptions::default() };
         self.call(&doing, self.docker.start_exec(&id, Some(options))).await.map(drop)
     }
@@ -203,6 +192,17 @@ impl Engine {
         let options = bollard::query_parameters::RestartContainerOptions { t: Some(seconds), signal: None };
         let restart = self.docker.restart_container(container, Some(options));
         self.call_within(grace, &format!("restart {container}"), restart).await
+    }
+}
+
+/// A command without streams.
+fn alone(command: &Command) -> CreateExecOptions<String> {
+    CreateExecOptions {
+        env: Some(command.env.clone()),
+        cmd: Some(command.argv.clone()),
+        user: command.user.clone(),
+        working_dir: command.folder.clone(),
+        ..CreateExecOptions::default()
     }
 }
 

@@ -11,7 +11,7 @@ use bollard::models::{
 use crate::base::units::{ByteSize, Span};
 use crate::model::container::{self as wanted, Attachment, ContainerSpec, EngineHealth, EnvValue};
 use crate::model::runtime::Logging;
-use crate::model::service::Restart;
+use crate::model::runtime::Restart;
 
 /// The body of a create call. `places` says where on the engine's disk volumes are of which only a part is mounted.
 pub(super) fn body(spec: &ContainerSpec, places: &BTreeMap<String, String>) -> ContainerCreateBody {
@@ -154,7 +154,7 @@ fn nanoseconds(span: Span) -> i64 {
     i64::try_from(span.0.as_nanos()).unwrap_or(i64::MAX)
 }
 
-fn restart(restart: Restart) -> RestartPolicyNameEnum {
+pub(super) fn restart(restart: Restart) -> RestartPolicyNameEnum {
     match restart {
         Restart::No => RestartPolicyNameEnum::NO,
         Restart::OnFailure => RestartPolicyNameEnum::ON_FAILURE,

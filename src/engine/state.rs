@@ -11,6 +11,7 @@ use crate::base::name::{ProjectName, SecretName};
 use crate::base::secret::Secret;
 use crate::model::artifact::{Artifact, Content};
 use crate::model::baseline::Baseline;
+use crate::model::certificate::Attempts;
 use crate::model::container::label;
 use crate::model::state::{AuditEntry, Record, Release, State};
 
@@ -43,6 +44,8 @@ pub mod file {
     pub const APPLIED: &str = "applied";
     /// How fast the front door was when somebody stored it.
     pub const BASELINE: &str = "baseline.json";
+    /// How asking for a certificate failed.
+    pub const ATTEMPTS: &str = "attempts.json";
     /// End of the names of files that hold what that was, part by part.
     pub const PARTS: &str = ".parts";
     /// Releases that are kept.
@@ -244,6 +247,12 @@ pub fn baseline_file(baseline: &Baseline) -> Artifact {
     owner_only(file::BASELINE, serde_json::to_string_pretty(baseline).unwrap_or_default())
 }
 
+/// How asking for a certificate failed, as a file of the state volume; nothing to keep after it did not.
+pub fn attempts_file(attempts: &Attempts) -> Artifact {
+    let text = if attempts.failures == 0 { String::new() } else { serde_json::to_string(attempts).unwrap_or_default() };
+    owner_only(file::ATTEMPTS, text)
+}
+
 /// A secret as a file of the state volume.
 pub fn secret_file(name: &SecretName, value: &Secret) -> Artifact {
     owner_only(&format!("{}/{name}", file::SECRETS), value.expose().to_owned())
@@ -282,6 +291,8 @@ fn parse(files: BTreeMap<String, Entry>) -> Result<State, String> {
             None if path == file::KEY => state.key = unhex(text.trim()).ok_or("the key is damaged")?,
             // Figures to compare with: damaged ones are as good as none.
             None if path == file::BASELINE => state.baseline = serde_json::from_str(&text).ok(),
+            // Worth a question too many at most.
+            None if path == file::ATTEMPTS => state.attempts = serde_json::from_str(&text).unwrap_or_default(),
             None if path == file::STAGE => text.trim().clone_into(&mut state.stage),
             None if path == file::RELEASES => {
                 state.releases = serde_json::from_str(&text).map_err(|error| format!("{path} is damaged: {error}"))?;

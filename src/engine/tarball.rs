@@ -81,6 +81,19 @@ pub(super) fn read(bytes: &[u8]) -> io::Result<BTreeMap<String, Entry>> {
     Ok(out)
 }
 
+/// What an archive of one file holds.
+pub(super) fn read_one(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    for entry in Archive::new(bytes).entries()? {
+        let mut entry = entry?;
+        if entry.header().entry_type() == EntryType::Regular {
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content)?;
+            return Ok(content);
+        }
+    }
+    Err(io::Error::other("there is no file in it"))
+}
+
 /// A file or link of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -131,6 +144,13 @@ mod tests {
         assert_eq!(back.keys().map(String::as_str).collect::<Vec<_>>(), ["a/b.conf", "current", "secrets/pw"]);
         assert_eq!(back["secrets/pw"], Entry { content: b"s".to_vec(), mode: 0o400, uid: 7, link: None, changed: 0 });
         assert_eq!(back["current"].link.as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn one_file() {
+        let bytes = ok(of_files(&[Artifact::plain("PG_VERSION", "15\n")], &[]));
+        assert_eq!(ok(read_one(&bytes)), b"15\n");
+        assert!(read_one(&ok(of_files(&[], &[]))).is_err());
     }
 
     #[test]

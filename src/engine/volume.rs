@@ -78,6 +78,11 @@ impl Engine {
         read
     }
 
+    /// All files and links of a folder of a container, by path below it. Works with any image: nothing runs in it.
+    pub async fn folder(&self, container: &str, path: &str) -> Result<BTreeMap<String, Entry>, EngineError> {
+        self.get_archive(container, path, &format!("read {path} of {container}")).await
+    }
+
     async fn volume_carrier(&self, volume: &str, doing: &str) -> Result<String, EngineError> {
         let body = holder::body([(label::ROLE.to_owned(), "files".to_owned())], Some((volume, MOUNT)));
         let name = carrier_name(volume);
@@ -103,16 +108,24 @@ impl Engine {
         from: &str,
         doing: &str,
     ) -> Result<BTreeMap<String, Entry>, EngineError> {
+        let bytes = self.download(id, from, doing).await?;
+        tarball::read(&bytes).map_err(|error| unreadable(doing, &error))
+    }
+
+    /// What is in one file of a container.
+    pub(super) async fn get_file(&self, id: &str, path: &str, doing: &str) -> Result<Vec<u8>, EngineError> {
+        let bytes = self.download(id, path, doing).await?;
+        tarball::read_one(&bytes).map_err(|error| unreadable(doing, &error))
+    }
+
+    async fn download(&self, id: &str, from: &str, doing: &str) -> Result<Vec<u8>, EngineError> {
         let options = DownloadFromContainerOptions { path: from.to_owned() };
         let download = self.docker.download_from_container(id, Some(options));
         let bytes = download.try_fold(Vec::new(), |mut all, part| {
             all.extend_from_slice(&part);
             std::future::ready(Ok(all))
         });
-        let bytes = self.call(doing, bytes).await?;
-        tarball::read(&bytes).map_err(|error| {
-            EngineError::new(ErrorKind::Other, doing, format!("the engine's archive cannot be read: {error}"))
-        })
+        self.call(doing, bytes).await
     }
 
     /// Removes a container of ours that holds nothing.
@@ -123,6 +136,10 @@ impl Engine {
             other => other,
         }
     }
+}
+
+fn unreadable(doing: &str, error: &std::io::Error) -> EngineError {
+    EngineError::new(ErrorKind::Other, doing, format!("the engine's archive cannot be read: {error}"))
 }
 
 fn carrier_name(volume: &str) -> String {

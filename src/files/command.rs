@@ -18,6 +18,19 @@ const LIMIT: u64 = 64 << 10;
 /// # Errors
 /// In words: it is not there, fails, takes too long, or prints anything but one line of text.
 pub async fn line_of(words: &[String], folder: &Path, longest: Duration) -> Result<Secret, String> {
+    let program = words.first().map(String::as_str).unwrap_or_default();
+    one_line(program, output_of(words, folder, longest).await?)
+}
+
+/// Runs a program without a shell and without input, for what it does.
+///
+/// # Errors
+/// In words: it is not there, fails, or takes too long.
+pub async fn run_to_end(words: &[String], folder: &Path, longest: Duration) -> Result<(), String> {
+    output_of(words, folder, longest).await.map(drop)
+}
+
+async fn output_of(words: &[String], folder: &Path, longest: Duration) -> Result<Vec<u8>, String> {
     let [program, arguments @ ..] = words else { return Err("the command is empty".to_owned()) };
     let ended = tokio::time::timeout(longest, run(program, arguments, folder)).await;
     let seconds = longest.as_secs_f64();
@@ -28,7 +41,48 @@ pub async fn line_of(words: &[String], folder: &Path, longest: Duration) -> Resu
         let how = status.code().map_or_else(|| "was killed".to_owned(), |code| format!("failed with code {code}"));
         return Err(format!("`{program}` {how}{}", last_words(&err, &out)));
     }
-    one_line(program, out)
+    Ok(out)
+}
+
+/// What a program started goes with it: a child that holds its output open would outlive the timeout. Not by a process
+/// group of its own: such a program could not ask at the terminal.
+struct Offspring(Option<u32>);
+
+impl Drop for Offspring {
+    fn drop(&mut self) {
+        for pid in self.0.map(descendants).unwrap_or_default() {
+            // It may be gone by now, which is fine.
+            let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+            let _ = pid.map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::KILL));
+        }
+    }
+}
+
+/// All that a process started, and they in turn; nothing where the system does not tell (`/proc`).
+fn descendants(of: u32) -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let parents: Vec<(u32, u32)> = entries
+        .filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+            // "pid (name) state ppid …", and a name may hold anything.
+            let parent = stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()?;
+            Some((pid, parent))
+        })
+        .collect();
+    let mut out = vec![of];
+    let mut next = 0;
+    while let Some(&parent) = out.get(next) {
+        out.extend(
+            parents
+                .iter()
+                .filter(|(pid, of)| *of == parent && !out.contains(pid))
+                .map(|(pid, _)| *pid)
+                .collect::<Vec<_>>(),
+        );
+        next += 1;
+    }
+    out.split_off(1)
 }
 
 async fn run(program: &str, arguments: &[String], folder: &Path) -> Result<(ExitStatus, Vec<u8>, Vec<u8>), String> {
@@ -45,8 +99,11 @@ async fn run(program: &str, arguments: &[String], folder: &Path) -> Result<(Exit
         .kill_on_drop(true)
         .spawn()
         .map_err(failed)?;
+    let mut offspring = Offspring(child.id());
     let (mut out, mut err) = (child.stdout.take(), child.stderr.take());
     let (out, err, status) = tokio::join!(text(out.as_mut()), text(err.as_mut()), child.wait());
+    // Ended by itself: what it left running on purpose is its own business, and its number may be another's by now.
+    offspring.0 = None;
     Ok((status.map_err(failed)?, out, err))
 }
 
@@ -113,6 +170,25 @@ mod tests {
             let why = told(script).await.err().unwrap_or_default();
             assert!(why.contains(words) && !why.contains("hunter22"), "{script}: {why}");
         }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn grandchildren_do_not_outlive_the_timeout() {
+        let folder = tempfile::tempdir().unwrap_or_else(|e| unreachable!("{e}"));
+        let script = "sleep 60 & echo $! >child; wait".to_owned();
+        let words = ["sh".to_owned(), "-c".to_owned(), script];
+        assert!(line_of(&words, folder.path(), Duration::from_millis(500)).await.is_err());
+        let child = std::fs::read_to_string(folder.path().join("child")).unwrap_or_default();
+        let state = || std::fs::read_to_string(format!("/proc/{}/stat", child.trim())).unwrap_or_default();
+        assert!(!child.trim().is_empty());
+        for _ in 0..50 {
+            // Gone, or dead and not yet collected by whoever inherited it.
+            if state().is_empty() || state().contains(") Z ") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        unreachable!("{child} still runs: {}", state());
     }
 
     #[tokio::test(flavor = "current_thread")]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use globset::{GlobBuilder, GlobMatcher};
+use glob::{MatchOptions, Pattern as Glob};
 
 use super::error::FilesError;
 
@@ -14,7 +14,7 @@ pub(super) struct Ignore {
 
 #[derive(Debug)]
 struct Pattern {
-    matcher: GlobMatcher,
+    matcher: Glob,
     /// It starts with `!`: what it matches is sent after all.
     exception: bool,
     /// Its text up to the first wildcard.
@@ -32,29 +32,23 @@ impl Ignore {
             }
             let (exception, rest) = line.strip_prefix('!').map_or((false, line), |rest| (true, rest.trim()));
             let Some(clean) = clean(rest) else { continue };
-            let glob = GlobBuilder::new(&literal_braces(&clean))
-                .literal_separator(true)
-                .backslash_escape(true)
-                .build()
-                .map_err(|error| FilesError::Pattern {
-                    path: path.to_owned(),
-                    line: index + 1,
-                    pattern: line.to_owned(),
-                    reason: error.kind().to_string(),
-                })?;
+            let matcher = Glob::new(&as_glob(&clean)).map_err(|error| FilesError::Pattern {
+                path: path.to_owned(),
+                line: index + 1,
+                pattern: line.to_owned(),
+                reason: error.msg.to_owned(),
+            })?;
             let prefix = clean.split(['*', '?', '[', '\\']).next().unwrap_or_default().to_owned();
-            patterns.push(Pattern { matcher: glob.compile_matcher(), exception, prefix });
+            patterns.push(Pattern { matcher, exception, prefix });
         }
         Ok(Self { patterns })
     }
 
     /// Whether a path (relative to the context) stays out.
     pub(super) fn excludes(&self, path: &Path) -> bool {
-        let matching = self
-            .patterns
-            .iter()
-            .rev()
-            .find(|p| path.ancestors().any(|at| !at.as_os_str().is_empty() && p.matcher.is_match(at)));
+        let matching = self.patterns.iter().rev().find(|p| {
+            path.ancestors().any(|at| !at.as_os_str().is_empty() && p.matcher.matches_path_with(at, AS_DOCKER))
+        });
         matching.is_some_and(|pattern| !pattern.exception)
     }
 
@@ -78,9 +72,27 @@ fn clean(pattern: &str) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("/"))
 }
 
-/// Docker knows no `{a,b}`.
-fn literal_braces(pattern: &str) -> String {
-    pattern.replace('{', "[{]").replace('}', "[}]")
+/// `*` and `?` stay within a folder; a leading dot is a letter like any other.
+const AS_DOCKER: MatchOptions =
+    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
+
+/// Docker's way to write a pattern (Go's `filepath.Match`, and `**`) in that of the glob crate: `\*` is a literal `*`,
+/// `[^a]` is anything but `a`, and `**` beside other letters is no more than `*`.
+fn as_glob(pattern: &str) -> String {
+    let parts = pattern.split('/').map(|part| {
+        let mut out = String::new();
+        let mut letters = part.chars().peekable();
+        while let Some(letter) = letters.next() {
+            match letter {
+                '\\' => out.push_str(&Glob::escape(&letters.next().unwrap_or('\\').to_string())),
+                '[' if letters.next_if_eq(&'^').is_some() => out.push_str("[!"),
+                '*' if part != "**" && out.ends_with('*') => {}
+                letter => out.push(letter),
+            }
+        }
+        out
+    });
+    parts.collect::<Vec<_>>().join("/")
 }
 
 #[cfg(test)]
@@ -104,6 +116,10 @@ mod tests {
             ("x?y\n[ab].c", vec!["xzy", "a.c"], vec!["xy", "x/y", "c.c"]),
             ("a/**", vec!["a/b", "a/b/c"], vec!["a"]),
             ("{a,b}", vec!["{a,b}"], vec!["a", "b"]),
+            ("a\\*b", vec!["a*b"], vec!["axb"]),
+            ("[^a].c", vec!["b.c"], vec!["a.c"]),
+            ("x**.c", vec!["x.c", "xyz.c"], vec!["x/y.c"]),
+            ("*.env", vec![".env", "a.env"], vec![]),
         ] {
             let ignore = Ignore::parse(text, Path::new(".dockerignore")).unwrap_or_default();
             for path in excluded {

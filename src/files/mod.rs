@@ -15,4 +15,4 @@ pub mod write;
 pub use beside::Folder;
 pub use context::Context;
 pub use error::FilesError;
-pub use write::{closed_folder, read_text, write_all};
+pub use write::{closed_folder, read_text, write_all, write_out};

@@ -47,8 +47,18 @@ pub fn closed_folder(dir: &Path) -> Result<bool, FilesError> {
 }
 
 /// Writes all artifacts below a folder, with their modes: first all of them beside their places, then all into them.
-/// If one cannot be written, none of the old ones has changed.
+/// If one cannot be written, none of the old ones has changed. All are on the disk before they take their places.
 pub fn write_all(dir: &Path, artifacts: &[Artifact]) -> Result<(), FilesError> {
+    write(dir, artifacts, |_| true)
+}
+
+/// The same for what can be made again: only what replaces a file is on the disk before it does. A power cut takes
+/// nothing that was there.
+pub fn write_out(dir: &Path, artifacts: &[Artifact]) -> Result<(), FilesError> {
+    write(dir, artifacts, Path::exists)
+}
+
+fn write(dir: &Path, artifacts: &[Artifact], lasting: impl Fn(&Path) -> bool) -> Result<(), FilesError> {
     let mut staged = Staged(Vec::new());
     for artifact in artifacts {
         let relative = Path::new(&artifact.path);
@@ -70,7 +80,9 @@ pub fn write_all(dir: &Path, artifacts: &[Artifact]) -> Result<(), FilesError> {
         staged.0.push((temporary.clone(), target.clone()));
         file.write_all(artifact.content.expose().as_bytes()).map_err(fail)?;
         file.set_permissions(Permissions::from_mode(artifact.mode)).map_err(fail)?;
-        file.sync_all().map_err(fail)?;
+        if lasting(&target) {
+            file.sync_all().map_err(fail)?;
+        }
     }
     while let Some((temporary, target)) = staged.0.first().cloned() {
         fs::rename(&temporary, &target).map_err(|error| FilesError::io(&target, error))?;

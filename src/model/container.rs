@@ -10,8 +10,7 @@ use crate::base::secret::Secret;
 use crate::base::units::{ByteSize, Span};
 
 use super::parts::{Parts, hidden, take_apart};
-use super::runtime::Runtime;
-use super::service::Restart;
+use super::runtime::{Restart, Runtime};
 
 /// Labels of ours, and Compose's that make `docker compose -p NAME ps|logs|stop|down` work.
 pub mod label {
@@ -35,6 +34,8 @@ pub mod label {
     pub const STAGE: &str = "stackctl.stage";
     /// Hash of the build context an image was built from.
     pub const CONTEXT: &str = "stackctl.context";
+    /// Major version of the server that a data volume was made for.
+    pub const DATA_VERSION: &str = "stackctl.data-version";
     /// Who holds a lock.
     pub const HOLDER: &str = "stackctl.holder";
     /// Since when, seconds since 1970.
@@ -112,6 +113,39 @@ pub struct ContainerSpec {
     pub labels: BTreeMap<String, String>,
     /// How it runs, beyond that.
     pub runtime: Runtime,
+}
+
+/// A container that is nothing yet.
+impl Default for ContainerSpec {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            hostname: None,
+            image: String::new(),
+            entrypoint: None,
+            command: None,
+            user: None,
+            env: BTreeMap::new(),
+            mounts: Vec::new(),
+            tmpfs: BTreeMap::new(),
+            networks: Vec::new(),
+            ports: Vec::new(),
+            cpus: None,
+            memory: None,
+            pids: None,
+            read_only: false,
+            cap_add: Vec::new(),
+            init: false,
+            // Not `unless-stopped`: every signal the engine passes on, a reload's too, makes it take the container for
+            // stopped by hand from then on (moby #53415), and so does its own start after a crash (moby `restore`).
+            restart: Restart::Always,
+            stop_signal: None,
+            stop_timeout: Span::seconds(10),
+            health: None,
+            labels: BTreeMap::new(),
+            runtime: Runtime::default(),
+        }
+    }
 }
 
 /// A value of the environment.

@@ -3,15 +3,21 @@
 
 pub mod artifact;
 pub mod baseline;
+pub mod certificate;
 pub mod checklist;
 pub mod container;
+pub mod drift;
 pub mod finding;
 pub mod history;
 pub mod inspected;
 pub mod limit;
+pub mod lock;
+pub mod monitoring;
+pub mod native;
 pub mod nginx;
 pub mod observed;
 pub mod parts;
+pub mod placeholder;
 pub mod proxy;
 pub mod runtime;
 pub mod secrets;

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use serde::Serialize;
 
+use crate::base::name::ServiceName;
 use crate::base::units::ByteSize;
 
 use super::container::label;
@@ -28,8 +29,17 @@ pub struct Observed {
     pub moved: BTreeSet<String>,
     /// Which bank of addresses the front door sends each service's traffic to: 0, or 1 where it was switched there.
     pub live: BTreeMap<String, u8>,
+    /// Major version of the server that wrote a service's data, as the data itself says; `None` where there is no data
+    /// yet. Only of services whose container is there to be asked.
+    pub written_by: BTreeMap<ServiceName, Option<u32>>,
     /// What earlier runs kept on the engine; `None` if there is no state volume.
     pub state: Option<State>,
+    /// What containers of services have now, field by field, by name; only where somebody looked.
+    pub fields: BTreeMap<String, Parts>,
+    /// Which limits the engine keeps.
+    pub keeps: Keeps,
+    /// Files that are not as they were written, by volume; only where somebody looked.
+    pub edited: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// The engine itself.
@@ -130,6 +140,34 @@ pub struct ObservedVolume {
     pub labels: BTreeMap<String, String>,
 }
 
+/// The limits of containers that an engine keeps: without the control groups for one, it leaves that out and goes on.
+#[expect(clippy::struct_excessive_bools, reason = "each is an answer of the engine")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Keeps {
+    /// Memory.
+    pub memory: bool,
+    /// Share of processors.
+    pub cpus: bool,
+    /// Weight of processors.
+    pub shares: bool,
+    /// Number of processes.
+    pub pids: bool,
+}
+
+impl Keeps {
+    /// Those that it does not keep, as stack.toml names them.
+    pub fn dropped(self) -> BTreeSet<String> {
+        let all = [
+            (self.memory, "memory"),
+            (self.memory, "reserve.memory"),
+            (self.cpus, "cpus"),
+            (self.shares, "reserve.cpus"),
+            (self.pids, "pids"),
+        ];
+        all.into_iter().filter(|(kept, _)| !kept).map(|(_, name)| name.to_owned()).collect()
+    }
+}
+
 /// An image.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ObservedImage {
@@ -139,6 +177,8 @@ pub struct ObservedImage {
     pub digests: Vec<String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// Names of the variables it sets.
+    pub env: BTreeSet<String>,
 }
 
 /// What the engine's host has; unknown where the engine does not say.
@@ -148,6 +188,8 @@ pub struct Host {
     pub cpus: Option<u32>,
     /// Memory.
     pub memory: Option<ByteSize>,
+    /// Which limits of containers the engine can keep.
+    pub keeps: Keeps,
 }
 
 /// An image that was built for a project.

@@ -1,6 +1,6 @@
 //! A configuration in named parts: the difference of two says why something changes, in the words of stack.toml.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -92,8 +92,8 @@ fn forget_lines(value: &mut Value) {
 
 /// Every difference in a sentence of its own, the image first.
 pub fn changes(before: &Parts, after: &Parts) -> Vec<String> {
-    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    let differs = |name: &str| before.get(name) != after.get(name);
+    let gone_or_other = before.iter().filter(|(name, value)| after.get(*name) != Some(value)).map(|(name, _)| name);
+    let new = after.keys().filter(|name| !before.contains_key(*name));
     // Of something that came or went as a whole, its parts need not be told.
     let told_already = |name: &str| {
         let mut at = name;
@@ -105,8 +105,8 @@ pub fn changes(before: &Parts, after: &Parts) -> Vec<String> {
         }
         false
     };
-    let mut found: Vec<&String> = names.into_iter().filter(|n| differs(n) && !told_already(n)).collect();
-    found.sort_by_key(|name| rank(name));
+    let mut found: Vec<&String> = gone_or_other.chain(new).filter(|n| !told_already(n)).collect();
+    found.sort_by_key(|name| (rank(name), *name));
     found.into_iter().map(|n| sentence(n, before.get(n), after.get(n))).collect()
 }
 

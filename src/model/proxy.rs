@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::hash;
 use crate::base::name::{DomainName, SecretName, ServiceName};
 use crate::base::net::Network;
 use crate::base::units::{ByteSize, Span};
@@ -50,6 +51,9 @@ pub struct Proxy {
     pub trusted_proxies: Vec<Network>,
     /// Header in which they say so.
     pub real_ip_header: String,
+    /// Lines of the user's own.
+    #[serde(default, skip_serializing_if = "Snippets::none")]
+    pub snippets: Snippets,
     /// Largest request body where a route does not say otherwise.
     pub max_body: ByteSize,
     /// Routes, the most specific (longest path) first.
@@ -58,6 +62,22 @@ pub struct Proxy {
     pub memory: ByteSize,
     /// Processor share of Nginx itself.
     pub cpus: Option<f64>,
+}
+
+/// Templates of the user's own, by the place they go to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snippets {
+    /// In the `http` block.
+    pub http: Option<String>,
+    /// In the `server` block of the site.
+    pub server: Option<String>,
+}
+
+impl Snippets {
+    /// Whether there are none.
+    pub fn none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Proxy {
@@ -69,6 +89,11 @@ impl Proxy {
     /// Whether it serves HTTPS.
     pub fn https(&self) -> bool {
         !matches!(self.tls, Tls::Off)
+    }
+
+    /// Whether an authority asks it questions before it gives a certificate.
+    pub fn is_asked(&self) -> bool {
+        matches!(&self.tls, Tls::Acme(acme) if acme.dns.is_empty())
     }
 
     /// The URL of the front door, port included where it is not the scheme's own.
@@ -123,15 +148,57 @@ pub enum Tls {
         /// Key.
         key: SecretName,
     },
+    /// From an authority that speaks ACME.
+    Acme(Box<Acme>),
+}
+
+/// Certificates from an authority that speaks ACME (RFC 8555).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acme {
+    /// The secret with certificate and key (PEM, key first); has no value before the first was issued.
+    pub issued: SecretName,
+    /// The trial certificate that serves until then.
+    pub trial: SecretName,
+    /// URL of the authority's directory.
+    pub directory: String,
+    /// URL of the directory that is for trying things out, if the authority is known to have one.
+    pub staging: Option<String>,
+    /// Where the authority may write to.
+    pub email: Option<String>,
+    /// Names the certificate is for.
+    pub names: Vec<String>,
+    /// Program that sets and unsets records of the DNS; empty: the front door answers the authority's questions.
+    pub dns: Vec<String>,
+    /// Longest time that program may take.
+    pub dns_timeout: Span,
+    /// Account elsewhere that the authority wants to know of: its key's ID, and the secret that is the key.
+    pub external: Option<(String, SecretName)>,
+    /// PEM file with authorities that the directory's own certificate may be signed by, beside the public ones.
+    pub trust: Option<String>,
+}
+
+impl Acme {
+    /// What the engine keeps the account with a directory as: another authority, or another person, is another one.
+    pub fn account(&self, directory: &str) -> Option<SecretName> {
+        let person = self.email.as_deref().unwrap_or_default();
+        let id = hash::sha256_parts([directory.as_bytes(), person.as_bytes()]);
+        SecretName::parse(&format!("proxy.account.{}", id.get(..8)?))
+    }
 }
 
 impl Tls {
+    /// The secret that binds the account with an authority to another one.
+    pub fn external_key(&self) -> Option<&SecretName> {
+        if let Self::Acme(acme) = self { acme.external.as_ref().map(|(_, key)| key) } else { None }
+    }
+
     /// The secrets it needs.
     pub fn secrets(&self) -> Vec<&SecretName> {
         match self {
             Self::Off => Vec::new(),
             Self::SelfSigned(pair) => vec![pair],
             Self::Files { cert, key } => vec![cert, key],
+            Self::Acme(acme) => vec![&acme.issued, &acme.trial],
         }
     }
 }

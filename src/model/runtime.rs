@@ -91,3 +91,29 @@ impl Logging {
         [("max-size", "10m"), ("max-file", "5")].map(|(k, v)| (k.to_owned(), v.to_owned())).into()
     }
 }
+
+/// When the engine restarts a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restart {
+    /// Never.
+    No,
+    /// When it exits other than 0.
+    OnFailure,
+    /// Whenever it is not running, and when the engine starts.
+    Always,
+    /// Like `always`, but not when the engine starts after somebody stopped it.
+    UnlessStopped,
+}
+
+impl Restart {
+    /// As the engine spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::No => "no",
+            Self::OnFailure => "on-failure",
+            Self::Always => "always",
+            Self::UnlessStopped => "unless-stopped",
+        }
+    }
+}

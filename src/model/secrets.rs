@@ -23,7 +23,7 @@ pub struct SecretSpec {
     /// Group of which at least one must have a value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub one_of: Option<String>,
-    /// Fewest characters outside development; `None`: [`SHORTEST`].
+    /// Fewest characters outside development; `None`: [`super::placeholder::SHORTEST`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_length: Option<u32>,
 }
@@ -34,10 +34,6 @@ impl SecretSpec {
         Self { line, source, optional: false, one_of: None, min_length: None }
     }
 }
-
-/// Fewest characters of a value outside development, where nothing else is said. NIST SP 800-63B asks for eight of
-/// the weakest password a system may accept.
-pub const SHORTEST: u32 = 8;
 
 /// How to get a secret's value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +56,8 @@ pub enum SecretSource {
     Age(String),
     /// Put onto the engine by `stackctl secrets set`.
     Stored,
+    /// Certificate and key that an authority gave, or that were imported: `stackctl cert` puts them onto the engine.
+    Issued,
     /// The public half of a generated pair.
     PublicOf(SecretName),
     /// Put together from others.
@@ -82,8 +80,15 @@ pub enum Recipe {
     Ed25519,
     /// An RSA key pair of this many bits, alike.
     Rsa(u32),
-    /// Self-signed certificate and key (PEM, key first) for these host names.
-    SelfSigned(Vec<String>),
+    /// Certificate and key (PEM, key first) of an authority that may sign for these host names only.
+    Authority(Vec<String>),
+    /// Certificate and key (PEM, key first) for these host names, signed by that authority.
+    Trial {
+        /// Host names, and IP addresses.
+        names: Vec<String>,
+        /// The secret that is the authority.
+        authority: SecretName,
+    },
 }
 
 impl Recipe {
@@ -104,79 +109,11 @@ impl SecretSource {
             Self::Command { words, .. } => format!("command {}", words.first().map_or("", String::as_str)),
             Self::Age(path) => path.clone(),
             Self::Stored => "stored".to_owned(),
+            Self::Issued => "issued".to_owned(),
             Self::PublicOf(pair) => format!("public half of {pair}"),
             Self::Derived(_) => "derived".to_owned(),
         }
     }
-}
-
-/// Values that stand in documentation and defaults, where a secret should be.
-const PLACEHOLDERS: &[&str] = &[
-    "admin",
-    "admin123",
-    "administrator",
-    "change",
-    "change-me",
-    "change-this",
-    "changeit",
-    "changeme",
-    "changethis",
-    "default",
-    "dummy",
-    "example",
-    "fixme",
-    "foobar",
-    "guest",
-    "letmein",
-    "minioadmin",
-    "none",
-    "null",
-    "passw0rd",
-    "password",
-    "password1",
-    "password123",
-    "placeholder",
-    "postgres",
-    "qwerty",
-    "redis",
-    "replace-me",
-    "replaceme",
-    "root",
-    "secret",
-    "secretkey",
-    "test",
-    "tbd",
-    "todo",
-    "undefined",
-    "user",
-    "12345678",
-    "123456789",
-    "1234567890",
-];
-
-/// What is wrong with a value outside development, in words that do not show it.
-pub fn weakness(value: &str, min_length: u32) -> Option<String> {
-    let plain = value.trim().to_ascii_lowercase().replace(['_', ' '], "-");
-    let bare = plain.trim_matches(|c| "<>[]{}()\"'!".contains(c));
-    let placeholder = PLACEHOLDERS.contains(&bare)
-        || PLACEHOLDERS.contains(&bare.replace('-', "").as_str())
-        // `your-api-key-here`, `sk-your-key`, `<insert token>`, `xxxx`.
-        || bare.starts_with("your-")
-        || bare.contains("-your-")
-        || bare.starts_with("insert-")
-        || bare.starts_with("change-me")
-        || bare.starts_with("changeme")
-        || bare.starts_with("change-this")
-        || bare.starts_with("replace-with")
-        || bare.ends_with("-here") && bare.contains("key")
-        || plain.starts_with('<') && plain.ends_with('>');
-    let length = value.chars().count();
-    let repeated = length > 1 && value.chars().all(|c| value.starts_with(c));
-    if placeholder || repeated {
-        return Some("its value is a placeholder, not a secret".to_owned());
-    }
-    (length < min_length as usize)
-        .then(|| format!("its value has {length} characters, fewer than the {min_length} it needs"))
 }
 
 /// A text with secrets in it.
@@ -291,35 +228,6 @@ mod tests {
     #[test]
     fn quoted_values_stay_on_their_line() {
         assert_eq!(quoted("a\"b\\c\nd é"), "\"a\\\"b\\\\c\\x0ad é\"");
-    }
-
-    #[test]
-    fn placeholders_and_short_values_are_found() {
-        for bad in [
-            "changeme",
-            "CHANGE_ME",
-            "admin",
-            "your-secret-key-here",
-            "your_api_key",
-            "<token>",
-            "sk-your-key-here",
-            "xxxxxxxxxxxxxxxx",
-            "secret",
-            "change-me-in-production-please",
-            "Password123",
-            "replace-with-real",
-            "a",
-            "1234567",
-        ] {
-            assert!(weakness(bad, SHORTEST).is_some(), "{bad}");
-        }
-        for good in ["sk-proj-48fh38fh38", "correct horse battery", "yourself-not", "https://hooks.example/T0/B1/x9"] {
-            assert_eq!(weakness(good, SHORTEST), None, "{good}");
-        }
-        assert_eq!(
-            weakness("0123456789abcdefg", 32).as_deref(),
-            Some("its value has 17 characters, fewer than the 32 it needs")
-        );
     }
 
     #[test]

@@ -8,8 +8,12 @@ use crate::base::name::{SecretName, ServiceName};
 use crate::base::units::{ByteSize, Span};
 
 use super::container::Publish;
-use super::runtime::Runtime;
+use super::native::{Jobs, Native};
+use super::runtime::{Restart, Runtime};
 use super::secrets::Template;
+
+/// Data folder of PostgreSQL in containers of the official image, up to version 17.
+pub const POSTGRES_DATA: &str = "/var/lib/postgresql/data";
 
 /// One service with all defaults filled in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,6 +94,15 @@ pub struct Service {
     /// How a release of it goes.
     #[serde(default)]
     pub deploy: Rollout,
+    /// Of a server that reads only data of its own major version: that version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_version: Option<u32>,
+    /// How it runs on a host without containers, if it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub native: Option<Native>,
+    /// What timers start in its place.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub jobs: Jobs,
 }
 
 /// How a release of a service goes.
@@ -123,6 +136,52 @@ impl Default for Rollout {
 }
 
 impl Service {
+    /// A service with nothing but its name; defaults of the keys.
+    pub fn new(name: ServiceName, line: u32, image: Image) -> Self {
+        Self {
+            name,
+            line,
+            kind: Kind::Worker,
+            image,
+            pull: PullPolicy::Missing,
+            preset: None,
+            command: None,
+            entrypoint: None,
+            user: None,
+            uid: None,
+            environment: BTreeMap::new(),
+            secrets: BTreeSet::new(),
+            grants: BTreeMap::new(),
+            files: BTreeMap::new(),
+            project_files: Vec::new(),
+            volumes: Vec::new(),
+            tmpfs: BTreeMap::new(),
+            port: None,
+            publish: Vec::new(),
+            replicas: 1,
+            depends_on: BTreeSet::new(),
+            health: None,
+            pre_deploy: None,
+            cpus: None,
+            memory: None,
+            pids: 512,
+            read_only: false,
+            cap_add: BTreeSet::new(),
+            restart: Restart::Always,
+            stop_signal: None,
+            stop_grace_period: Span::seconds(30),
+            egress: true,
+            metrics: None,
+            drain: Span::seconds(10),
+            init: true,
+            runtime: Runtime::default(),
+            deploy: Rollout::default(),
+            data_version: None,
+            native: None,
+            jobs: BTreeMap::new(),
+        }
+    }
+
     /// A service with replicas that can run beside its successor: the new one starts before the old one stops. A
     /// service that owns data must not: two writers on one volume lose it, and two stores of a preset in memory would
     /// answer differently. Nor can two have the same port of the host.
@@ -284,30 +343,4 @@ pub enum Ask {
     },
     /// Redis answers PING (or asks for a password: then it is up), and is not still loading.
     Redis,
-}
-
-/// When the engine restarts a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Restart {
-    /// Never.
-    No,
-    /// When it exits other than 0.
-    OnFailure,
-    /// Whenever it is not running, and when the engine starts.
-    Always,
-    /// Like `always`, but not when the engine starts after somebody stopped it.
-    UnlessStopped,
-}
-
-impl Restart {
-    /// As the engine spells it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::No => "no",
-            Self::OnFailure => "on-failure",
-            Self::Always => "always",
-            Self::UnlessStopped => "unless-stopped",
-        }
-    }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::name::{ProjectName, SecretName, ServiceName};
 
 use super::checklist::Checklist;
+use super::monitoring::Monitoring;
 use super::proxy::Proxy;
 use super::secrets::{SecretSource, SecretSpec, Template};
 use super::service::Service;
@@ -33,6 +34,9 @@ pub struct Stack {
     pub pool: Pool,
     /// What the file adds to the checklist.
     pub checklist: Checklist,
+    /// What Prometheus is told besides whom to ask. Releases of before know nothing of it.
+    #[serde(default)]
+    pub monitoring: Monitoring,
 }
 
 /// Something that runs somewhere else: a managed database.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::name::{SecretName, ServiceName};
 
 use super::baseline::Baseline;
+use super::certificate::Attempts;
 use super::parts::Parts;
 use super::secrets::SecretValues;
 use super::stack::Stack;
@@ -38,6 +39,9 @@ pub struct State {
     pub releases: Vec<Release>,
     /// How fast the front door was when somebody stored it.
     pub baseline: Option<Baseline>,
+    /// How asking for a certificate failed the last times; nothing after one that came.
+    #[serde(skip)]
+    pub attempts: Attempts,
 }
 
 /// One deploy.

@@ -2,6 +2,7 @@
 
 use crate::base::units::ByteSize;
 use crate::model::observed::Host;
+use crate::model::service::Service;
 use crate::model::stack::Stack;
 
 use super::PlanError;
@@ -18,8 +19,23 @@ pub fn fits(stack: &Stack, host: Host) -> Result<(), PlanError> {
     if too_many.is_empty() { Ok(()) } else { Err(PlanError::TooLarge(too_many)) }
 }
 
-/// What works until it is used: limits of memory that the host cannot honour.
+/// What works until it is used: limits and reservations that the host cannot honour.
 pub fn notes(stack: &Stack, host: Host) -> Vec<String> {
+    memory(stack, host).into_iter().chain(cpus(stack, host)).collect()
+}
+
+/// Reservations are shares: the engine takes more of them than there are processors, and everybody gets less.
+fn cpus(stack: &Stack, host: Host) -> Option<String> {
+    let there = host.cpus.filter(|n| *n > 0)?;
+    let each = |s: &Service| s.runtime.reserve.cpus.map_or(0.0, |cpus| cpus * f64::from(s.replicas));
+    let reserved: f64 = stack.services.values().map(each).sum();
+    // Halves and tenths do not add up exactly.
+    let reserved = (reserved * 1000.0).round() / 1000.0;
+    (reserved > f64::from(there))
+        .then(|| format!("reservations of cpus add up to {reserved}, and the host has {there}"))
+}
+
+fn memory(stack: &Stack, host: Host) -> Vec<String> {
     let Some(there) = host.memory.filter(|m| m.0 > 0) else { return Vec::new() };
     // What hosts have is no round number.
     let round = ByteSize(there.0 >> 20 << 20);

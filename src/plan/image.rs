@@ -36,9 +36,28 @@ pub fn mirrored(reference: &str, mirror: Option<&str>) -> String {
     }
 }
 
+/// The same image by its digest instead of its tag.
+pub fn at_digest(reference: &str, digest: &str) -> String {
+    let start = reference.rfind('/').map_or(0, |at| at + 1);
+    let name = reference[start..].split([':', '@']).next().unwrap_or_default();
+    format!("{}{name}@{digest}", &reference[..start])
+}
+
 #[cfg(test)]
 mod tests {
-    use super::mirrored;
+    use super::{at_digest, mirrored};
+
+    #[test]
+    fn a_digest_takes_the_place_of_the_tag() {
+        for (reference, expected) in [
+            ("nginx:1.30", "nginx@sha256:0"),
+            ("localhost:5000/a/b:1", "localhost:5000/a/b@sha256:0"),
+            ("localhost:5000/a/b", "localhost:5000/a/b@sha256:0"),
+            ("a@sha256:1", "a@sha256:0"),
+        ] {
+            assert_eq!(at_digest(reference, "sha256:0"), expected, "{reference}");
+        }
+    }
 
     #[test]
     fn only_docker_hub_is_mirrored() {

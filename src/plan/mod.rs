@@ -5,7 +5,9 @@
 
 mod address;
 pub mod capacity;
+pub mod data;
 pub mod down;
+pub mod drift;
 pub mod image;
 mod network;
 pub mod place;
@@ -23,12 +25,10 @@ use crate::model::observed::Observed;
 use crate::model::secrets::SecretValues;
 use crate::model::stack::Stack;
 
-#[cfg(test)]
-pub(crate) use spec::empty as empty_container;
-
 pub use place::{Placed, Placement, Replica, place};
-pub use reconcile::{Files, parts, reconcile};
+pub use reconcile::{Files, load_front_door, parts, reconcile};
 pub use seal::Seal;
+pub use spec::RELOADED;
 pub use step::{Action, Plan, Step};
 
 /// Everything a plan is made from.
@@ -51,12 +51,16 @@ pub struct Inputs<'a> {
     /// For going back to a release: images whose reference means something else by now, each with the name it can be
     /// had by. Nothing is built then, and no `pre_deploy` job runs: data does not go back.
     pub back: Option<&'a BTreeMap<String, String>>,
+    /// Images that `stack.lock` holds to another digest than their reference means on the engine, each with the name it
+    /// can be had by.
+    pub locked: Option<&'a BTreeMap<String, String>>,
 }
 
 impl Inputs<'_> {
     /// The name an image can be had by.
     pub fn pinned<'b>(&'b self, reference: &'b str) -> &'b str {
-        self.back.and_then(|pins| pins.get(reference)).map_or(reference, String::as_str)
+        let name = |pins: Option<&'b BTreeMap<String, String>>| pins.and_then(|pins| pins.get(reference));
+        name(self.back).or_else(|| name(self.locked)).map_or(reference, String::as_str)
     }
 }
 
@@ -74,6 +78,9 @@ pub enum PlanError {
     /// The host has fewer processors than the stack asks for: one sentence each, with its line.
     #[error("{}", .0.join("\n"))]
     TooLarge(Vec<String>),
+    /// Databases whose data is of another major version.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    ForeignData(Vec<data::Foreign>),
     /// A network has no free address left.
     #[error("network {network} has no free address left for {container}")]
     NetworkFull {

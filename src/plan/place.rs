@@ -1,13 +1,14 @@
 //! Every container gets its configuration, its number, its name and its addresses; those that run already and are
 //! right keep them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use crate::base::name::ServiceName;
 use crate::base::units::Span;
 use crate::model::artifact::{Artifact, files_hash};
 use crate::model::container::{ContainerSpec, NetworkSpec, label};
+use crate::model::drift::{self, Drift};
 use crate::model::observed::ObservedContainer;
 use crate::model::parts::{Parts, hidden};
 use crate::model::service::PullPolicy;
@@ -124,6 +125,7 @@ pub fn place(inputs: &Inputs<'_>) -> Result<Placement, PlanError> {
     for service in inputs.stack.start_order() {
         let image = image::reference(service, inputs);
         if service.pull == PullPolicy::Never && !inputs.observed.images.contains_key(&image) {
+            let image = inputs.pinned(&image).to_owned();
             return Err(PlanError::NoImage { image, service: service.name.to_string() });
         }
         let files = spec::fixed_files(service, inputs);
@@ -190,14 +192,19 @@ fn placed(
         .iter()
         .filter(|c| c.service() == shape.service.as_str() && c.label(label::ROLE) == "service")
         .collect();
+    let live = live_bank(shape.service.as_str(), &there, inputs);
+    let replaced = changed_by_hand(&there, &shape.spec, &hash, inputs);
+    // One that serves cannot be replaced at its own address without dropping what it is answering: all move.
+    let all_move = there.iter().any(|c| replaced.contains(c.name.as_str()) && c.running() && address::bank(c) == live);
     // One that was never started is half-made: nobody knows what else was to happen first.
     let right = |c: &ObservedContainer| {
         c.label(label::CONFIG) == hash
             && c.state != "created"
             && whole(c, &shape.spec)
             && image_is(c, &shape.spec, inputs)
+            && !replaced.contains(c.name.as_str())
+            && !(all_move && address::bank(c) == live)
     };
-    let live = live_bank(shape.service.as_str(), &there, inputs);
     let bank = match shape.replicas {
         // Nobody to switch to: what is there serves until the front door has forgotten it.
         0 => live,
@@ -286,6 +293,27 @@ pub(super) fn proven(container: &ObservedContainer, inputs: &Inputs<'_>) -> bool
 /// All its networks are connected: a run that was killed between creating and connecting leaves one that is not.
 fn whole(container: &ObservedContainer, spec: &ContainerSpec) -> bool {
     spec.networks.iter().all(|n| container.networks.contains_key(&n.network))
+}
+
+/// What somebody changed about a container by hand; nothing where nobody looked.
+pub(super) fn drift(container: &ObservedContainer, spec: &ContainerSpec, inputs: &Inputs<'_>) -> Drift {
+    let Some(has) = inputs.observed.fields.get(&container.name) else { return Drift::default() };
+    let image = inputs.observed.images.get(&spec.image).filter(|i| i.id == container.image_id).map(|i| &i.env);
+    drift::between(&spec.shown(inputs.key), has, &inputs.observed.keeps.dropped(), image)
+}
+
+/// Containers with changes that no engine takes back while they run.
+fn changed_by_hand<'a>(
+    there: &[&'a ObservedContainer],
+    spec: &ContainerSpec,
+    hash: &str,
+    inputs: &Inputs<'_>,
+) -> BTreeSet<&'a str> {
+    let drifted = |c: &&&ObservedContainer| {
+        let drift = drift(c, spec, inputs);
+        !drift.changes.is_empty() && !drift.while_it_runs
+    };
+    there.iter().filter(|c| c.label(label::CONFIG) == hash).filter(drifted).map(|c| c.name.as_str()).collect()
 }
 
 /// The tag still means the image it was made from.

@@ -6,6 +6,7 @@
 mod causes;
 mod job;
 mod labels;
+mod mend;
 mod proxy;
 mod service;
 mod tidy;
@@ -29,21 +30,7 @@ pub type Files = BTreeMap<ServiceName, (String, Vec<Artifact>)>;
 
 /// Makes the plan.
 pub fn reconcile(inputs: &Inputs<'_>, placement: &Placement, files: &Files, new_secrets: Vec<Artifact>) -> Plan {
-    let release = inputs.observed.state.as_ref().map_or(1, crate::model::state::State::next_release);
-    let mut draft = Draft {
-        inputs,
-        placement,
-        files,
-        release,
-        steps: Vec::new(),
-        images: BTreeMap::new(),
-        networks: BTreeMap::new(),
-        jobs: BTreeMap::new(),
-        elsewhere: BTreeMap::new(),
-        secrets: None,
-        ready: BTreeMap::new(),
-        gates: Vec::new(),
-    };
+    let mut draft = Draft::new(inputs, placement, files);
     if !new_secrets.is_empty() {
         let what = format!("{} generated secrets", new_secrets.len());
         draft.secrets =
@@ -56,6 +43,9 @@ pub fn reconcile(inputs: &Inputs<'_>, placement: &Placement, files: &Files, new_
         if draft.starts(placed) {
             draft.image(placed);
         }
+    }
+    for placed in placement.services.iter().chain(&placement.proxy) {
+        draft.mend(placed);
     }
     draft.reach_elsewhere();
     for placed in &placement.services {
@@ -70,7 +60,32 @@ pub fn reconcile(inputs: &Inputs<'_>, placement: &Placement, files: &Files, new_
     draft.shorten();
     let mut notes = proxy::notes(inputs, &draft.steps);
     notes.extend(causes::data_left(inputs, placement));
-    Plan { project: inputs.stack.project.clone(), release, steps: draft.steps, notes }
+    notes.extend(causes::may_have_read(inputs, placement));
+    Plan { project: inputs.stack.project.clone(), release: draft.release, steps: draft.steps, notes }
+}
+
+/// Only what makes the running front door load its files: no container changes, no traffic moves. `None` where it
+/// does not run; no steps where it has them already.
+pub fn load_front_door(inputs: &Inputs<'_>, placement: &Placement, files: &Files) -> Option<Plan> {
+    let placed = placement.proxy.as_ref()?;
+    let right = placed.replicas.first().and_then(|r| r.existing.as_ref()).filter(|(_, running)| *running);
+    let running = || inputs.observed.containers.iter().find(|c| c.service() == PROXY && c.running());
+    let container = right.map(|(name, _)| name.clone()).or_else(|| running().map(|c| c.name.clone()))?;
+    let mut draft = Draft::new(inputs, placement, files);
+    if !draft.applied(placed) {
+        draft.reload(placed, &container, Vec::new());
+    }
+    for step in &mut draft.steps {
+        match &mut step.action {
+            Action::Switch { links, .. } => links.retain(|link, _| link == "current"),
+            // A container that `up` would replace is not where its successor would be.
+            Action::Reload { listener, .. } if right.is_none() => *listener = None,
+            _ => {}
+        }
+    }
+    draft.shorten();
+    let notes = proxy::notes(inputs, &draft.steps);
+    Some(Plan { project: inputs.stack.project.clone(), release: draft.release, steps: draft.steps, notes })
 }
 
 /// Every service's configuration in parts: its containers', and what its files say where it reloads them.
@@ -105,6 +120,25 @@ struct Draft<'a> {
     ready: BTreeMap<ServiceName, Vec<usize>>,
     /// Everything that must have succeeded before traffic moves or anything old goes.
     gates: Vec<usize>,
+}
+
+impl<'a> Draft<'a> {
+    fn new(inputs: &'a Inputs<'a>, placement: &'a Placement, files: &'a Files) -> Self {
+        Self {
+            inputs,
+            placement,
+            files,
+            release: inputs.observed.state.as_ref().map_or(1, crate::model::state::State::next_release),
+            steps: Vec::new(),
+            images: BTreeMap::new(),
+            networks: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            elsewhere: BTreeMap::new(),
+            secrets: None,
+            ready: BTreeMap::new(),
+            gates: Vec::new(),
+        }
+    }
 }
 
 impl Draft<'_> {
@@ -206,6 +240,7 @@ impl Draft<'_> {
         };
         let cause = match action {
             Action::Build { .. } => "its files are new",
+            _ if self.inputs.locked.is_some_and(|l| l.contains_key(reference)) => "stack.lock names it",
             _ if moved => "the registry has another one by that name",
             _ => "the engine does not have it",
         };
@@ -231,10 +266,9 @@ impl Draft<'_> {
                 .position(|s| matches!(&s.action, Action::CreateVolume { volume } if volume.name == name));
             let step = known.unwrap_or_else(|| {
                 let key = name.strip_prefix(&format!("{}_", stack.project)).unwrap_or(&name).to_owned();
-                let volume = VolumeSpec {
-                    labels: labels::volume(stack, service.name.as_str(), "data", Some(&key)),
-                    name: name.clone(),
-                };
+                let mut labels = labels::volume(stack, service.name.as_str(), "data", Some(&key));
+                labels.extend(service.data_version.map(|v| (label::DATA_VERSION.to_owned(), v.to_string())));
+                let volume = VolumeSpec { labels, name: name.clone() };
                 self.add(Action::CreateVolume { volume }, "for its data", vec![])
             });
             after.push(step);
@@ -300,10 +334,19 @@ impl Draft<'_> {
         Some(self.add(action, "in case this run ends in between", after.to_vec()))
     }
 
+    /// Says which files a service has loaded, if that is news.
     fn mark(&mut self, placed: &Placed, after: Vec<usize>) -> Option<usize> {
-        let (hash, _) = self.files.get(&placed.service).filter(|_| placed.reloads && !self.applied(placed))?;
+        if !placed.reloads || self.applied(placed) {
+            return None;
+        }
+        let said = causes::of_files(self.inputs, self.files, placed);
+        self.mark_as(placed, &said, after)
+    }
+
+    fn mark_as(&mut self, placed: &Placed, said: &Parts, after: Vec<usize>) -> Option<usize> {
+        let (hash, _) = self.files.get(&placed.service)?;
         let mark = Artifact::plain(format!("applied/{}", placed.service), hash.clone());
-        let said = serde_json::to_string(&causes::of_files(self.inputs, self.files, placed)).unwrap_or_default();
+        let said = serde_json::to_string(said).unwrap_or_default();
         let said = Artifact::plain(format!("applied/{}.parts", placed.service), said);
         let what = format!("that {} has loaded its files", placed.service);
         Some(self.add(Action::WriteState { what, files: vec![mark, said] }, "the next run need not reload", after))
@@ -317,7 +360,8 @@ impl Draft<'_> {
     fn applied(&self, placed: &Placed) -> bool {
         let state = self.inputs.observed.state.as_ref();
         let applied = state.and_then(|s| s.applied.get(placed.service.as_str()));
-        self.files.get(&placed.service).is_none_or(|(hash, _)| applied == Some(hash))
+        let edited = self.inputs.observed.edited.contains_key(&self.reloaded(placed).name);
+        self.files.get(&placed.service).is_none_or(|(hash, _)| applied == Some(hash) && !edited)
     }
 
     /// Whether the front door has routes to a service.

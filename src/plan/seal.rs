@@ -36,6 +36,9 @@ pub struct Seal {
     pub observed: Parts,
     /// The steps as they were shown, without what is drawn by lot.
     pub steps: Vec<String>,
+    /// Files in volumes were read, and have to be read again.
+    #[serde(default)]
+    pub files: bool,
 }
 
 impl Seal {
@@ -50,6 +53,7 @@ impl Seal {
             wanted: wanted(inputs, fresh),
             observed: observed(inputs, plan),
             steps: plan.steps.iter().map(|s| masked(&format!("{}: {}", s.action, s.cause))).collect(),
+            files: false,
         }
     }
 
@@ -139,7 +143,7 @@ fn observed(inputs: &Inputs<'_>, plan: &Plan) -> Parts {
     for c in observed.containers.iter().filter(|c| ["service", "job"].contains(&c.label(label::ROLE))) {
         put(
             format!("container {}", c.name),
-            serde_json::json!([c.id, c.state, c.image_id, c.labels, c.networks, c.ports]),
+            serde_json::json!([c.id, c.state, c.image_id, c.labels, c.networks, c.ports, observed.fields.get(&c.name)]),
         );
     }
     let ours = |labels: &BTreeMap<String, String>| {

@@ -2,19 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::units::{ByteSize, Span};
+use crate::base::units::Span;
 use crate::model::artifact::Artifact;
 use crate::model::container::{Attachment, ContainerSpec, EngineHealth, EnvValue, Mount, Publish};
 use crate::model::proxy::Proxy;
-use crate::model::runtime::Runtime;
 use crate::model::secrets::{Piece, SECRETS_FOLDER, SecretValues, Template};
-use crate::model::service::{Ask, Preset, Restart, Service};
+use crate::model::service::{Ask, Preset, Service};
 
 use super::network::{self, PROXY};
 use super::{Inputs, image};
 
 /// Where services that reload their files find them: `releases/<hash>/` and the link `current`.
-pub(super) const RELOADED: &str = "/run/stackctl";
+pub const RELOADED: &str = "/run/stackctl";
 
 /// User of the official Nginx image.
 const NGINX: &str = "101:101";
@@ -123,7 +122,7 @@ pub(super) fn of_service(service: &Service, files_volume: Option<&str>, inputs: 
         health: engine_health(service),
         ports: service.publish.clone(),
         runtime: service.runtime.clone(),
-        ..empty()
+        ..ContainerSpec::default()
     }
 }
 
@@ -152,7 +151,7 @@ pub(super) fn of_proxy(proxy: &Proxy, inputs: &Inputs<'_>) -> ContainerSpec {
         read_only: true,
         stop_signal: Some("SIGQUIT".to_owned()),
         stop_timeout: Span::seconds(30),
-        ..empty()
+        ..ContainerSpec::default()
     }
 }
 
@@ -201,35 +200,4 @@ fn engine_health(service: &Service) -> Option<EngineHealth> {
         retries: health.retries,
         start_period: health.start_period,
     })
-}
-
-/// A container that is nothing yet.
-pub(crate) fn empty() -> ContainerSpec {
-    ContainerSpec {
-        name: String::new(),
-        hostname: None,
-        image: String::new(),
-        entrypoint: None,
-        command: None,
-        user: None,
-        env: BTreeMap::new(),
-        mounts: Vec::new(),
-        tmpfs: BTreeMap::new(),
-        networks: Vec::new(),
-        ports: Vec::new(),
-        cpus: None,
-        memory: None::<ByteSize>,
-        pids: None,
-        read_only: false,
-        cap_add: Vec::new(),
-        init: false,
-        // Not `unless-stopped`: every signal the engine passes on, a reload's too, makes it take the container for
-        // stopped by hand from then on (moby #53415), and so does its own start after a crash (moby `restore`).
-        restart: Restart::Always,
-        stop_signal: None,
-        stop_timeout: Span::seconds(10),
-        health: None,
-        labels: BTreeMap::new(),
-        runtime: Runtime::default(),
-    }
 }

@@ -9,6 +9,7 @@ use crate::base::name::{ProjectName, ServiceName};
 use crate::base::units::Span;
 use crate::model::artifact::Artifact;
 use crate::model::container::{ContainerSpec, NetworkSpec, VolumeSpec};
+use crate::model::drift::Limits;
 use crate::model::service::{Build, Health};
 
 /// All steps from what the engine has to what the file says.
@@ -210,6 +211,20 @@ pub enum Action {
         /// How long at most.
         time: Span,
     },
+    /// Sets a container's limits as they were, while it runs.
+    Update {
+        /// Name.
+        container: String,
+        /// The limits.
+        limits: Limits,
+    },
+    /// Takes a container off a network.
+    Disconnect {
+        /// Name.
+        container: String,
+        /// The network.
+        network: String,
+    },
     /// Asks a container to stop and waits until it has.
     Stop {
         /// Name.
@@ -289,6 +304,8 @@ impl Action {
             | Self::Switch { .. }
             | Self::Reload { .. }
             | Self::Rename { .. }
+            | Self::Update { .. }
+            | Self::Disconnect { .. }
             | Self::Start { .. }
             | Self::RunJob { .. } => '~',
             Self::Remove { .. } | Self::RemoveNetwork { .. } | Self::RemoveVolume { .. } | Self::Stop { .. } => '-',
@@ -332,6 +349,8 @@ impl fmt::Display for Action {
             Self::Switch { service, .. } => write!(f, "switch files of {service}"),
             Self::Reload { container, .. } => write!(f, "reload {container}"),
             Self::Drain { time, service, .. } => write!(f, "let requests to the old {service} end (at most {time})"),
+            Self::Update { container, .. } => write!(f, "set the limits of {container} again"),
+            Self::Disconnect { container, network } => write!(f, "take {container} off network {network}"),
             Self::Stop { container, .. } => write!(f, "stop {container}"),
             Self::Remove { container } => write!(f, "remove {container}"),
             Self::Rename { container, to } => write!(f, "rename {container} to {to}"),

@@ -90,7 +90,8 @@ pub(super) enum Judged {
 }
 
 impl Judged {
-    fn rank(&self) -> u8 {
+    /// From good to bad.
+    pub(super) fn rank(&self) -> u8 {
         match self {
             Self::Skip(_) => 0,
             Self::Pass(_) => 1,

@@ -9,6 +9,7 @@
 //! reaches a finding goes through [`text::clean`].
 
 mod catalogue;
+mod causes;
 mod check;
 mod checks;
 mod context;
@@ -17,6 +18,8 @@ mod limit;
 mod meter;
 mod net;
 mod ready;
+mod run;
+mod site;
 mod text;
 mod tls;
 
@@ -33,13 +36,16 @@ use crate::model::secrets::SecretValues;
 use crate::model::stack::Stack;
 
 pub use catalogue::CATALOGUE;
+pub use causes::follows;
 pub use check::{Check, Family, Severity};
 pub use inside::{Answer, Inside};
 pub use meter::{Meter, harmless_path};
+pub use net::client::through;
 pub use net::dns::servers as name_servers;
 pub use net::error::ProbeError;
-pub use net::http::{Response, through};
+pub use net::http::Response;
 pub use ready::{NotReady, body_holds, reach, ready};
+pub use site::{Place, site};
 
 /// Where to connect. Names are never resolved here: they come from `stack.proxy.domains` and only go into requests and
 /// handshakes, so a front door can be asked before the DNS points at it.
@@ -78,6 +84,8 @@ pub struct Options {
     pub trust: Option<String>,
     /// Who is asked for names; `None` if nobody is known.
     pub name_server: Option<SocketAddr>,
+    /// No stack.toml declares what is asked ([`site()`]): general rules hold, and no line is named.
+    pub site: bool,
 }
 
 impl Default for Options {
@@ -91,6 +99,7 @@ impl Default for Options {
             skip: Vec::new(),
             trust: None,
             name_server: None,
+            site: false,
         }
     }
 }
@@ -123,6 +132,15 @@ pub struct Known<'a> {
     pub measured: Option<&'a RefCell<Baseline>>,
 }
 
+/// SHA-256 (hexadecimal) of the certificate that is shown for a name, whatever is to be thought of it.
+///
+/// # Errors
+/// Why nothing was shown, in words.
+pub async fn shown(address: SocketAddr, name: &str) -> Result<String, String> {
+    let (chain, _) = tls::session::staple(address, name).await.map_err(|error| error.to_string())?;
+    chain.first().map(|leaf| crate::base::hash::sha256(leaf)).ok_or_else(|| "no certificate was shown".to_owned())
+}
+
 /// Asks every question of the checklist and hands each finding to `sink`: the independent ones in parallel, limits last
 /// and one at a time.
 pub async fn verify(
@@ -133,14 +151,14 @@ pub async fn verify(
     sink: &mut dyn FnMut(Finding),
 ) {
     let context = context::Context::new(stack, known, target, options);
-    let Some(limit) = options.limit else { return checks::run(&context, sink).await };
+    let Some(limit) = options.limit else { return run::run(&context, sink).await };
     let mut answered = BTreeSet::new();
     let mut heard = |finding: Finding| {
         answered.insert(finding.id);
         sink(finding);
     };
-    if tokio::time::timeout(limit, checks::run(&context, &mut heard)).await.is_err() {
-        for finding in checks::unanswered(&context, &answered, limit) {
+    if tokio::time::timeout(limit, run::run(&context, &mut heard)).await.is_err() {
+        for finding in run::unanswered(&context, &answered, limit) {
             sink(finding);
         }
     }

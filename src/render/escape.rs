@@ -130,6 +130,18 @@ pub fn prometheus(value: &str, out: &mut dyn Write) -> io::Result<()> {
 /// # Errors
 /// NUL: no program can get it as an argument.
 pub fn systemd(value: &str, out: &mut dyn Write) -> io::Result<()> {
+    unit(value, &['%', '$'], out)
+}
+
+/// One word of another setting of a unit, where `$` means itself.
+///
+/// # Errors
+/// NUL: no path has it.
+pub fn setting(value: &str, out: &mut dyn Write) -> io::Result<()> {
+    unit(value, &['%'], out)
+}
+
+fn unit(value: &str, doubled: &[char], out: &mut dyn Write) -> io::Result<()> {
     if value.contains('\0') {
         return refuse("systemd", value, "it contains a NUL character");
     }
@@ -141,7 +153,7 @@ pub fn systemd(value: &str, out: &mut dyn Write) -> io::Result<()> {
     for c in value.chars() {
         match c {
             '"' | '\\' => write!(out, "\\{c}")?,
-            '%' | '$' => write!(out, "{c}{c}")?,
+            c if doubled.contains(&c) => write!(out, "{c}{c}")?,
             c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
                 write!(out, "\\u{:04x}", u32::from(c))?;
             }
@@ -149,4 +161,34 @@ pub fn systemd(value: &str, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     out.write_all(b"\"")
+}
+
+/// One value of an `EnvironmentFile=`: in double quotes, in which the signs that a shell would read are escaped.
+///
+/// # Errors
+/// Control characters but tab and line break: systemd drops a variable that has one (systemd.exec(5)).
+pub fn environment(value: &str, out: &mut dyn Write) -> io::Result<()> {
+    if value.chars().any(|c| c.is_control() && !matches!(c, '\t' | '\n')) {
+        return refuse("an environment file of systemd", value, "it contains a control character");
+    }
+    out.write_all(b"\"")?;
+    for c in value.chars() {
+        match c {
+            '"' | '\\' | '`' | '$' => write!(out, "\\{c}")?,
+            _ => write!(out, "{c}")?,
+        }
+    }
+    out.write_all(b"\"")
+}
+
+/// One word of a file that knows no quotes.
+///
+/// # Errors
+/// Anything but letters, digits and `.:_-`.
+pub fn word(value: &str, out: &mut dyn Write) -> io::Result<()> {
+    let fine = |b: u8| b.is_ascii_alphanumeric() || b".:_-".contains(&b);
+    if value.is_empty() || !value.bytes().all(fine) {
+        return refuse("a list of hosts", value, "it is no name and no address");
+    }
+    out.write_all(value.as_bytes())
 }

@@ -8,12 +8,14 @@ use thiserror::Error;
 pub mod compose;
 mod engine;
 pub mod escape;
+pub mod native;
 pub mod nginx;
 pub mod prometheus;
 pub mod systemd;
 
 pub use compose::compose;
-pub use nginx::{Banks, LIVE, MAINTENANCE, ProxyInput, Upstream, live_flag, nginx};
+pub use native::{NativeInput, native};
+pub use nginx::{Banks, CHALLENGES, LIVE, MAINTENANCE, Place, ProxyInput, Upstream, live_flag, nginx};
 pub use prometheus::{Found, ScrapeTarget, prometheus};
 pub use systemd::systemd;
 

@@ -1,4 +1,4 @@
-//! Prometheus: who is asked for metrics.
+//! Prometheus: who is asked for metrics, and when their answers are a reason to call somebody.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::model::artifact::Artifact;
 use crate::model::stack::Stack;
 
 use super::RenderError;
-use super::engine::{self, PROMETHEUS};
+use super::engine::{self, PROMETHEUS, PROMETHEUS_RULES};
 
 /// Where Prometheus finds a service's replicas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,27 @@ pub struct ScrapeTarget {
 struct View<'a> {
     project: &'a str,
     stage: &'a str,
+    external_labels: &'a BTreeMap<String, String>,
     jobs: Vec<Job<'a>>,
+}
+
+#[derive(Serialize)]
+struct Rules<'a> {
+    jobs: Vec<Watched<'a>>,
+}
+
+/// What alerts of one service depend on.
+#[derive(Serialize)]
+struct Watched<'a> {
+    name: &'a str,
+    /// Somebody should be there to be asked.
+    expected: bool,
+    /// What to say where nobody is.
+    missing: String,
+    /// Its limit, in bytes.
+    memory: Option<u64>,
+    /// Its limit, in cores.
+    cpus: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -55,8 +75,8 @@ struct Target<'a> {
     replica: String,
 }
 
-/// Renders `prometheus.yml`: one job per service with metrics, and Prometheus itself. Targets of a service without
-/// `metrics` are left out.
+/// Renders `prometheus.yml`, one job per service with metrics and one for Prometheus itself, and `rules.yml`. Targets
+/// of a service without `metrics` are left out.
 ///
 /// # Errors
 /// [`RenderError::Value`] for a `$`, which Prometheus 2 and 3 read differently.
@@ -92,6 +112,22 @@ pub fn prometheus(stack: &Stack, found: Found<'_>) -> Result<Vec<Artifact>, Rend
         });
     }
     let stage = stack.stage.as_deref().unwrap_or_default();
-    let view = View { project: stack.project.as_str(), stage, jobs };
-    Ok(vec![Artifact::plain("prometheus.yml", engine::fill(&PROMETHEUS, &view)?)])
+    let external_labels = &stack.monitoring.external_labels;
+    let view = View { project: stack.project.as_str(), stage, external_labels, jobs };
+    Ok(vec![
+        Artifact::plain("prometheus.yml", engine::fill(&PROMETHEUS, &view)?),
+        Artifact::plain("rules.yml", engine::fill(&PROMETHEUS_RULES, &rules(stack))?),
+    ])
+}
+
+fn rules(stack: &Stack) -> Rules<'_> {
+    let watched = stack.services.values().filter(|service| service.metrics.is_some());
+    let jobs = watched.map(|service| Watched {
+        name: service.name.as_str(),
+        expected: service.replicas > 0,
+        missing: format!("Prometheus has nobody to ask for the metrics of {}", service.name),
+        memory: service.memory.map(|size| size.0),
+        cpus: service.cpus,
+    });
+    Rules { jobs: jobs.collect() }
 }

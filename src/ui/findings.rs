@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::model::finding::{Finding, Verdict};
 
 use super::paint::Paint;
+use super::reports;
 use super::text::{clean, columns, count, duration, pad, utc, wrap};
 
 /// What was found, and where it was asked.
@@ -41,9 +42,27 @@ impl Report<'_> {
         self.findings.iter().filter(|f| f.verdict == verdict).count()
     }
 
-    /// For people: grouped by family, with the reason of everything that did not pass.
+    /// For people: the verdict, what is wrong with causes first, what passed by family, what does not apply by reason,
+    /// and the counts.
     pub fn human(&self, paint: Paint, width: usize) -> String {
-        let mut out = self.lines_of_all(paint, width);
+        let mut out = format!("{}\n\n", self.verdict(paint));
+        let problems = self.problems(paint, width);
+        if !problems.is_empty() {
+            let _ = writeln!(out, "{}\n{problems}", paint.bold("To look at"));
+        }
+        let ids = self.widest();
+        let mut family = "";
+        for finding in self.findings.iter().filter(|f| f.verdict == Verdict::Pass) {
+            if family != family_of(finding.id) {
+                family = family_of(finding.id);
+                let _ = writeln!(out, "{}", paint.bold(family));
+            }
+            out.push_str(&self.lines(finding, ids, paint, width));
+        }
+        if !family.is_empty() {
+            out.push('\n');
+        }
+        out.push_str(&self.not_applicable(paint, width));
         let summary = self.summary(Paint(false));
         // The counts get a line of their own where both do not fit.
         let summary =
@@ -53,24 +72,44 @@ impl Report<'_> {
         out
     }
 
-    /// The findings without the counts.
-    pub fn lines_of_all(&self, paint: Paint, width: usize) -> String {
-        let ids = self.findings.iter().map(|f| columns(f.id)).max().unwrap_or(0);
-        let mut out = String::new();
-        let mut family = "";
-        for finding in self.findings {
-            if family != family_of(finding.id) {
-                if !family.is_empty() {
-                    out.push('\n');
-                }
-                family = family_of(finding.id);
-                let _ = writeln!(out, "{}", paint.bold(family));
+    /// What somebody has to look at, causes first.
+    pub fn problems(&self, paint: Paint, width: usize) -> String {
+        let worst = reports::worst_first(self.findings).into_iter().filter(|f| reports::is_problem(f));
+        worst.map(|finding| self.lines(finding, self.widest(), paint, width)).collect()
+    }
+
+    /// Columns of the longest identifier.
+    fn widest(&self) -> usize {
+        self.findings.iter().map(|f| columns(f.id)).max().unwrap_or(0)
+    }
+
+    /// `sum (production): not as declared`
+    fn verdict(&self, paint: Paint) -> String {
+        let worst = self.findings.iter().map(|f| f.verdict).max().unwrap_or(Verdict::NotApplicable);
+        let stage = if self.stage.is_empty() { String::new() } else { format!(" ({})", clean(self.stage)) };
+        let name = paint.bold(format!("{}{stage}", clean(self.project)));
+        format!("{name}: {}", ink(worst, paint, reports::verdict(self.findings)))
+    }
+
+    /// Identifiers by the reason why they do not apply, in the order they were asked.
+    fn not_applicable(&self, paint: Paint, width: usize) -> String {
+        let mut reasons: Vec<(String, Vec<&str>)> = Vec::new();
+        for finding in self.findings.iter().filter(|f| f.verdict == Verdict::NotApplicable) {
+            let reason = clean(&finding.observed);
+            match reasons.iter_mut().find(|(known, _)| *known == reason) {
+                Some((_, ids)) => ids.push(finding.id),
+                None => reasons.push((reason, vec![finding.id])),
             }
-            out.push_str(&self.lines(finding, ids, paint, width));
         }
-        if !self.findings.is_empty() {
-            out.push('\n');
+        if reasons.is_empty() {
+            return String::new();
         }
+        let mut out = format!("{}\n", paint.bold("Does not apply"));
+        for (reason, mut ids) in reasons {
+            ids.dedup();
+            let _ = writeln!(out, "  {}", wrap(&format!("{}: {reason}", ids.join(", ")), width, 6));
+        }
+        out.push('\n');
         out
     }
 
@@ -96,24 +135,16 @@ impl Report<'_> {
         let question = wrap(&format!("{}: {}", finding.title, clean(&finding.subject)), width, indent);
         let mut out = format!("  {word}  {}  {question}\n", pad(finding.id, ids));
         let mut more = |name: &str, text: &str, paint: Paint| {
-            if !text.is_empty() {
-                let text = wrap(&clean(text), width, 14 + 10);
-                let _ = writeln!(out, "{}{}{text}", " ".repeat(14), paint.dim(pad(name, 10)));
-            }
+            let text = wrap(&clean(text), width, 14 + 10);
+            let _ = writeln!(out, "{}{}{text}", " ".repeat(14), paint.dim(pad(name, 10)));
         };
-        match finding.verdict {
-            Verdict::Pass => {}
-            Verdict::NotApplicable => more("because", &finding.observed, paint),
-            Verdict::Warn | Verdict::Inconclusive | Verdict::Fail => {
-                more("expected", &finding.expected, paint);
-                more("observed", &finding.observed, paint);
-                if !finding.vantage.is_empty() {
-                    more("asked", finding.vantage, paint);
-                }
-                more("remedy", finding.remedy.as_deref().unwrap_or_default(), paint);
-                if let Some(line) = finding.line {
-                    more("declared", &format!("{}:{line}", self.file), paint);
-                }
+        if reports::is_problem(finding) {
+            for (name, text) in reports::details(finding, self.file) {
+                more(name, &text, paint);
+            }
+            let behind = reports::behind(finding, self.findings);
+            if !behind.is_empty() {
+                more("follows", &format!("perhaps from {}: look at that first", behind.join(", ")), paint);
             }
         }
         out
@@ -121,17 +152,21 @@ impl Report<'_> {
 
     /// For programs. The shape is versioned: `schema` changes when a key goes away or changes its meaning.
     pub fn json(&self) -> Value {
+        let ranked = reports::worst_first(self.findings);
+        let rank = |f: &Finding| ranked.iter().position(|other| std::ptr::eq(*other, f)).map(|at| at + 1);
         let findings: Vec<Value> = self
             .findings
             .iter()
             .map(|f| {
                 json!({
+                    "rank": rank(f).filter(|_| reports::is_problem(f)),
+                    "follows": reports::behind(f, self.findings),
                     "id": f.id,
                     "family": family_of(f.id),
                     "title": f.title,
                     "subject": f.subject,
                     "verdict": f.verdict,
-                    "severity": super::reports::severity(f.id),
+                    "severity": reports::severity(f.id),
                     "expected": f.expected,
                     "observed": f.observed,
                     "remedy": f.remedy,

@@ -40,12 +40,9 @@ fn people_see_what_is_wrong_and_where() {
     let text = report(&findings).human(Paint(false), 80);
     assert_eq!(
         text,
-        r#"TLS
-  pass    TLS-1   certificate names the domain: https://sum.example.com/
-  n/a     TLS-10  OCSP staple: https://sum.example.com/
-              because   the certificate has no OCSP responder
+        r#"sum (production): not as declared
 
-HTTP
+To look at
   FAIL    HTTP-2  plain HTTP redirects: https://sum.example.com/
               expected  301 to https://sum.example.com/
               observed  200, \u{1b}[31m<b>"it" & works</b>]]>\u{0}
@@ -53,8 +50,6 @@ HTTP
               remedy    something other than stackctl answers on port 80: `ss
                         -ltnp` tells what; stop it, and run `stackctl up` again
               declared  stack.toml:34
-
-NET
   unsure  NET-1   database is not reachable from outside:
                   https://sum.example.com/
               expected  refused
@@ -64,6 +59,13 @@ NET
               expected  at most 1s
               observed  1.4s
               asked     from this host
+              follows   perhaps from NET-1: look at that first
+
+TLS
+  pass    TLS-1   certificate names the domain: https://sum.example.com/
+
+Does not apply
+  TLS-10: the certificate has no OCSP responder
 
 5 checks of sum (production) in 3.2s:
 1 failed, 1 not judged, 1 to be looked at, 1 passed, 1 not applicable
@@ -73,7 +75,10 @@ NET
 
 #[test]
 fn nothing_found_is_said() {
-    assert_eq!(report(&[]).human(Paint(false), 80), "0 checks of sum (production) in 3.2s: nothing was asked\n");
+    assert_eq!(
+        report(&[]).human(Paint(false), 80),
+        "sum (production): nothing was asked\n\n0 checks of sum (production) in 3.2s: nothing was asked\n"
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use crate::model::finding::{Finding, Verdict};
 
 use super::findings::{Report, family_of};
+use super::reports::{details, escaped};
 use super::text::utc;
 
 /// The whole document.
@@ -95,17 +96,10 @@ fn case(out: &mut String, report: &Report<'_>, name: &str, finding: &Finding) {
 
 /// Everything there is to say, a line each.
 fn detail(report: &Report<'_>, finding: &Finding) -> String {
-    let place = finding.line.map(|line| format!("{}:{line}", report.file));
-    [
-        ("expected", Some(finding.expected.as_str())),
-        ("observed", Some(finding.observed.as_str())),
-        ("asked", Some(finding.vantage)),
-        ("remedy", finding.remedy.as_deref()),
-        ("declared", place.as_deref()),
-    ]
-    .into_iter()
-    .filter_map(|(name, text)| Some(format!("{name}: {}\n", text.filter(|t| !t.is_empty())?)))
-    .collect()
+    details(finding, report.file).into_iter().fold(String::new(), |mut out, (name, text)| {
+        let _ = writeln!(out, "{name}: {text}");
+        out
+    })
 }
 
 fn line(out: &mut String, start: &str, attributes: &[(&str, &str)], end: &str) {
@@ -123,19 +117,16 @@ fn seconds(millis: u64) -> String {
 
 /// Text for XML 1.0: markup escaped; characters that XML does not have at all, even escaped, left out.
 fn escape(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&apos;"),
-            '\n' | '\t' => out.push(c),
-            '\u{fffe}' | '\u{ffff}' => {}
-            c if c.is_control() => {}
-            c => out.push(c),
-        }
-        out
+    escaped(text, |c| match c {
+        '&' => Some("&amp;"),
+        '<' => Some("&lt;"),
+        '>' => Some("&gt;"),
+        '"' => Some("&quot;"),
+        '\'' => Some("&apos;"),
+        '\n' | '\t' => None,
+        '\u{fffe}' | '\u{ffff}' => Some(""),
+        c if c.is_control() => Some(""),
+        _ => None,
     })
 }
 

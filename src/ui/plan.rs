@@ -261,6 +261,8 @@ fn service_of<'p>(action: &'p Action, plan: &'p Plan, names: &BTreeMap<&'p str, 
         | Action::Stop { container, .. }
         | Action::Remove { container }
         | Action::Rename { container, .. }
+        | Action::Update { container, .. }
+        | Action::Disconnect { container, .. }
         | Action::TestProxy { container, .. } => container,
         Action::WriteState { .. }
         | Action::Pull { .. }

@@ -85,7 +85,7 @@ fn details_show_waiting_too() {
 #[test]
 fn a_service_is_made_changed_replaced_or_taken_away() {
     let create = |name: &str| Action::Create {
-        container: Box::new(ContainerSpec { name: name.into(), ..crate::plan::empty_container() }),
+        container: Box::new(ContainerSpec { name: name.into(), ..ContainerSpec::default() }),
         service: service("app"),
     };
     let stop = || Action::Stop { container: "sum-app-1".into(), grace: Span::seconds(1) };

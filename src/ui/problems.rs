@@ -2,6 +2,10 @@
 
 mod sarif;
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde_json::json;
 
@@ -17,10 +21,10 @@ const CAP: usize = 20;
 pub use sarif::sarif;
 
 /// A text that problems have places in.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Source<'a> {
-    /// The file as the user named it.
-    pub name: &'a str,
+    /// The file as the user would name it.
+    pub name: Cow<'a, str>,
     /// What is in it.
     pub text: &'a str,
 }
@@ -40,9 +44,9 @@ impl Report<'_> {
     pub fn show(&self, out: &Output) {
         let renderer = if out.talk_paint().0 { Renderer::styled() } else { Renderer::plain() };
         let renderer = renderer.term_width(out.width());
-        let texts = (self.shown_text(Origin::Stack), self.shown_text(Origin::Env));
+        let mut texts: BTreeMap<&Origin, String> = BTreeMap::new();
         for problem in self.problems.iter().take(CAP) {
-            let text = if problem.origin == Origin::Env { &texts.1 } else { &texts.0 };
+            let text = texts.entry(&problem.origin).or_insert_with(|| self.shown_text(&problem.origin));
             let excerpt = renderer.render(&[self.group(problem, text, out.width())]);
             // Without a place there is no excerpt to set off.
             let lines = excerpt.lines().map(str::trim_end).filter(|l| problem.span.is_some() || l.trim() != "|");
@@ -66,19 +70,24 @@ impl Report<'_> {
             .filter(|(n, _)| *n > 0)
             .map(|(n, noun)| count(n, noun))
             .collect();
-        let in_env = self.problems.iter().filter(|p| p.origin == Origin::Env).count();
-        let names = match in_env {
-            0 => clean(self.stack.name),
-            n if n == self.problems.len() => clean(self.env.name),
-            _ => format!("{} and {}", clean(self.env.name), clean(self.stack.name)),
+        let mut names: Vec<String> = self.problems.iter().map(|p| clean(&self.source(&p.origin).name)).collect();
+        names.dedup();
+        let names = match names.split_last() {
+            Some((last, [])) => last.clone(),
+            Some((last, others)) => format!("{} and {last}", others.join(", ")),
+            None => clean(&self.stack.name),
         };
         format!("{names}: {}", parts.join(", "))
     }
 
-    fn source(&self, problem: &Problem) -> Source<'_> {
-        match problem.origin {
-            Origin::Stack => self.stack,
-            Origin::Env => self.env,
+    fn source<'s>(&'s self, origin: &'s Origin) -> Source<'s> {
+        match origin {
+            Origin::Stack => self.stack.clone(),
+            Origin::Env => self.env.clone(),
+            Origin::EnvFile(file) => {
+                let name = Path::new(&*self.stack.name).with_file_name(&file.path);
+                Source { name: name.display().to_string().into(), text: &file.text }
+            }
         }
     }
 
@@ -88,7 +97,7 @@ impl Report<'_> {
     }
 
     fn json_of(&self, problem: &Problem) -> serde_json::Value {
-        let Source { name, text } = self.source(problem);
+        let Source { name, text } = self.source(&problem.origin);
         let place = problem.span.as_ref().map(|span| {
             let (line, column) = line_column(text, span.start);
             let (end_line, end_column) = line_column(text, span.end);
@@ -122,13 +131,13 @@ impl Report<'_> {
         let mut group = Group::with_title(level.primary_title(title));
         let mut note = problem.label.as_deref().map(clean);
         if let Some(span) = &problem.span {
-            let Source { name, text: original } = self.source(problem);
+            let Source { name, text: original } = self.source(&problem.origin);
             let span = line_of(original, span);
             let (_, column) = line_column(text, span.start);
             let end = usize::try_from(column).unwrap_or(0) + columns(text.get(span.clone()).unwrap_or_default()) + 6;
             let label = note.take_if(|label| end + columns(label) <= width);
             let annotation = AnnotationKind::Primary.span(span).label(label);
-            group = group.element(Snippet::source(text).path(name.to_owned()).annotation(annotation));
+            group = group.element(Snippet::source(text).path(name.into_owned()).annotation(annotation));
         }
         if let Some(note) = note {
             group = group.element(Level::NOTE.message(wrapped(&note)));
@@ -152,14 +161,14 @@ impl Report<'_> {
     }
 
     /// The text with stars where something looks like a secret: an excerpt often ends up in a CI log.
-    fn shown_text(&self, origin: Origin) -> String {
-        let mut out = if origin == Origin::Env { self.env.text } else { self.stack.text }.to_owned();
-        let of_it = self.problems.iter().filter(|p| p.origin == origin && p.hidden);
-        let places: Vec<_> = if origin == Origin::Env {
-            // Nothing that stands in `.env` is shown but names.
-            lines(&out).map(|line| line.start + out[line.clone()].find('=').map_or(0, |at| at + 1)..line.end).collect()
-        } else {
+    fn shown_text(&self, origin: &Origin) -> String {
+        let mut out = self.source(origin).text.to_owned();
+        let of_it = self.problems.iter().filter(|p| p.origin == *origin && p.hidden);
+        let places: Vec<_> = if *origin == Origin::Stack {
             of_it.filter_map(|p| p.span.clone()).collect()
+        } else {
+            // Nothing that stands in files of variables is shown but names.
+            lines(&out).map(|line| line.start + out[line.clone()].find('=').map_or(0, |at| at + 1)..line.end).collect()
         };
         for span in places {
             let (start, end) = (floor(&out, span.start), floor(&out, span.end.max(span.start)));
@@ -212,8 +221,8 @@ mod tests {
 
     fn shown(text: &str, problems: &[Problem]) -> String {
         let (out, _, stderr) = Output::buffers(&Env::default(), Manner::default());
-        let env = Source { name: ".env", text: "A=hunter2\nhunter2\n" };
-        Report { stack: Source { name: "stack.toml", text }, env, problems }.show(&out);
+        let env = Source { name: ".env".into(), text: "A=hunter2\nhunter2\n" };
+        Report { stack: Source { name: "stack.toml".into(), text }, env, problems }.show(&out);
         stderr.text()
     }
 

@@ -40,3 +40,20 @@ fn exit_codes() {
 fn troubleshooting() {
     document("troubleshooting.md", &diagnose::document());
 }
+
+#[test]
+fn commands_of_pipelines_are_commands() {
+    let text = std::fs::read_to_string(root().join("docs/ci.md")).expect("docs/ci.md").replace("\\\n", " ");
+    let case = crate::harness::Case::new();
+    let mut number = 0;
+    for line in text.split("```yaml").skip(1).filter_map(|block| block.split("```").next()).flat_map(str::lines) {
+        let Some(at) = line.find("stackctl ").filter(|_| !line.trim_start().starts_with('#')) else { continue };
+        let command = line[at..].split(" > ").next().unwrap_or_default().replace('"', "");
+        let words: Vec<&str> = command.split_whitespace().skip(1).chain(["--help"]).collect();
+        let outcome = case.run(&words);
+        assert_eq!(outcome.code, Some(0), "{words:?}: {}", outcome.stderr);
+        number += 1;
+    }
+    assert!(number >= 8, "{number} commands");
+    assert_eq!(case.run(&["verify", "--inside", "--help"]).code, Some(2), "an option that is none is refused");
+}

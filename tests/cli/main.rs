@@ -9,6 +9,8 @@ mod docs;
 mod fuzz;
 mod harness;
 mod init;
+mod lock;
+mod outside;
 mod schema;
 mod secrets;
 mod stacks;

@@ -11,11 +11,9 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 use stackctl::base::env::Env;
 use stackctl::base::name::ProjectName;
-use stackctl::base::units::Span;
 use stackctl::engine::Engine;
 use stackctl::model::container::{ContainerSpec, label};
-use stackctl::model::runtime::Runtime;
-use stackctl::model::service::Restart;
+use stackctl::model::runtime::Restart;
 use tokio::sync::OnceCell;
 
 pub(crate) const SHELL: &str = "stackctl-test/shell:1";
@@ -47,28 +45,13 @@ impl Real {
         labels.insert(label::SERVICE.to_owned(), service.to_owned());
         ContainerSpec {
             name: format!("{}-{service}-1", self.project),
-            hostname: None,
             image: SHELL.to_owned(),
             entrypoint: Some(vec!["/bin/sh".to_owned(), "-c".to_owned()]),
             command: Some(vec![script.to_owned()]),
-            user: None,
-            env: BTreeMap::new(),
-            mounts: Vec::new(),
-            tmpfs: BTreeMap::new(),
-            networks: Vec::new(),
-            ports: Vec::new(),
-            cpus: None,
-            memory: None,
-            pids: None,
             read_only: true,
-            cap_add: Vec::new(),
-            init: false,
             restart: Restart::No,
-            stop_signal: None,
-            stop_timeout: Span::seconds(10),
-            health: None,
             labels,
-            runtime: Runtime::default(),
+            ..ContainerSpec::default()
         }
     }
 }

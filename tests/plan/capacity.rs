@@ -12,7 +12,8 @@ fn a_host_that_is_too_small() {
     let text =
         "name = \"x\"\n[services.a]\nimage = \"a:1\"\ncpus = 4\n[services.b]\nimage = \"b:1\"\nmemory = \"8G\"\n";
     let stack = config::load(text, None, &BTreeMap::new()).stack.expect("valid");
-    let host = |cpus, gigabytes: u64| Host { cpus: Some(cpus), memory: Some(ByteSize(gigabytes << 30)) };
+    let host =
+        |cpus, gigabytes: u64| Host { cpus: Some(cpus), memory: Some(ByteSize(gigabytes << 30)), ..Host::default() };
     assert_eq!(fits(&stack, host(4, 8)), Ok(()));
     assert_eq!(fits(&stack, Host::default()), Ok(()));
     let refused = fits(&stack, host(2, 8)).err().map(|e| e.to_string());
@@ -25,4 +26,11 @@ fn a_host_that_is_too_small() {
     let stack = config::load(text, None, &BTreeMap::new()).stack.expect("valid");
     assert!(notes(&stack, host(4, 3)).is_empty());
     assert_eq!(notes(&stack, host(4, 2)), ["reservations of memory add up to 3G, and the host has 2G"]);
+
+    let text = "name = \"x\"\n[services.a]\nimage = \"a:1\"\nreplicas = 3\nreserve = { cpus = 0.7 }\n\
+        [services.b]\nimage = \"b:1\"\nreserve = { cpus = 1.9 }\n";
+    let stack = config::load(text, None, &BTreeMap::new()).stack.expect("valid");
+    assert!(notes(&stack, host(4, 4)).is_empty());
+    assert_eq!(notes(&stack, host(2, 4)), ["reservations of cpus add up to 4, and the host has 2"]);
+    assert!(notes(&stack, Host::default()).is_empty());
 }

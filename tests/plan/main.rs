@@ -6,6 +6,8 @@ mod back;
 mod capacity;
 mod causes;
 mod converge;
+mod data;
+mod drift;
 mod golden;
 mod jobs;
 mod kill;

@@ -170,6 +170,9 @@ pub(crate) const CHANGES: &[Change] = &[
     hand!("door removed", |w| w.remove_by_hand("shop-proxy-1")),
     hand!("network of the database lost", |w| w.lose_network("shop_to-db")),
     hand!("default network lost", |w| w.lose_network("shop_default")),
+    hand!("other limits", |w| w.set("shop-app-1", "memory", Some("1G"))),
+    hand!("all rights", |w| w.set("shop-app-2", "privileged", Some("true"))),
+    hand!("database on another network", |w| w.join("shop-db-1", "bridge")),
     hand!("tag moved", |w| w.move_tag("acme/app:1")),
     hand!("image gone", |w| drop(w.images.remove("acme/app:1"))),
 ];

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use stackctl::model::container::label;
 use stackctl::plan::undo::{Reached, Undo, undo};
@@ -11,7 +12,7 @@ use crate::model::{Container, Extent, World};
 use crate::wish::{Planned, Wish};
 
 /// Numbers that look random and are the same every time (xorshift64*).
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Dice(u64);
 
 impl Dice {
@@ -56,51 +57,97 @@ fn ready(plan: &Plan, reached: &[Reached]) -> Vec<usize> {
     (0..plan.steps.len()).filter(|i| reached[*i] == Reached::Not && plan.steps[*i].after.iter().all(done)).collect()
 }
 
+/// A walk under way. A copy of it goes on by itself: so a kill after every step costs one walk, not as many as steps.
+#[derive(Clone)]
+pub(crate) struct Walk {
+    pub(crate) world: World,
+    check: Check,
+    dice: Option<Dice>,
+    pub(crate) reached: Vec<Reached>,
+}
+
+impl Walk {
+    pub(crate) fn new(world: World, wish: &Wish, plan: &Plan, dice: Option<Dice>) -> Result<Self, String> {
+        shape(plan)?;
+        let check = Check::new(&world, wish);
+        Ok(Self { world, check, dice, reached: vec![Reached::Not; plan.steps.len()] })
+    }
+
+    /// The step that comes next; `None` when no more can begin.
+    fn next(&mut self, plan: &Plan) -> Option<usize> {
+        next(plan, &self.reached, &mut self.dice)
+    }
+
+    /// Does a step, which must work; what must hold must hold then.
+    fn step(&mut self, wish: &Wish, plan: &Plan, index: usize) -> Result<(), String> {
+        let step = &plan.steps[index];
+        Check::before(&self.world, wish, step).map_err(|e| tell(plan, index, &e))?;
+        self.world.apply(step, Extent::Whole).map_err(|e| tell(plan, index, &e))?;
+        self.reached[index] = Reached::Done;
+        self.check.after(&self.world, step).map_err(|e| tell(plan, index, &e))
+    }
+
+    /// One step further; `false` at the end.
+    pub(crate) fn on(&mut self, wish: &Wish, plan: &Plan) -> Result<bool, String> {
+        let Some(index) = self.next(plan) else { return Ok(false) };
+        self.step(wish, plan, index).map(|()| true)
+    }
+
+    /// Killed in the middle of all that could begin now.
+    pub(crate) fn killed(&mut self, plan: &Plan) -> Result<(), String> {
+        for index in ready(plan, &self.reached) {
+            self.world.apply(&plan.steps[index], Extent::Half).map_err(|e| tell(plan, index, &e))?;
+            self.check.after(&self.world, &plan.steps[index]).map_err(|e| tell(plan, index, &e))?;
+        }
+        Ok(())
+    }
+}
+
 /// Walks a plan; every step must work, and what must hold must hold after each.
 pub(crate) fn walk(
     world: &mut World,
     wish: &Wish,
     plan: &Plan,
-    mut dice: Option<Dice>,
+    dice: Option<Dice>,
     until: Until,
 ) -> Result<Walked, String> {
-    shape(plan)?;
-    let mut check = Check::new(world, wish);
-    let mut reached = vec![Reached::Not; plan.steps.len()];
+    let mut walk = Walk::new(world.clone(), wish, plan, dice)?;
+    let result = walk_on(&mut walk, wish, plan, until);
+    *world = walk.world;
+    if result? {
+        world.record(plan.release, "done");
+    }
+    Ok(Walked { reached: walk.reached })
+}
+
+/// Whether it came to the end of the plan.
+fn walk_on(walk: &mut Walk, wish: &Wish, plan: &Plan, until: Until) -> Result<bool, String> {
     let mut count = 0;
-    while let Some(index) = next(plan, &reached, &mut dice) {
+    while let Some(index) = walk.next(plan) {
         if let Until::Killed(limit, half) = until
             && limit == count
         {
             if half {
-                for index in ready(plan, &reached) {
-                    world.apply(&plan.steps[index], Extent::Half).map_err(|e| tell(plan, index, &e))?;
-                    check.after(world, &plan.steps[index]).map_err(|e| tell(plan, index, &e))?;
-                }
+                walk.killed(plan)?;
             }
-            return Ok(Walked { reached });
+            return Ok(false);
         }
         if let Until::Fails(which, half) = until
             && which == index
         {
-            reached[index] = Reached::Begun;
+            walk.reached[index] = Reached::Begun;
             if half {
-                world.apply(&plan.steps[index], Extent::Half).map_err(|e| tell(plan, index, &e))?;
+                walk.world.apply(&plan.steps[index], Extent::Half).map_err(|e| tell(plan, index, &e))?;
             }
-            return Ok(Walked { reached });
+            return Ok(false);
         }
-        let step = &plan.steps[index];
-        Check::before(world, wish, step).map_err(|e| tell(plan, index, &e))?;
-        world.apply(step, Extent::Whole).map_err(|e| tell(plan, index, &e))?;
-        reached[index] = Reached::Done;
+        walk.step(wish, plan, index)?;
         count += 1;
-        check.after(world, step).map_err(|e| tell(plan, index, &e))?;
     }
-    if reached.iter().any(|r| *r != Reached::Done) {
+    if walk.reached.iter().any(|r| *r != Reached::Done) {
         return Err(format!("some steps wait for ever\n{plan}"));
     }
-    world.record(plan.release, "done");
-    Ok(Walked { reached })
+    Ok(true)
 }
 
 fn tell(plan: &Plan, index: usize, error: &str) -> String {
@@ -130,7 +177,7 @@ pub(crate) fn fail(
         Undo::GoOn => Ok(false),
         Undo::Back { remove, stop, links, start, moved } => {
             if let Some(moved) = moved {
-                world.volumes.entry(moved.volume).or_default().links.extend(moved.flags);
+                world.volume_mut(&moved.volume).links.extend(moved.flags);
                 let unserved: Vec<_> = world.unserved().difference(&before.unserved()).cloned().collect();
                 if !unserved.is_empty() {
                     return Err(format!("traffic went back, but nobody answers for {unserved:?}\n{plan}"));
@@ -144,14 +191,14 @@ pub(crate) fn fail(
                 world.stop_by_hand(&name);
             }
             for (volume, links) in links {
-                world.volumes.entry(volume).or_default().links.extend(links);
+                world.volume_mut(&volume).links.extend(links);
             }
             for name in &start {
                 world.start(name).map_err(|e| format!("taking back: {e}\n{plan}"))?;
             }
             // Time passes: what was started again answers again.
-            for container in &mut world.containers {
-                container.ready |= start.contains(&container.name);
+            for container in world.containers.iter_mut().filter(|c| start.contains(&c.name)) {
+                Arc::make_mut(container).ready = true;
             }
             let new: Vec<_> = world.unserved().difference(&before.unserved()).cloned().collect();
             if !new.is_empty() {
@@ -177,6 +224,7 @@ fn shape(plan: &Plan) -> Result<(), String> {
     Ok(())
 }
 
+#[derive(Clone)]
 struct Check {
     /// Services nobody answered for before, or that the plan said would be away.
     excused: BTreeSet<String>,
@@ -262,6 +310,9 @@ pub(crate) fn settled(world: &mut World, wish: &Wish) -> Result<(), String> {
             if !container.running() || !container.ready {
                 return Err(format!("{} does not run, or nobody asked whether it is ready", replica.name));
             }
+            if !container.by_hand.is_empty() {
+                return Err(format!("{} is not as it was made: {:?}", replica.name, container.by_hand));
+            }
             if container.label(label::CONFIG) != placed.hash {
                 return Err(format!("{} is an old one", replica.name));
             }
@@ -301,11 +352,11 @@ pub(crate) fn settled(world: &mut World, wish: &Wish) -> Result<(), String> {
             return Err(format!("nobody answers for {unserved:?}"));
         }
         let Some(door) = world.loaded() else { return Err("the front door has no files".into()) };
-        for (service, banks) in door.routes {
-            let addresses = &banks[usize::from(world.flag(&service))];
+        for (service, banks) in &door.routes {
+            let addresses = &banks[usize::from(world.flag(service))];
             for address in addresses {
                 let there = world.containers.iter().any(|c| {
-                    c.service() == service && c.running() && c.networks.values().any(|a| *a == Some(*address))
+                    c.service() == *service && c.running() && c.networks.values().any(|a| *a == Some(*address))
                 });
                 if !there {
                     return Err(format!("the front door sends requests for {service} to {address}: nobody is there"));

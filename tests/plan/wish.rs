@@ -58,14 +58,14 @@ impl Wish {
     /// What a plan is made from, as `plan --out` keeps it.
     pub(crate) fn seal_of(&self, observed: &Observed) -> Seal {
         let mut seal = None;
-        self.with(observed, |inputs, planned, fresh| seal = Some(Seal::of(inputs, &planned.plan, fresh)))
+        self.with(observed.clone(), |inputs, planned, fresh| seal = Some(Seal::of(inputs, &planned.plan, fresh)))
             .expect("a place for everything");
         seal.expect("a plan")
     }
 
     pub(crate) fn plan(&self, world: &mut World) -> Planned {
         world.ensure_state(&self.stack);
-        self.plan_of(&world.observe(&self.stack))
+        self.with(world.observe(&self.stack), |_, _, _| {}).expect("a place for everything")
     }
 
     pub(crate) fn plan_of(&self, observed: &Observed) -> Planned {
@@ -73,12 +73,12 @@ impl Wish {
     }
 
     pub(crate) fn try_plan(&self, observed: &Observed) -> Result<Planned, plan::PlanError> {
-        self.with(observed, |_, _, _| {})
+        self.with(observed.clone(), |_, _, _| {})
     }
 
     fn with(
         &self,
-        observed: &Observed,
+        mut observed: Observed,
         look: impl FnOnce(&Inputs<'_>, &Planned, &BTreeSet<SecretName>),
     ) -> Result<Planned, plan::PlanError> {
         let stack = &self.stack;
@@ -116,31 +116,32 @@ impl Wish {
                 Image::Pull(_) => None,
             })
             .collect();
-        let inputs = Inputs {
+        let nothing = Observed::default();
+        let base = Inputs {
             stack,
-            observed,
+            observed: &nothing,
             values: &values,
             key: b"key",
             contexts: &contexts,
             mirror: None,
             origin: ("/srv/stack", "/srv/stack/stack.toml"),
             back: self.back.as_ref(),
+            locked: None,
         };
         let asked: BTreeSet<String> = stack
             .services
             .values()
-            .map(|s| plan::image::reference(s, &inputs))
+            .map(|s| plan::image::reference(s, &base))
             .chain(stack.proxy.iter().map(|p| p.image.clone()))
             .collect();
         // As the real engine is asked: for the images of this stack and no others.
-        let mut observed = observed.clone();
         // As `apply::past` does: a reference shows what the release knew it as.
         for (reference, name) in self.back.iter().flatten() {
             let image = observed.images.get(name).cloned().expect("an image that is held");
             observed.images.insert(reference.clone(), image);
         }
         observed.images.retain(|reference, _| asked.contains(reference));
-        let inputs = Inputs { observed: &observed, ..inputs };
+        let inputs = Inputs { observed: &observed, ..base };
         let placement = plan::place(&inputs)?;
         let files = files(stack, &placement, &values);
         let plan = plan::reconcile(&inputs, &placement, &files, new);

@@ -47,7 +47,13 @@ async fn containers_are_counted() {
     ] {
         let observed = Observed { containers, ..Observed::default() };
         let findings = ask(&observed, &target(1, None), &["HLT-3"]).await;
-        assert_eq!(findings.iter().map(|f| f.verdict).collect::<Vec<_>>(), [verdict], "{}", lines(&findings));
+        let verdicts: Vec<_> = findings.iter().map(|f| (f.subject.as_str(), f.verdict)).collect();
+        assert_eq!(verdicts, [("app", verdict), ("proxy", Verdict::Fail)], "{}", lines(&findings));
+    }
+    for (state, verdict) in [("running", Verdict::Pass), ("exited", Verdict::Fail)] {
+        let observed = Observed { containers: vec![container("proxy", 1, state)], ..Observed::default() };
+        let findings = ask(&observed, &target(1, None), &["HLT-3"]).await;
+        assert_eq!((findings[1].subject.as_str(), findings[1].verdict), ("proxy", verdict), "{}", lines(&findings));
     }
 }
 

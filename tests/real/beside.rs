@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::release::{Load, line, releases};
-use super::support::{Said, Site, root, said, soak};
+use super::support::{Said, Site, alone, root, said, soak};
 
 #[test]
 fn an_older_nginx_loses_nothing_either() {
@@ -27,7 +27,7 @@ fn what_compose_loses() {
         return;
     }
     let (name, https) = ("t-beside", 18543);
-    let site = Site::new("", name, 18143);
+    let site = Site::on(None, Some(alone()), "", name, 18143);
     compose_file(&site, https);
     let up = |version: u32| -> Said {
         let mut compose = Command::new(root().join("target/tools/compose-2.26/docker-compose"));

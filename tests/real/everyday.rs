@@ -3,6 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use super::drift;
 use super::support::{Site, Visitor, replicas_answering, said, slim};
 
 #[test]
@@ -80,6 +81,17 @@ fn down_keeps_data_unless_it_is_told_not_to() {
     let (status, _) = post(&site, "/api/items", "{\"name\":\"kept\"}");
     assert!((200..300).contains(&status), "{status}");
 
+    // The data says what wrote it; without a container, its volume does.
+    let other_version_is_refused = || {
+        site.write(&stack.replace("postgres:15", "postgres:17"));
+        for args in [&["plan"][..], &["up", "--yes"]] {
+            let words = "is PostgreSQL 17 now, and the data in `t-data_postgres-data` is of PostgreSQL 15";
+            site.run(args, &[("APP_VERSION", "1")]).ends(5).says(words).says("pg_dump -U t_data t_data > t_data.sql");
+        }
+        site.write(&stack);
+    };
+    other_version_is_refused();
+
     site.run(&["down"], &[]).ends(5).says("--yes");
     site.run(&["down", "--volumes"], &[]).ends(5).says("nobody can be asked here");
     assert_eq!(site.get("/health").unwrap().0, 200, "refused: nothing was touched");
@@ -87,6 +99,7 @@ fn down_keeps_data_unless_it_is_told_not_to() {
     site.run(&["down", "--yes"], &[]).ends(0);
     assert_eq!(site.list("network"), Vec::<String>::new());
     assert_eq!(site.list("volume"), ["t-data_postgres-data", "t-data_stackctl"]);
+    other_version_is_refused();
     site.up("1");
     assert!(site.get("/api/items").unwrap().1.contains("kept"));
 
@@ -119,6 +132,7 @@ fn a_second_checkout_goes_on_where_the_first_stopped() {
     site.run(&["up", "--yes"], &[("APP_VERSION", "1")]).ends(0).says("0 steps");
     site.up("2");
     assert_eq!(before, key(&site), "the generated secret is the engine's");
+    drift::by_hand(&site);
 }
 
 #[test]

@@ -1,17 +1,20 @@
 //! stackctl on a real engine, with real Nginx, PostgreSQL, Redis and the sample app: what the README promises.
 //!
-//! Every test has a stack of its own and takes it away again. They take turns (`support::alone`): each loads the
-//! machine, and what they measure is whether requests survive. `SOAK=1` runs the long forms.
+//! Every test has a stack of its own and takes it away again. They run side by side, but for those that load the
+//! machine and measure whether requests survive (`support::alone`). `SOAK=1` runs the long forms.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "figures are printed for the reader of a soak")]
 
+mod acme;
 mod beside;
 mod commands;
 mod compose;
 mod diagnosis;
+mod drift;
 mod everyday;
 mod failing;
+mod faults;
 mod init;
 mod kill;
 mod leak;

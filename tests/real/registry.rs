@@ -47,6 +47,17 @@ impl Registry {
         let _ = Command::new("docker").args(["rm", "-f", "t-registry"]).output();
     }
 
+    /// A folder for `DOCKER_CONFIG` with a login in it.
+    fn login(&self) -> String {
+        let given = self.config("given", "{}");
+        let mut login = Command::new("docker");
+        login.args(["--config", &given, "login", "-u", "ada", "--password-stdin", &format!("127.0.0.1:{PORT}")]);
+        let mut login = login.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::io::Write::write_all(&mut login.stdin.take().unwrap(), "pass:wörd/+=".as_bytes()).unwrap();
+        assert!(login.wait().unwrap().success());
+        given
+    }
+
     /// A folder for `DOCKER_CONFIG`.
     fn config(&self, name: &str, json: &str) -> String {
         let folder = self.dir.path().join(name);
@@ -68,12 +79,7 @@ fn logins_are_those_of_docker() {
     let toml = format!("name = \"t-registry\"\n\n[services.app]\nimage = \"{name}\"\ncommand = [\"sleep\", \"600\"]\n");
     let site = Site::new(&toml, "t-registry", 0);
     let registry = Registry::start();
-    let given = registry.config("given", "{}");
-    let mut login = Command::new("docker");
-    login.args(["--config", &given, "login", "-u", "ada", "--password-stdin", &format!("127.0.0.1:{PORT}")]);
-    let mut login = login.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    std::io::Write::write_all(&mut login.stdin.take().unwrap(), "pass:wörd/+=".as_bytes()).unwrap();
-    assert!(login.wait().unwrap().success());
+    let given = registry.login();
     quiet(Command::new("docker").args(["tag", &format!("{}/library/debian:trixie-slim", mirror()), &name]));
     quiet(Command::new("docker").args(["--config", &given, "push", "-q", &name]));
     let forget = || {
@@ -112,4 +118,67 @@ fn logins_are_those_of_docker() {
     forget();
     Registry::stop();
     up(&given).ends(1).says("the engine does not reach the registry");
+}
+
+#[test]
+fn a_lock_holds_what_a_tag_meant() {
+    let name = format!("127.0.0.1:{PORT}/acme/lock:1");
+    let toml = format!("name = \"t-lock\"\n\n[services.app]\nimage = \"{name}\"\ncommand = [\"sleep\", \"600\"]\n");
+    let site = Site::new(&toml, "t-lock", 0);
+    let registry = Registry::start();
+    let given = registry.login();
+    let push = |version: &str| {
+        let build = ["build", "-q", "-t", &name, "-"];
+        let mut build = Command::new("docker").args(build).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let text = format!("FROM {}/library/debian:trixie-slim\nLABEL version={version}\n", mirror());
+        std::io::Write::write_all(&mut build.stdin.take().unwrap(), text.as_bytes()).unwrap();
+        assert!(build.wait().unwrap().success());
+        quiet(Command::new("docker").args(["--config", &given, "push", "-q", &name]));
+        let _ = Command::new("docker").args(["rmi", &name]).output();
+    };
+    let run = |args: &[&str]| site.run(args, &[("DOCKER_CONFIG", &given)]);
+    let runs = || site.docker(&["inspect", "-f", "{{.Config.Labels.version}}", "t-lock-app-1"]).trim().to_owned();
+    let locked = || fs::read_to_string(site.folder().join("stack.lock")).unwrap();
+    push("one");
+    run(&["lock", "--check"]).ends(3).says(&format!("+ {name} sha256:"));
+    assert!(!site.folder().join("stack.lock").exists(), "only looked at");
+    run(&["lock"]).ends(0).says("wrote stack.lock: 1 image");
+    run(&["lock", "--check"]).ends(0).says("stack.lock is complete: 1 image");
+    let first = locked();
+
+    // The tag moves, and nobody follows it.
+    push("two");
+    run(&["up", "--yes", "--no-verify"]).ends(0);
+    assert_eq!(runs(), "one");
+    run(&["plan", "--exit-code"]).ends(0);
+    quiet(Command::new("docker").args(["--config", &given, "pull", "-q", &name]));
+    run(&["plan", "--exit-code"]).ends(0);
+    run(&["render", "out", "--no-secrets"]).ends(0);
+    let digest = first.split('"').nth(3).unwrap();
+    let compose = fs::read_to_string(site.folder().join("out/compose.yaml")).unwrap();
+    assert!(compose.contains(&format!("{name}@{digest}")), "{compose}");
+
+    run(&["lock"]).ends(0).says("is complete");
+    run(&["lock", "--upgrade", "--check"]).ends(3).says("→ sha256:");
+    assert_eq!(locked(), first);
+    run(&["lock", "--upgrade", "ap"]).ends(2).says("did you mean `app`?");
+    run(&["lock", "--upgrade", "app"]).ends(0);
+    assert_ne!(locked(), first);
+    run(&["plan", "--exit-code"]).ends(3).says("image");
+    run(&["up", "--yes", "--no-verify"]).ends(0);
+    assert_eq!(runs(), "two");
+
+    // And back, by the file alone: the image is pulled by its digest if it has gone.
+    fs::write(site.folder().join("stack.lock"), &first).unwrap();
+    run(&["up", "--yes", "--no-verify"]).ends(0);
+    assert_eq!(runs(), "one");
+
+    fs::write(site.folder().join("stack.lock"), first.replace("sha256:", "sha512:")).unwrap();
+    run(&["plan"]).ends(2).says("--> stack.lock:").says("64 hexadecimal digits");
+    fs::write(site.folder().join("stack.lock"), &first).unwrap();
+    site.write(&toml.replace("lock:1", "lock:2"));
+    run(&["plan"]).ends(0).says("stack.lock says nothing of");
+    run(&["lock"]).ends(1).says("the lock stays as it is");
+    assert_eq!(locked(), first);
+    site.run(&["down", "--volumes", "--yes"], &[]).ends(0);
 }

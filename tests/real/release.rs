@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use super::support::{Site, budget, root, slim, soak};
+use super::support::{Site, alone, budget, root, slim, soak};
 
 /// The client that never retries: `tests/load`.
 fn client() -> PathBuf {
@@ -53,7 +53,7 @@ fn stack(name: &str, port: u16, https: u16, nginx: &str) -> String {
 
 pub(crate) fn releases(name: &str, port: u16, nginx: &str, wanted: u64) -> serde_json::Value {
     let https = port + 400;
-    let site = Site::new(&stack(name, port, https, nginx), name, port);
+    let site = Site::on(None, Some(alone()), &stack(name, port, https, nginx), name, port);
     site.up("0");
     let releases = if soak() { 10 } else { 3 };
     let load = Load::start(&site, https);

@@ -106,7 +106,7 @@ fn a_stack_says_what_it_needs_and_gets_it() {
 
     // An answer that is not the one that is expected.
     let [version, cache] = ENV;
-    up(&[version, cache, ("STATUS", "splendid"), ("START", "2s"), ("FAULT", "x")])
+    up(&[version, cache, ("STATUS", "splendid"), ("START", "8s"), ("FAULT", "x")])
         .ends(1)
         .says("the answer does not hold `{\"status\":\"splendid\"}`");
     assert_eq!(app("cat /etc/app/app.toml"), "level = 2\n", "the old one runs again");

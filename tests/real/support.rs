@@ -6,17 +6,29 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-static TURN: Mutex<()> = Mutex::new(());
+static MACHINE: RwLock<()> = RwLock::new(());
 
-/// The right to load the machine; whoever has it is alone.
-pub(crate) fn turn() -> MutexGuard<'static, ()> {
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+/// The right to use the machine: with others, or alone for those who load it.
+#[expect(dead_code, reason = "held, not read")]
+pub(crate) enum Turn {
+    Beside(RwLockReadGuard<'static, ()>),
+    Alone(RwLockWriteGuard<'static, ()>),
+}
+
+/// A turn beside others, as many as the machine has processors: most of a test is waiting.
+pub(crate) fn turn() -> Turn {
+    Turn::Beside(MACHINE.read().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// A turn without others, for what drives the machine to its limits.
+pub(crate) fn alone() -> Turn {
+    Turn::Alone(MACHINE.write().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// The long forms are asked for.
@@ -61,9 +73,9 @@ pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A stack, alone on the machine as long as it lives.
+/// A stack, with its turn on the machine as long as it lives.
 pub(crate) struct Site {
-    _turn: Option<MutexGuard<'static, ()>>,
+    _turn: Option<Turn>,
     dir: TempDir,
     pub(crate) name: String,
     pub(crate) port: u16,
@@ -140,13 +152,7 @@ impl Site {
         Self::on(None, Some(turn()), toml, name, port)
     }
 
-    pub(crate) fn on(
-        elsewhere: Option<Elsewhere>,
-        turn: Option<MutexGuard<'static, ()>>,
-        toml: &str,
-        name: &str,
-        port: u16,
-    ) -> Self {
+    pub(crate) fn on(elsewhere: Option<Elsewhere>, turn: Option<Turn>, toml: &str, name: &str, port: u16) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let site = Self { _turn: turn, dir, name: name.to_owned(), port, elsewhere };
         site.write(toml);

@@ -33,7 +33,7 @@ pub(crate) const HOSTILE: [&str; 13] = [
 ];
 
 /// All strings of a stack that can hold anything, set to one value.
-fn everywhere(value: &str) -> Stack {
+pub(crate) fn everywhere(value: &str) -> Stack {
     let mut stack = sample::full();
     let app = stack.services.get_mut("app").unwrap();
     let words = || Some(vec![value.to_owned(), value.to_owned()]);
@@ -163,7 +163,7 @@ fn prometheus_holds_any_string_or_refuses() {
 }
 
 /// The command line as systemd itself understood the unit.
-fn command_line(unit: &str) -> String {
+pub(crate) fn command_line(unit: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let home = folder.path();
     // Here there is no engine to be required.
@@ -189,7 +189,7 @@ fn command_line(unit: &str) -> String {
 }
 
 /// Arguments as systemd prints them: in double quotes with C escapes where they need it.
-fn words(line: &str) -> Vec<String> {
+pub(crate) fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let (mut word, mut quoted) = (Vec::new(), false);
     let mut bytes = line.bytes();
@@ -235,10 +235,10 @@ fn systemd_holds_any_string() {
     }
 }
 
-type Place = fn(&mut Stack, &str);
+pub(crate) type Place = fn(&mut Stack, &str);
 
 /// Every place of a stack that reaches Nginx and can hold any text.
-const PLACES: [Place; 10] = [
+pub(crate) const PLACES: [Place; 10] = [
     |stack, value| drop(stack.proxy.as_mut().unwrap().headers.insert("X-Own".to_owned(), value.to_owned())),
     |stack, value| {
         drop(stack.proxy.as_mut().unwrap().headers.insert("Strict-Transport-Security".to_owned(), value.to_owned()));

@@ -71,6 +71,11 @@ pub(crate) struct Container {
 
 impl Container {
     pub(crate) fn create(image: &str, user: &str, command: &[&str]) -> Self {
+        Self::create_with(image, user, &[], command)
+    }
+
+    /// The same with more arguments for the engine.
+    pub(crate) fn create_with(image: &str, user: &str, more: &[&str], command: &[&str]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("render-test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         docker(&["volume", "create", &name]);
@@ -78,7 +83,9 @@ impl Container {
         let volume = format!("{name}:{VOLUME}:ro");
         let mut arguments = vec!["create", "--name", &name, "--user", user, "--read-only", "--cap-drop", "ALL"];
         arguments.extend(["--security-opt", "no-new-privileges", "--memory", "256m", "--pids-limit", "100"]);
-        arguments.extend(["--tmpfs", "/tmp:rw,noexec,nosuid,nodev,size=64m,mode=1777", "-v", &volume, image]);
+        arguments.extend(["--tmpfs", "/tmp:rw,noexec,nosuid,nodev,size=64m,mode=1777", "-v", &volume]);
+        arguments.extend(more);
+        arguments.push(image);
         arguments.extend(command);
         docker(&arguments);
         Self { name }
@@ -97,11 +104,16 @@ impl Container {
 
     /// Makes `path` in the volume an empty file.
     pub(crate) fn put_file(&self, path: &str) {
+        self.put_bytes(path, &[]);
+    }
+
+    /// Makes `path` in the volume a file.
+    pub(crate) fn put_bytes(&self, path: &str, bytes: &[u8]) {
         let mut tar = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_gnu();
-        header.set_size(0);
+        header.set_size(bytes.len() as u64);
         header.set_mode(0o444);
-        tar.append_data(&mut header, path, &[][..]).unwrap();
+        tar.append_data(&mut header, path, bytes).unwrap();
         self.extract(&tar.into_inner().unwrap());
     }
 

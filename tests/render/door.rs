@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use stackctl::model::nginx::NginxFacts;
 use stackctl::model::proxy::Tls;
 use stackctl::model::service::Ask;
 use stackctl::model::stack::{Pool, Stack};
-use stackctl::render::{Banks, ProxyInput, nginx};
+use stackctl::render::{Banks, Place, ProxyInput, nginx};
 
 use crate::client::{ask, get, statuses};
 use crate::docker::{self, Container, image};
@@ -40,6 +41,7 @@ pub(crate) fn render(stack: &Stack, tag: &str, ups: &BTreeMap<ServiceName, Banks
         },
         trusted_probe: vec![docker::gateway()],
         release: Some(release),
+        place: Place::Container,
     })
     .unwrap()
 }
@@ -157,6 +159,35 @@ pub(crate) fn open(tag: &str) -> (Container, Stack, BTreeMap<ServiceName, Banks>
 pub(crate) fn open_with(tag: &str, stack: &Stack, ups: &BTreeMap<ServiceName, Banks>) -> Container {
     let container = container(tag, &["-g", "daemon off;"]);
     container.put("a", &render(stack, tag, ups, "7"));
+    opened(container, tag)
+}
+
+/// The same with a clock that tests set: seconds ahead of the real one, in the file `clock` of the volume.
+pub(crate) fn open_with_clock(tag: &str, stack: &Stack, ups: &BTreeMap<ServiceName, Banks>) -> Container {
+    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("target/tools/faketime-{tag}/libfaketime.so"));
+    let library = std::fs::read(library).expect("`make tools` gets it");
+    // Nginx empties its environment but for what it is told to keep.
+    let keep = "env FAKETIME_TIMESTAMP_FILE; daemon off;";
+    let more = [
+        "-e",
+        "LD_PRELOAD=/run/stackctl/libfaketime.so",
+        "-e",
+        "FAKETIME_TIMESTAMP_FILE=/run/stackctl/clock",
+        "-e",
+        "FAKETIME_NO_CACHE=1",
+        "-e",
+        "FAKETIME_DONT_FAKE_MONOTONIC=1",
+    ];
+    let image = image(&format!("library/nginx:{tag}"));
+    let container =
+        Container::create_with(&image, "101:101", &more, &["nginx", "-e", "stderr", "-c", CONF, "-g", keep]);
+    container.put_bytes("libfaketime.so", &library);
+    container.put_bytes("clock", b"+0");
+    container.put("a", &render(stack, tag, ups, "7"));
+    opened(container, tag)
+}
+
+fn opened(container: Container, tag: &str) -> Container {
     container.start();
     for _ in 0..50 {
         if ask(&container, "http://x:8081/stackctl/release", &[]).is_ok() {
@@ -321,6 +352,7 @@ fn others_cannot_use_the_private_listener() {
         facts: NginxFacts::from_tag("nginx:1.30"),
         trusted_probe: vec![Ipv4Addr::new(192, 0, 2, 1)],
         release: Some("7"),
+        place: Place::Container,
     })
     .unwrap();
     let door = container("1.30", &["-g", "daemon off;"]);

@@ -11,7 +11,7 @@ use stackctl::model::artifact::{Artifact, Content};
 use stackctl::model::nginx::NginxFacts;
 use stackctl::model::proxy::Tls;
 use stackctl::model::stack::Stack;
-use stackctl::render::{Banks, LIVE, ProxyInput, RenderError, live_flag, nginx};
+use stackctl::render::{Banks, LIVE, Place, ProxyInput, RenderError, live_flag, nginx};
 
 use crate::sample::{self, banks, upstreams};
 
@@ -59,6 +59,7 @@ fn render(stack: &Stack, tag: &str, upstreams: &BTreeMap<ServiceName, Banks>) ->
         facts: NginxFacts::from_tag(tag),
         trusted_probe: vec![Ipv4Addr::new(10, 83, 0, 1)],
         release: Some("7"),
+        place: Place::Container,
     };
     let files = nginx(&input);
     assert_eq!(files, nginx(&input), "the same input gives the same bytes");
@@ -78,6 +79,13 @@ fn nginx_new() {
 #[test]
 fn nginx_old() {
     check("nginx-1.22", &without_certificates(front_door(&sample::full(), "nginx:1.22").unwrap()));
+}
+
+#[test]
+fn an_authority_is_answered_by_files() {
+    let mut stack = sample::full();
+    stack.proxy.as_mut().unwrap().tls = sample::acme();
+    check("nginx-acme", &without_certificates(front_door(&stack, "nginx:1.30").unwrap()[..1].to_vec()));
 }
 
 #[test]
@@ -146,6 +154,7 @@ fn https_needs_a_certificate() {
         facts: NginxFacts::from_tag("nginx"),
         trusted_probe: Vec::new(),
         release: None,
+        place: Place::Container,
     };
     assert_eq!(nginx(&input), Err(RenderError::Certificate));
 }

@@ -1,14 +1,21 @@
 //! Rendered files, judged by golden text and by the programs that read them.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "tests stop at the first surprise")]
 
+mod admission;
 mod banks;
 mod breakout;
 mod client;
 mod docker;
 mod door;
 mod front;
+mod generated;
 mod golden;
+mod judges;
+mod native;
+mod passing;
 mod quota;
 mod readers;
+mod rules;
+mod same;
 mod sample;
 mod service;

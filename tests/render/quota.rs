@@ -14,7 +14,7 @@ use stackctl::render::Banks;
 
 use crate::client::{ask, get};
 use crate::docker::{self, Container};
-use crate::door::{accepted, open_with, render};
+use crate::door::{accepted, open_with, open_with_clock, render};
 use crate::sample::{self, upstreams};
 use crate::service;
 
@@ -97,6 +97,45 @@ fn at_most_so_many_in_any_window() {
         assert_eq!(admitted(&at_once(&door, "/health", 5)), 5, "{tag}: health is exempt");
         assert_eq!(admitted(&at_once(&door, "/app", 5)), 5, "{tag}: left to the app");
         assert_eq!(admitted(&at_once(&door, "/day", 230)), 200, "{tag}: exactly, with many slots and both workers");
+        assert!(!door.logs().contains("[error]"), "{tag}: {}", door.logs());
+    }
+}
+
+#[test]
+fn five_in_any_hour() {
+    for tag in WITH_NJS {
+        let (mut stack, ups) = site();
+        let hourly =
+            stackctl::model::proxy::Route { limit: Some(sample::quota(34, "5/hour")), ..sample::route("/hour", "app") };
+        stack.proxy.as_mut().unwrap().routes.push(hourly);
+        let door = open_with_clock(tag, &stack, &ups);
+        let at = |seconds: u32| door.put_bytes("clock", format!("+{seconds}").as_bytes());
+        let asked = || {
+            let answer = get(&door, &format!("{SITE}/hour"));
+            (answer.status, answer.all("retry-after").join(" ").parse::<u64>().unwrap_or(0))
+        };
+        let admitted = |count: usize| (0..count).all(|_| asked().0 == 200);
+        // A second more or less, for the time that passes meanwhile.
+        let refused = |wait: u64| {
+            let (status, said) = asked();
+            assert_eq!(status, 429, "{tag}");
+            assert!((wait - 20..=wait).contains(&said), "{tag}: {said} s, not {wait}");
+        };
+        assert!(admitted(1), "{tag}");
+        at(600);
+        assert!(admitted(4), "{tag}");
+        refused(3000);
+        at(3570);
+        refused(30);
+        at(3600);
+        assert!(admitted(1), "{tag}: the first has left the window");
+        refused(600);
+        at(4200);
+        assert!(admitted(4), "{tag}: and so have the other four");
+        refused(3000);
+        at(100_000);
+        assert!(admitted(5), "{tag}: a new day");
+        refused(3600);
         assert!(!door.logs().contains("[error]"), "{tag}: {}", door.logs());
     }
 }

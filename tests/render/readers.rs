@@ -8,9 +8,10 @@ use std::process::{Command, Stdio};
 use stackctl::base::units::Span;
 use stackctl::model::artifact::{Artifact, Content};
 use stackctl::model::container::Publish;
+use stackctl::model::runtime::Restart;
 use stackctl::model::runtime::{Device, Logging, Reserve, Runtime, Ulimit};
 use stackctl::model::secrets::{Piece, Recipe, SecretSource, SecretSpec, Template};
-use stackctl::model::service::{Ask, Build, Image, Kind, ProjectFile, PullPolicy, Restart, VolumeMount};
+use stackctl::model::service::{Ask, Build, Image, Kind, ProjectFile, PullPolicy, VolumeMount};
 use stackctl::model::stack::Stack;
 use stackctl::render::{Found, ScrapeTarget, compose, prometheus, systemd};
 
@@ -18,7 +19,7 @@ use crate::docker::image;
 use crate::sample;
 
 /// Runs a program with text on its standard input; success, and all it wrote.
-pub(crate) fn feed(program: &str, arguments: &[&str], input: &str) -> (bool, String) {
+pub(crate) fn feed(program: &str, arguments: &[&str], input: impl AsRef<[u8]>) -> (bool, String) {
     let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::piped())
@@ -26,7 +27,7 @@ pub(crate) fn feed(program: &str, arguments: &[&str], input: &str) -> (bool, Str
         .stderr(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("{program} is needed: {error}"));
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.stdin.take().unwrap().write_all(input.as_ref()).unwrap();
     let output = child.wait_with_output().unwrap();
     (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
 }
@@ -46,11 +47,28 @@ pub(crate) fn yaml(text: &str) -> serde_json::Value {
     serde_json::from_str(&output).unwrap()
 }
 
-/// What `promtool check config` says.
-fn promtool(text: &str) -> (bool, String) {
+/// What a script says in a folder with these files, where `promtool` is.
+pub(crate) fn promtool(files: &[(String, String)], script: &str) -> (bool, String) {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (path, text) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o444);
+        tar.append_data(&mut header, path, text.as_bytes()).unwrap();
+    }
     let image = image("prom/prometheus:v2.53.3");
-    let arguments = ["run", "--rm", "-i", "--entrypoint", "promtool", &image, "check", "config", "/dev/stdin"];
-    feed("docker", &arguments, text)
+    let script = format!("mkdir /tmp/files && cd /tmp/files && tar x && {{ {script}; }}");
+    feed(
+        "docker",
+        &["run", "--rm", "-i", "--network", "none", "--entrypoint", "sh", &image, "-c", &script],
+        tar.into_inner().unwrap(),
+    )
+}
+
+/// What `promtool check config` says; the configuration comes first.
+fn check_config(files: &[Artifact]) -> (bool, String) {
+    let files: Vec<_> = files.iter().map(|file| (file.path.clone(), file.content.expose().to_owned())).collect();
+    promtool(&files, "promtool check config prometheus.yml")
 }
 
 /// What `docker compose config` says: Debian's 2.26, and the newest one that is packaged.
@@ -190,15 +208,21 @@ fn prometheus_reads_its_configuration() {
     stack.services.get_mut("api").unwrap().metrics = Some("/m?format=prometheus&x=1&x=2".to_owned());
     let files = prometheus(&stack, Found::At(&targets())).unwrap();
     crate::golden::check("prometheus", &files);
-    let (good, output) = promtool(text(&files));
-    assert!(good, "{output}");
+    let (good, output) = check_config(&files);
+    assert!(good && output.contains("rules found"), "{output}");
     let by_name = prometheus(&stack, Found::ByName).unwrap();
     crate::golden::check("prometheus-by-name", &by_name);
-    let (good, output) = promtool(text(&by_name));
+    let (good, output) = check_config(&by_name);
     assert!(good, "{output}");
-    for (from, to) in [("scrape_interval", "scrape_intervall"), ("\"10.83.0.2:8000\"", "\"http://10.83.0.2/\"")] {
+    for (from, to) in [
+        ("scrape_interval", "scrape_intervall"),
+        ("rules.yml", "rule.yml"),
+        ("\"10.83.0.2:8000\"", "\"http://10.83.0.2/\""),
+    ] {
         assert!(text(&files).contains(from), "{from}");
-        let (good, output) = promtool(&text(&files).replacen(from, to, 1));
+        let mut broken = files.clone();
+        broken[0].content = Content::Plain(text(&files).replacen(from, to, 1));
+        let (good, output) = check_config(&broken);
         assert!(!good, "{from} → {to} went through: {output}");
     }
 }
@@ -241,6 +265,31 @@ fn compose_refuses_two_secrets_with_one_variable() {
     let app = stack.services.get_mut("app").unwrap();
     app.environment.insert("X".to_owned(), Template(vec![Piece::Secret(sample::secret("db.password"))]));
     assert!(compose(&stack, ".").unwrap_err().to_string().contains("db.password"));
+}
+
+#[test]
+fn systemd_reads_the_timer_of_certificates() {
+    let mut stack = sample::full();
+    stack.proxy.as_mut().unwrap().tls = sample::acme();
+    let files = systemd(&stack, "/bin/true", "/srv/sum/stack.toml").unwrap();
+    crate::golden::check("systemd-acme", &files[1..]);
+    let folder = tempfile::tempdir().unwrap();
+    for file in &files[1..] {
+        let Content::Plain(text) = &file.content else { panic!("not plain") };
+        std::fs::write(folder.path().join(&file.path), text.replace("Requires=docker.service\n", "")).unwrap();
+    }
+    let timer = folder.path().join("sum-certificates.timer");
+    let analyze = || {
+        let mut analyze = Command::new("systemd-analyze");
+        analyze.args(["verify", "--recursive-errors=yes"]).arg(&timer).output().expect("systemd-analyze")
+    };
+    let good = analyze();
+    assert!(good.status.success(), "{}", String::from_utf8_lossy(&good.stderr));
+    std::fs::write(&timer, std::fs::read_to_string(&timer).unwrap().replace("hourly", "hourli")).unwrap();
+    let bad = analyze();
+    assert!(String::from_utf8_lossy(&bad.stderr).contains("hourli"), "{}", String::from_utf8_lossy(&bad.stderr));
+    // Nobody renews what is not asked for.
+    assert_eq!(systemd(&sample::full(), "/bin/true", "/srv/sum/stack.toml").unwrap().len(), 1);
 }
 
 #[test]

@@ -1,15 +1,14 @@
 //! Stacks to render.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use stackctl::base::name::{DomainName, ProjectName, SecretName, ServiceName};
 use stackctl::base::units::{ByteSize, Span};
 use stackctl::model::limit::{Allows, Bucket, Enforcer, Limit};
 use stackctl::model::nginx::NginxFacts;
-use stackctl::model::proxy::{Backend, Proxy, Route, Tls, TlsProfile};
-use stackctl::model::runtime::Runtime;
-use stackctl::model::service::{Ask, Health, Image, Kind, PullPolicy, Restart, Service};
+use stackctl::model::proxy::{Acme, Backend, Proxy, Route, Tls, TlsProfile};
+use stackctl::model::service::{Ask, Health, Image, Kind, Service};
 use stackctl::model::stack::{Pool, Stack};
 use stackctl::render::{Banks, Upstream};
 
@@ -23,43 +22,11 @@ pub(crate) fn secret(text: &str) -> SecretName {
 
 pub(crate) fn service(text: &str, port: Option<u16>) -> Service {
     Service {
-        name: name(text),
-        line: 3,
         kind: Kind::Web,
-        image: Image::Pull(format!("registry.example/{text}:1")),
-        pull: PullPolicy::Missing,
-        preset: None,
-        command: None,
-        entrypoint: None,
-        user: None,
-        uid: None,
-        environment: BTreeMap::new(),
-        secrets: BTreeSet::new(),
-        grants: BTreeMap::new(),
-        files: BTreeMap::new(),
-        project_files: Vec::new(),
-        volumes: Vec::new(),
-        tmpfs: BTreeMap::new(),
         port,
-        publish: Vec::new(),
-        replicas: 1,
-        depends_on: BTreeSet::new(),
-        health: None,
-        pre_deploy: None,
-        cpus: None,
-        memory: None,
         pids: 200,
-        read_only: false,
-        cap_add: BTreeSet::new(),
-        restart: Restart::Always,
-        stop_signal: None,
         stop_grace_period: Span::seconds(10),
-        egress: true,
-        metrics: None,
-        drain: Span::seconds(10),
-        init: true,
-        runtime: Runtime::default(),
-        deploy: stackctl::model::service::Rollout::default(),
+        ..Service::new(name(text), 3, Image::Pull(format!("registry.example/{text}:1")))
     }
 }
 
@@ -114,11 +81,27 @@ pub(crate) fn proxy(domains: &[&str], routes: Vec<Route>) -> Proxy {
         .map(|(k, v)| (k.to_owned(), v.to_owned()))
         .into(),
         headers_line: 13,
+        snippets: stackctl::model::proxy::Snippets::default(),
         max_body: ByteSize(10 << 20),
         routes,
         memory: ByteSize(128 << 20),
         cpus: None,
     }
+}
+
+pub(crate) fn acme() -> Tls {
+    Tls::Acme(Box::new(Acme {
+        issued: secret("certificate"),
+        trial: secret("tls"),
+        directory: "https://authority.example/dir".to_owned(),
+        staging: None,
+        email: None,
+        names: vec!["sum.example.com".to_owned()],
+        dns: Vec::new(),
+        dns_timeout: Span::seconds(300),
+        external: None,
+        trust: None,
+    }))
 }
 
 pub(crate) fn stack(services: Vec<Service>, proxy: Option<Proxy>) -> Stack {
@@ -132,6 +115,7 @@ pub(crate) fn stack(services: Vec<Service>, proxy: Option<Proxy>) -> Stack {
         proxy,
         pool: Pool::default(),
         checklist: stackctl::model::checklist::Checklist::default(),
+        monitoring: stackctl::model::monitoring::Monitoring::default(),
     }
 }
 

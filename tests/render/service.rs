@@ -2,15 +2,21 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
 use std::thread;
+use std::time::Duration;
 
-/// Requests for `/upload…` whose head has arrived, whatever became of their bodies.
-pub(crate) static UPLOADS: AtomicUsize = AtomicUsize::new(0);
+/// Method and path of every request whose head has arrived, whatever became of its body.
+static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// How many requests began like this, such as `POST /upload`.
+pub(crate) fn seen(start: &str) -> usize {
+    SEEN.lock().unwrap().iter().filter(|request| request.starts_with(start)).count()
+}
 
 /// Starts it; the port. It echoes what it was asked, sends headers that the front door must not let through, answers
-/// `/status/N` with N, `/abort` not at all, `/sleep/N` after N seconds, redirects to `/there`, and upgrades
-/// `WebSockets` to an echo of bytes.
+/// `/status/N` with N, `/abort…` not at all, `/sleep/N` after N seconds, redirects to `/there`, and upgrades
+/// `WebSockets`: it says "hello", and three seconds later, or N under `/silent/N`, "goodbye".
 pub(crate) fn start(name: &'static str) -> u16 {
     let listener = TcpListener::bind("0.0.0.0:0").expect("a port");
     let port = listener.local_addr().unwrap().port();
@@ -36,22 +42,22 @@ fn serve(name: &str, mut stream: TcpStream) -> Option<()> {
             .split("content-length: ")
             .nth(1)
             .map_or(0, |rest| rest.lines().next().unwrap_or("0").trim().parse::<u64>().unwrap_or(0));
-        if head.starts_with("POST /upload") {
-            UPLOADS.fetch_add(1, Ordering::SeqCst);
-        }
+        SEEN.lock().unwrap().push(head.lines().next().unwrap_or_default().to_owned());
         let received = std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink()).ok()?;
+        let path = head.split(' ').nth(1).unwrap_or("/");
         if head.to_lowercase().contains("\r\nupgrade: websocket") {
             let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhello";
             stream.write_all(answer.as_bytes()).ok()?;
-            thread::sleep(std::time::Duration::from_secs(3));
+            let silent = path.strip_prefix("/silent/").and_then(|n| n.parse().ok()).unwrap_or(3);
+            thread::sleep(Duration::from_secs(silent));
+            stream.write_all(b"goodbye").ok()?;
             return None;
         }
-        let path = head.split(' ').nth(1).unwrap_or("/");
-        if path == "/abort" {
+        if path.starts_with("/abort") {
             return None;
         }
         if let Some(seconds) = path.strip_prefix("/sleep/").and_then(|n| n.parse().ok()) {
-            thread::sleep(std::time::Duration::from_secs(seconds));
+            thread::sleep(Duration::from_secs(seconds));
         }
         let status = path.strip_prefix("/status/").unwrap_or("200");
         let body = format!("{name}\n{head}received: {received}\n");

@@ -9,10 +9,12 @@ use rustls_pki_types::pem::PemObject as _;
 
 use crate::base::hash;
 use crate::base::secret::Secret;
-use crate::model::secrets::Recipe;
+use crate::model::secrets::{Recipe, SecretValues};
 
-/// Makes a value.
-pub(super) fn generate(recipe: &Recipe) -> Result<Secret, String> {
+use super::trial;
+
+/// Makes a value. `values` has those it is made from.
+pub(super) fn generate(recipe: &Recipe, values: &SecretValues) -> Result<Secret, String> {
     Ok(match recipe {
         Recipe::Hex(bytes) => Secret::new(hash::hex(&random(*bytes)?)),
         Recipe::Base64(bytes) => Secret::new(base64(&random(*bytes)?)),
@@ -26,7 +28,11 @@ pub(super) fn generate(recipe: &Recipe) -> Result<Secret, String> {
         Recipe::Uuid => uuid(&random(16)?),
         Recipe::Ed25519 => ed25519(&random(32)?),
         Recipe::Rsa(bits) => rsa(*bits)?,
-        Recipe::SelfSigned(names) => self_signed(names)?,
+        Recipe::Authority(names) => trial::authority(names)?,
+        Recipe::Trial { names, authority } => {
+            let authority = values.get(authority).ok_or("its authority has no value")?;
+            trial::certificate(names, authority)?
+        }
     })
 }
 
@@ -106,36 +112,6 @@ fn unpem(text: &str) -> Option<Vec<u8>> {
     Some(key.secret_der().to_vec())
 }
 
-/// Key and certificate in one PEM text, key first: they are made, kept and replaced together. ECDSA P-256, valid for
-/// 397 days, the most that browsers still accepted of public ones.
-fn self_signed(names: &[String]) -> Result<Secret, String> {
-    let fail = |e: rcgen::Error| format!("no certificate could be made: {e}");
-    let mut params = rcgen::CertificateParams::new(names.to_vec()).map_err(fail)?;
-    let now = std::time::SystemTime::now();
-    params.not_before = now.into();
-    params.not_after = (now + std::time::Duration::from_secs(397 * 86_400)).into();
-    let mut subject = rcgen::DistinguishedName::new();
-    subject.push(rcgen::DnType::CommonName, names.first().map_or("localhost", String::as_str));
-    params.distinguished_name = subject;
-    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
-    let key = rcgen::KeyPair::generate().map_err(fail)?;
-    let certificate = params.self_signed(&key).map_err(fail)?;
-    Ok(Secret::new(format!("{}{}", key.serialize_pem(), certificate.pem())))
-}
-
-/// Key and certificate in one text, as they are stored.
-pub(in crate::apply) fn join_pem(chain: &str, key: &str) -> Secret {
-    Secret::new(format!("{key}{chain}"))
-}
-
-/// Takes key and certificate apart again: chain, key.
-pub(in crate::apply) fn split_pem(bundle: &Secret) -> (String, Secret) {
-    let text = bundle.expose();
-    let at = text.find("-----BEGIN CERTIFICATE-----").unwrap_or(text.len());
-    let (key, chain) = text.split_at(at);
-    (chain.to_owned(), Secret::new(key))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,7 +146,7 @@ mod tests {
     fn pairs_are_what_openssl_reads() {
         for (recipe, words) in [(Recipe::Ed25519, "ED25519 Private-Key"), (Recipe::Rsa(2048), "Private-Key: (2048 bit")]
         {
-            let pair = generate(&recipe).unwrap_or_else(|e| unreachable!("{e}"));
+            let pair = generate(&recipe, &SecretValues::new()).unwrap_or_else(|e| unreachable!("{e}"));
             let public = public_half(&pair).unwrap_or_else(|e| unreachable!("{e}"));
             assert!(openssl(&["pkey", "-text", "-noout"], pair.expose()).contains(words));
             assert_eq!(openssl(&["pkey", "-pubout"], pair.expose()), public.expose());
@@ -179,17 +155,12 @@ mod tests {
 
     #[test]
     fn generated_secrets_have_their_size_and_differ() {
-        let make = |r| generate(&r).map(|s| s.expose().to_owned()).unwrap_or_default();
+        let make = |r| generate(&r, &SecretValues::new()).map(|s| s.expose().to_owned()).unwrap_or_default();
         assert_eq!(make(Recipe::Hex(32)).len(), 64);
         assert_eq!(make(Recipe::UrlSafe(32)).len(), 32);
         assert_ne!(make(Recipe::UrlSafe(32)), make(Recipe::UrlSafe(32)));
         let uuid = make(Recipe::Uuid);
         assert_eq!((uuid.len(), &uuid[14..15], uuid.matches('-').count()), (36, "4", 4));
         assert!("89ab".contains(&uuid[19..20]) && uuid != make(Recipe::Uuid));
-        let (chain, key) = split_pem(&Secret::new(make(Recipe::SelfSigned(vec!["localhost".into()]))));
-        assert!(
-            chain.starts_with("-----BEGIN CERTIFICATE-----") && chain.trim_end().ends_with("-----END CERTIFICATE-----")
-        );
-        assert!(key.expose().contains("PRIVATE KEY-----"));
     }
 }

@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::engine::state::secret_file;
 use crate::model::container::label;
 use crate::model::observed::Observed;
-use crate::model::secrets::SecretSource;
+use crate::model::secrets::{Recipe, SecretSource, SecretValues};
 use crate::model::service::Preset;
 use crate::model::stack::Stack;
 
@@ -44,10 +44,13 @@ pub async fn keep(
 /// A fresh value for a generated secret; `None` for any other.
 ///
 /// # Errors
-/// In words, if the system gives no random numbers.
+/// In words, if it is made in another way, or the system gives no random numbers.
 pub fn fresh(source: &SecretSource) -> Result<Option<Secret>, String> {
     match source {
-        SecretSource::Generate(recipe) => generate(recipe).map(Some),
+        SecretSource::Generate(Recipe::Authority(_) | Recipe::Trial { .. }) => {
+            Err("trial certificates are made anew by `stackctl cert renew`".to_owned())
+        }
+        SecretSource::Generate(recipe) => generate(recipe, &SecretValues::new()).map(Some),
         _ => Ok(None),
     }
 }

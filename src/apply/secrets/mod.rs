@@ -4,6 +4,7 @@
 mod generate;
 pub mod keep;
 mod outside;
+mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,15 +12,18 @@ use crate::base::name::SecretName;
 use crate::base::secret::Secret;
 use crate::engine::state::secret_file;
 use crate::model::artifact::Artifact;
-use crate::model::secrets::{SHORTEST, SecretSource, SecretSpec, SecretValues, weakness};
+use crate::model::certificate;
+use crate::model::placeholder::{SHORTEST, weakness};
+use crate::model::proxy::{Proxy, Tls};
+use crate::model::secrets::{Recipe, SecretSource, SecretSpec, SecretValues};
 use crate::model::stack::Stack;
 use crate::model::state::State;
 
 use super::error::ApplyError;
 use super::prepare::Wanted;
 
-pub(super) use generate::{join_pem, split_pem};
 pub use outside::Outside;
+pub(super) use trial::{join_pem, split_pem};
 
 /// All values of a stack.
 #[derive(Debug)]
@@ -51,6 +55,11 @@ pub(super) async fn resolve(wanted: &Wanted, state: Option<&State>) -> Result<Re
     Err(ApplyError::Secrets(found.problems.into_iter().map(|(_, sentence)| sentence).collect()))
 }
 
+/// A value made by a recipe, from others that are kept.
+pub(super) fn made(recipe: &Recipe, values: &SecretValues) -> Result<Secret, String> {
+    generate::generate(recipe, values)
+}
+
 /// Generated secrets that nobody has kept yet.
 fn fresh(stack: &Stack, state: Option<&State>) -> BTreeSet<SecretName> {
     let kept = |name: &SecretName| state.is_some_and(|s| s.secrets.contains_key(name));
@@ -76,7 +85,7 @@ pub(super) fn resolve_past(stack: &Stack, state: Option<&State>, past: &SecretVa
                 }
                 continue;
             }
-            SecretSource::Generate(_) => stored.or_else(|| past.get(name)),
+            SecretSource::Generate(_) | SecretSource::Issued => stored.or_else(|| past.get(name)),
             SecretSource::Env(_)
             | SecretSource::File(_)
             | SecretSource::Command { .. }
@@ -120,16 +129,20 @@ pub async fn find(wanted: &Wanted, state: Option<&State>) -> Found {
     let mut values = SecretValues::new();
     let mut new = Vec::new();
     let mut problems = Vec::new();
-    for (name, spec) in &stack.secrets {
+    // What is made from another comes after it.
+    let made = |spec: &SecretSpec| matches!(spec.source, SecretSource::Generate(Recipe::Trial { .. }));
+    let first = stack.secrets.iter().filter(|(_, spec)| !made(spec));
+    for (name, spec) in first.chain(stack.secrets.iter().filter(|(_, spec)| made(spec))) {
         let stored = state.and_then(|s| s.secrets.get(name));
         let given = outside.get(name).cloned();
         let value = match &spec.source {
             SecretSource::Derived(_) | SecretSource::PublicOf(_) => continue,
             SecretSource::Generate(recipe) => match stored {
                 Some(value) => Ok(Some(value.clone())),
-                None => generate::generate(recipe).map(Some),
+                None => generate::generate(recipe, &values).map(Some),
             },
             // A checkout without the variable goes on with the value that is deployed.
+            SecretSource::Issued => Ok(stored.cloned()),
             SecretSource::Env(_) | SecretSource::Stored => given.map_or_else(|| Ok(stored.cloned()), |v| v.map(Some)),
             SecretSource::File(_) | SecretSource::Command { .. } | SecretSource::Age(_) => given.transpose(),
         };
@@ -163,13 +176,30 @@ pub async fn find(wanted: &Wanted, state: Option<&State>) -> Found {
             }
         }
     }
+    problems.extend(own_certificate(stack, &values, state));
     derive(stack, &mut values);
     Found { values, problems, new }
 }
 
+/// What keeps a certificate of one's own from serving. One that serves already is not judged again: that it runs out
+/// must not keep an urgent release back.
+fn own_certificate(stack: &Stack, values: &SecretValues, state: Option<&State>) -> Vec<(Option<SecretName>, String)> {
+    let Some(Proxy { tls: Tls::Files { cert, key }, domains, .. }) = &stack.proxy else { return Vec::new() };
+    let (Some(chain), Some(secret)) = (values.get(cert), values.get(key)) else { return Vec::new() };
+    let stored = |name| state.and_then(|s| s.secrets.get(name));
+    let names: Vec<String> = domains.iter().map(ToString::to_string).collect();
+    if stored(cert) == Some(chain) && stored(key) == Some(secret) {
+        return Vec::new();
+    }
+    let line = stack.secrets.get(cert).map_or(1, |spec| spec.line);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let problems = certificate::judge(chain.expose(), secret, &names, now);
+    problems.into_iter().map(|why| (Some(cert.clone()), format!("the certificate (line {line}): {why}"))).collect()
+}
+
 /// What is wrong with a value that was given, outside development.
 pub fn too_weak(stack: &Stack, spec: &SecretSpec, value: &Secret) -> Option<String> {
-    if stack.is_development() || matches!(spec.source, SecretSource::Generate(_)) {
+    if stack.is_development() || matches!(spec.source, SecretSource::Generate(_) | SecretSource::Issued) {
         return None;
     }
     weakness(value.expose(), spec.min_length.unwrap_or(SHORTEST))

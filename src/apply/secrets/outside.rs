@@ -63,6 +63,7 @@ impl Outside {
                 }
                 SecretSource::Generate(_)
                 | SecretSource::Stored
+                | SecretSource::Issued
                 | SecretSource::PublicOf(_)
                 | SecretSource::Derived(_) => None,
             };

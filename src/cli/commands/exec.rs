@@ -19,16 +19,16 @@ pub async fn run(args: &ExecArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatu
     let engine = session::connect(ctx, &source).await?;
     let containers = engine.containers(&source.stack.project).await.map_err(|e| session::failure(&e.into()))?;
     let container = target::one(&containers, &args.service, args.index)?;
-    let terminal = ctx.out.is_terminal() && !args.no_tty && !args.detach;
+    let terminal = ctx.out.is_terminal() && !args.how.no_tty && !args.how.detach;
     let mut command = Command {
         argv: args.command.clone(),
-        env: args.env.iter().map(|pair| session::environment(pair, ctx.env)).collect(),
-        user: args.user.clone(),
-        folder: args.workdir.clone(),
+        env: args.how.env.iter().map(|pair| session::environment(pair, ctx.env)).collect(),
+        user: args.how.user.clone(),
+        folder: args.how.workdir.clone(),
         terminal,
-        input: !args.detach,
+        input: !args.how.detach,
     };
-    if args.detach {
+    if args.how.detach {
         engine.exec_detached(&container.id, &command).await.map_err(|e| session::failure(&e.into()))?;
         return Ok(ExitStatus::Done);
     }
@@ -42,7 +42,7 @@ pub async fn run(args: &ExecArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatu
         other => other.map_err(|e| session::failure(&e.into()))?,
     };
     let process = started.process.clone();
-    let reach = Marked { engine: &engine, container: &container.id, user: args.user.clone(), mark, terminal };
+    let reach = Marked { engine: &engine, container: &container.id, user: args.how.user.clone(), mark, terminal };
     if let Some(words) = converse(&engine, started, terminal, &mut signals, &reach, ctx).await? {
         let doing = format!("run `{}` in {}", args.command[0], target::short_name(container));
         return Ok(session::cannot_run(&EngineError::new(ErrorKind::NoSuchCommand, doing, words), ctx));

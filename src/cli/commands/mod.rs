@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub mod audit;
+pub mod cert;
 pub mod check;
 pub mod completions;
 pub mod diff;
@@ -9,6 +10,7 @@ pub mod exec;
 pub mod explain;
 pub mod forward;
 pub mod init;
+pub mod lock;
 pub mod logs;
 pub mod maintenance;
 pub mod man;

@@ -13,7 +13,8 @@ use crate::ui;
 pub async fn run(args: &PlanArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
     let source = load::stack(ctx)?;
     let engine = session::connect(ctx, &source).await?;
-    let wanted = session::wanted(ctx, &source);
+    let mut wanted = session::wanted(ctx, &source);
+    wanted.look_into_files = args.drift;
     let prepared = apply::prepare(&engine, &wanted).await.map_err(|e| session::failure(&e))?;
     if ctx.out.is_json() {
         ctx.out.json(&ui::plan::json(&prepared.plan))?;

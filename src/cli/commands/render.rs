@@ -59,11 +59,12 @@ async fn write(
     let failed = |error: files::FilesError| Failure::failed(error.to_string());
     let closed = files::closed_folder(&folder).map_err(failed)?;
     if closed {
-        for artifact in &mut rendered {
+        // But for those of a host: no container reads them, and they are copied with their modes.
+        for artifact in rendered.iter_mut().filter(|artifact| !artifact.path.starts_with("native/")) {
             artifact.mode = 0o444;
         }
     }
-    files::write_all(&folder, &rendered).map_err(failed)?;
+    files::write_out(&folder, &rendered).map_err(failed)?;
     if ctx.out.is_json() {
         let paths: Vec<&str> = rendered.iter().map(|a| a.path.as_str()).collect();
         ctx.out.json(&serde_json::json!({ "schema": "stackctl.render/1", "folder": folder, "files": paths }))?;

@@ -24,7 +24,7 @@ pub async fn run(args: &RunArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus
     let Some(model) = all.into_iter().max_by_key(|c| (c.running(), c.created)) else {
         return Err(Failure::failed(format!("`{}` has no container", args.service)).into());
     };
-    let terminal = ctx.out.is_terminal() && !args.no_tty && !args.detach;
+    let terminal = ctx.out.is_terminal() && !args.how.no_tty && !args.how.detach;
     let name = match &args.name {
         Some(name) => name.clone(),
         None => format!("{project}-{}-run-{}", args.service, slug()?),
@@ -33,17 +33,17 @@ pub async fn run(args: &RunArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus
         name: name.clone(),
         command: Command {
             argv: args.command.clone(),
-            env: args.env.iter().map(|pair| session::environment(pair, ctx.env)).collect(),
-            user: args.user.clone(),
-            folder: args.workdir.clone(),
+            env: args.how.env.iter().map(|pair| session::environment(pair, ctx.env)).collect(),
+            user: args.how.user.clone(),
+            folder: args.how.workdir.clone(),
             terminal,
-            input: !args.detach,
+            input: !args.how.detach,
         },
         entrypoint: args.entrypoint.as_ref().map(|program| vec![program.clone()]),
     };
     let mut signals = signals();
     let id = engine.one_off(&model.id, &wanted).await.map_err(failed)?;
-    if args.detach {
+    if args.how.detach {
         engine.start(&id).await.map_err(failed)?;
         ctx.out.line(&name)?;
         return Ok(ExitStatus::Done);

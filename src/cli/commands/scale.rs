@@ -39,10 +39,17 @@ pub async fn run(args: &ScaleArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStat
         }
         service.replicas = *replicas;
     }
-    up::bring_up(
+    Box::pin(up::bring_up(
         &source,
-        &UpArgs { yes: args.yes, no_verify: args.no_verify, plan: None, keep_failed: false, no_build: false },
+        &UpArgs {
+            yes: args.yes,
+            no_verify: args.no_verify,
+            plan: None,
+            keep_failed: false,
+            no_build: false,
+            drift: false,
+        },
         ctx,
-    )
+    ))
     .await
 }

@@ -2,18 +2,24 @@
 
 use serde_json::json;
 
+use crate::apply;
+use crate::cli::args::StatusArgs;
 use crate::cli::context::Context;
 use crate::cli::exit::ExitStatus;
-use crate::cli::load;
+use crate::cli::load::{self, Source};
 use crate::cli::session;
+use crate::engine::Engine;
 use crate::model::container::label;
 use crate::model::observed::{Observed, ObservedContainer};
 use crate::ui::text::{clean, count, cut, pad};
 
 /// Shows what the engine has of the stack.
-pub async fn run(ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
+pub async fn run(args: &StatusArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
     let source = load::stack(ctx)?;
     let engine = session::connect(ctx, &source).await?;
+    if args.drift {
+        return drift(&engine, &source, args.exit_code, ctx).await;
+    }
     let project = &source.stack.project;
     let observed = engine.observe(project, &[]).await.map_err(|e| session::failure(&e.into()))?;
     let mut containers: Vec<&ObservedContainer> =
@@ -49,6 +55,30 @@ pub async fn run(ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
         ctx.out.line(format!("{}  ({})", proxy.url(), count(proxy.routes.len(), "route")))?;
     }
     Ok(ExitStatus::Done)
+}
+
+/// Shows what was changed by hand.
+async fn drift(engine: &Engine, source: &Source, exit_code: bool, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
+    let mut wanted = session::wanted(ctx, source);
+    wanted.look_into_files = true;
+    let prepared = apply::prepare(engine, &wanted).await.map_err(|e| session::failure(&e))?;
+    let found = prepared.drift(&wanted);
+    if ctx.out.is_json() {
+        let project = wanted.stack.project.as_str();
+        ctx.out.json(&json!({ "schema": "stackctl.drift/1", "project": project, "drift": found }))?;
+    } else if found.is_empty() {
+        ctx.out.line(format!("{}: nothing was changed by hand", wanted.stack.project))?;
+    } else {
+        let paint = ctx.out.data_paint();
+        for one in &found {
+            ctx.out.line(format!("{} {}", one.kind, paint.bold(clean(&one.name))))?;
+            for change in &one.changes {
+                ctx.out.line(format!("  {}", clean(change)))?;
+            }
+        }
+        ctx.out.say("`stackctl plan --drift` shows what `stackctl up --drift` does about it");
+    }
+    Ok(if exit_code && !found.is_empty() { ExitStatus::Changes } else { ExitStatus::Done })
 }
 
 fn document(project: &str, observed: &Observed, containers: &[&ObservedContainer]) -> serde_json::Value {

@@ -16,14 +16,14 @@ use crate::ui;
 use crate::ui::progress::Progress;
 use crate::ui::text::count;
 
-use super::verify;
+use super::{cert, verify};
 
 /// Longest time for the checks at the end of a deploy.
 const GATE: Duration = Duration::from_secs(30);
 
 /// Plan, consent, apply, gate checks.
 pub async fn run(args: &UpArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
-    bring_up(&load::stack(ctx)?, args, ctx).await
+    Box::pin(bring_up(&load::stack(ctx)?, args, ctx)).await
 }
 
 /// Like [`run`], of a stack that was read.
@@ -31,7 +31,8 @@ pub async fn bring_up(source: &Source, args: &UpArgs, ctx: &Context<'_>) -> anyh
     let engine = session::connect(ctx, source).await?;
     let mut wanted = session::wanted(ctx, source);
     let seal = args.plan.as_deref().map(sealed::read).transpose()?;
-    let prepared = apply::prepare(&engine, &wanted).await.map_err(|e| session::failure(&e))?;
+    wanted.look_into_files = args.drift || seal.as_ref().is_some_and(|s| s.files);
+    let prepared = Box::pin(apply::prepare(&engine, &wanted)).await.map_err(|e| session::failure(&e))?;
     // Before anything is asked; under the lock it is looked at again.
     let different = seal.as_ref().map(|s| s.broken_by(&prepared.seal(&wanted))).unwrap_or_default();
     if !different.is_empty() {
@@ -55,18 +56,19 @@ pub async fn bring_up(source: &Source, args: &UpArgs, ctx: &Context<'_>) -> anyh
         wanted.commit = session::commit(&wanted.folder);
         let consent = prepared.plan.needs_consent() || yes;
         let terms = Terms { consent, seal: seal.as_ref(), keep_failed: args.keep_failed };
-        let deployed = deploy(&engine, &wanted, terms, ctx).await?;
+        let deployed = Box::pin(deploy(&engine, &wanted, terms, ctx)).await?;
         let rung = engine.rung().await;
         if rung != Rung::Direct {
             ctx.out.say(format!("containers were asked {}", rung.words()));
         }
         say_deployed(&deployed, ctx);
     }
+    Box::pin(cert::after_up(&engine, &wanted, ctx)).await?;
     if args.no_verify {
         return Ok(ExitStatus::Done);
     }
     let options = Options { gate: true, deadline: GATE, ..Options::default() };
-    verify::report(&engine, &wanted, &options, &verify::Shown::Problems, ctx).await
+    Box::pin(verify::report(&engine, &wanted, &options, &verify::Shown::Problems, ctx)).await
 }
 
 /// The last lines of a deploy: what was done, and what visitors met of it.

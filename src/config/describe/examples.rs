@@ -45,6 +45,32 @@ build = { context = ".", dockerfile = "Dockerfile", target = "runtime" }"#,
 healthcheck = { path = "/health", interval = "5s", start_period = "2m" }"#,
     ),
     (
+        "snippets",
+        r#"[proxy.snippets]
+http   = "nginx/http.conf"
+server = "nginx/server.conf""#,
+    ),
+    (
+        "native",
+        r#"[services.app]
+image   = "app:1"
+port    = 8000
+command = ["gunicorn", "--bind", "127.0.0.1:8000", "app:app"]
+native  = { folder = "/opt/app", user = "app" }"#,
+    ),
+    (
+        "a job",
+        r#"[services.app.jobs.cleanup]
+command  = ["python", "-m", "app.cleanup"]
+schedule = "Mon..Fri 02:00""#,
+    ),
+    (
+        "deploy",
+        r#"[services.app]
+replicas = 3
+deploy   = { canary = 1, min_healthy = "10s", watch = "1m" }"#,
+    ),
+    (
         "reserve",
         r#"[services.app]
 cpus    = 1
@@ -101,6 +127,12 @@ Content-Security-Policy = "default-src 'self'""#,
         "tls",
         r#"[proxy]
 tls = "self-signed""#,
+    ),
+    (
+        "tls.acme",
+        r#"[proxy]
+domains = ["example.com"]
+tls     = { acme = { email = "ops@example.com", names = ["example.com", "*.example.com"], dns = ["./dns.sh"] } }"#,
     ),
     (
         "tls.files",
@@ -185,7 +217,10 @@ pub(super) fn of(name: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
     use crate::base::problem::{Problems, Severity};
+    use crate::config::decode::Decode as _;
     use crate::config::interpolate::Variables;
+    use crate::config::keys::File;
+    use crate::config::shape::Shape;
     use crate::config::tree;
 
     /// A stack every example fits into.
@@ -202,6 +237,73 @@ mod tests {
                 text: "A=1\n".to_owned(),
                 executable: false,
             }])
+        }
+    }
+
+    /// What must stand beside a key, or it would say nothing: by table, unless it is one of these itself.
+    const BESIDE: &[(&str, &[&str], &str)] = &[
+        ("a route", &["service", "servers"], "service = \"app\", "),
+        ("a limit", &["rate", "quota"], "rate = \"1/s\", "),
+        ("native", &["folder"], "folder = \"/opt/app\", "),
+        ("a server", &["address"], "address = \"10.0.0.1:80\", "),
+        ("a ulimit", &["soft"], "soft = 1, "),
+        ("a ulimit", &["hard"], "hard = 4096, "),
+        ("a secret's file", &["source"], "source = \"key\", "),
+        ("a secret", &["generate", "env", "file", "command", "age", "stored"], "command = \"x\", "),
+        ("an attestation", &["by"], "by = \"me\", "),
+        ("an attestation", &["on"], "on = \"2026-11-20\", "),
+        ("a waiver", &["check"], "check = \"TLS\", "),
+        ("a waiver", &["reason"], "reason = \"x\", "),
+        ("a waiver", &["until"], "until = \"2027-03-31\", "),
+        ("tls.files", &["cert"], "cert = \"a\", "),
+        ("tls.files", &["key"], "key = \"b\", "),
+    ];
+
+    /// Each key's example in its place in a whole file: the file's text, and the key's name.
+    fn placed(shape: &Shape, wrap: &dyn Fn(String) -> String, out: &mut Vec<(String, String)>) {
+        match shape {
+            Shape::Table(table) => {
+                for key in &table.keys {
+                    let beside =
+                        |(name, own, _): &&(&str, &[&str], &str)| *name == table.name && !own.contains(&key.name);
+                    let needed: String = BESIDE.iter().filter(beside).map(|(_, _, text)| *text).collect();
+                    let wrap = |value: String| wrap(format!("{{ {needed}{} = {value} }}", key.name));
+                    if key.example.is_empty() {
+                        let mut tables = Vec::new();
+                        key.shape.tables("", &mut tables);
+                        assert!(!tables.is_empty(), "`{}` of {} has no example", key.name, table.name);
+                        assert!(tables.iter().all(|(_, t)| of(t.name).is_some()), "{}", key.name);
+                    } else {
+                        out.push((wrap(key.example.to_owned()), format!("{} of {}", key.name, table.name)));
+                    }
+                    placed(&key.shape, &wrap, out);
+                }
+            }
+            Shape::Map { key, value } => {
+                let name = match *key {
+                    "path" => "\"/x\"",
+                    "ulimit" => "nofile",
+                    "attestation" => "restore",
+                    _ => "app",
+                };
+                placed(value, &|inner| wrap(format!("{{ {name} = {inner} }}")), out);
+            }
+            Shape::List(item) => placed(item, &|inner| wrap(format!("[{inner}]")), out),
+            Shape::Either(shapes) => shapes.iter().for_each(|shape| placed(shape, wrap, out)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_key_has_an_example_that_is_decoded_in_its_place() {
+        let mut all = Vec::new();
+        placed(&File::shape(), &|table| table, &mut all);
+        assert!(all.len() > 170, "{}", all.len());
+        for (text, key) in all {
+            let mut problems = Problems::default();
+            let mut root = tree::parse(&format!("x = {text}"), &mut problems);
+            let file = root.take("x").and_then(|entry| File::decode(&entry.node, &mut problems));
+            assert!(file.is_some() && problems.is_empty(), "{key}: {text}\n{problems:#?}");
         }
     }
 

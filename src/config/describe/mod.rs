@@ -2,9 +2,11 @@
 //! shapes the decoder goes by, so they cannot say anything else than it does.
 
 mod examples;
+mod paths;
 mod reference;
 mod schema;
 
+pub use paths::paths;
 pub use reference::reference;
 pub use schema::schema;
 
@@ -32,6 +34,7 @@ fn file() -> Table {
         name: "stages",
         text: "What is different elsewhere, by stage: asked for with `--stage NAME`.".to_owned(),
         default: "",
+        example: "",
         shape: Shape::Map { key: "stage", value: Box::new(Shape::Table(stage)) },
     });
     file

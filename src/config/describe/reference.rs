@@ -16,7 +16,7 @@ One file says what should be true. `stackctl check` tells everything that is wro
 `stackctl schema` prints its JSON schema for editors.
 
 Sizes are written `512M` or `2G` (powers of 1024), durations `500ms`, `30s`, `5m`, `1h30m`, `7d` or `1y`, rates `10/s`
-or `30/m`. Paths are relative to the file.
+or `30/m`. Paths are relative to the file. Each key's text ends with an example.
 
 ";
 
@@ -81,7 +81,11 @@ fn section(out: &mut String, table: &Table, paths: &[&str]) {
     out.push_str("| key | takes | default | |\n|---|---|---|---|\n");
     for key in &table.keys {
         let default = if key.default.is_empty() { String::new() } else { format!("`{}`", key.default) };
-        let text = key.text.replace('\n', " ");
+        let mut text = key.text.replace('\n', " ");
+        if !key.example.is_empty() {
+            let fence = if key.example.contains('`') { "``" } else { "`" };
+            let _ = write!(text, " {fence}{} = {}{fence}", key.name, key.example);
+        }
         let _ = writeln!(out, "| `{}` | {} | {default} | {} |", key.name, cell(&key.shape.words()), cell(&text));
     }
     out.push('\n');

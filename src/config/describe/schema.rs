@@ -26,6 +26,9 @@ fn table(table: &Table, definitions: &mut Map<String, Value>) -> Value {
             let default = toml_value(key.default);
             value["default"] = default;
         }
+        if !key.example.is_empty() {
+            value["examples"] = json!([example(key.example)]);
+        }
         keys.insert(key.name.to_owned(), value);
     }
     json!({ "type": "object", "additionalProperties": false, "description": table.text, "properties": keys })
@@ -62,6 +65,12 @@ fn shape(of: &Shape, definitions: &mut Map<String, Value>) -> Value {
             json!({ "anyOf": any })
         }
     }
+}
+
+/// An example, written as TOML, as JSON.
+fn example(text: &str) -> Value {
+    let table: Option<toml::Table> = format!("x = {text}").parse().ok();
+    table.and_then(|table| serde_json::to_value(table.get("x")?).ok()).unwrap_or_else(|| json!(text))
 }
 
 /// A default, written as TOML, as JSON. Defaults are strings, numbers, booleans and lists of these: the same in both.

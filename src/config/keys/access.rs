@@ -78,11 +78,11 @@ table! {
     /// A secret's file, and who may read it.
     SecretUseKeys as "a secret's file" {
         /// The secret.
-        source: SecretName,
+        source: SecretName => r#""licence""#,
         /// Permission bits, in octal. Without it: the owner may read where a number is known (`user`, `uid`), else everyone in the container.
-        mode: FileMode,
+        mode: FileMode => r#""0440""#,
         /// Number of the user it belongs to, instead of the service's own.
-        uid: Int<0, 4_294_967_294>,
+        uid: Int<0, 4_294_967_294> => "33",
     }
 }
 

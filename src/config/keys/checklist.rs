@@ -14,35 +14,35 @@ table! {
     /// A check of your own, asked by `verify`. Give one of `path`, `tcp`, `command`, `sql` and `promql`.
     OwnKeys as "a check" {
         /// Path and query, asked at the front door.
-        path: Text,
+        path: Text => r#""/api/search?q=x""#,
         /// Method of the request.
-        method: Text = "\"GET\"",
+        method: Text = "\"GET\"" => r#""POST""#,
         /// Headers of the request.
-        headers: Map<Text, Text>,
+        headers: Map<Text, Text> => r#"{ Accept = "application/json" }"#,
         /// Body of the request.
-        body: Text,
+        body: Text => r#""{}""#,
         /// Status that must come back. Without it, any from 200 to 299.
-        status: Int<100, 599>,
+        status: Int<100, 599> => "404",
         /// Text that the body must hold.
-        contains: Text,
+        contains: Text => r#""Sign in""#,
         /// Values that a JSON body must have, by path: `"items.0.name" = "first"`.
-        json: Map<JsonPath, Scalar>,
+        json: Map<JsonPath, Scalar> => r#"{ status = "healthy" }"#,
         /// `host:port` that must accept a connection, asked from where `verify` runs.
-        tcp: Text,
+        tcp: Text => r#""mail.example.com:25""#,
         /// Command that must exit 0 in a running container of `service`.
-        command: Command,
+        command: Command => r#"["python", "-m", "app.selftest"]"#,
         /// Query on the PostgreSQL `service`; its first value must be a number.
-        sql: Text,
+        sql: Text => r#""select count(*) from jobs""#,
         /// Query on the stack's Prometheus; every value it finds counts, and there must be one.
-        promql: Text,
+        promql: Text => r#""up""#,
         /// Service for `command` and `sql`.
-        service: ServiceName,
+        service: ServiceName => r#""postgres""#,
         /// Smallest number allowed, for `sql` and `promql`.
-        at_least: Figure,
+        at_least: Figure => "1",
         /// Largest number allowed, for `sql` and `promql`.
-        at_most: Figure,
+        at_most: Figure => "50",
         /// Longest time it may take.
-        within: Span = "\"5s\"",
+        within: Span = "\"5s\"" => r#""500ms""#,
     }
 }
 
@@ -50,13 +50,13 @@ table! {
     /// A finding that you put up with for a while: it becomes a warning that names the reason. After the last day it fails again.
     WaiverKeys as "a waiver" {
         /// Identifier of the check, such as `TLS-5`, or a family, such as `TLS`.
-        check: Text,
+        check: Text => r#""TLS-5""#,
         /// Only findings whose subject holds this text.
-        subject: Text,
+        subject: Text => r#""www.example.com""#,
         /// Why it is put up with.
-        reason: Text,
+        reason: Text => r#""the certificate is ordered""#,
         /// Last day, such as `"2027-03-31"`.
-        until: Date,
+        until: Date => r#""2027-03-31""#,
     }
 }
 
@@ -64,11 +64,11 @@ table! {
     /// Your word for something no machine can judge. It holds until its last day, and then fails.
     AttestationKeys as "an attestation" {
         /// Who vouches for it.
-        by: Text,
+        by: Text => r#""ops@example.com""#,
         /// Day it was seen to be so, such as `"2026-11-20"`.
-        on: Date,
+        on: Date => r#""2026-11-20""#,
         /// Last day it holds. Without it, as long after `on` as the guides let pass between two looks.
-        until: Date,
+        until: Date => r#""2027-11-20""#,
     }
 }
 

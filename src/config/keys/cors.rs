@@ -12,15 +12,15 @@ table! {
     /// Sites whose scripts may read the answers. Nginx answers preflights and sends the headers; what the service sends of them is dropped, so that there is one authority.
     CorsKeys as "cors" {
         /// Origins such as `"https://app.example.com"`, compared whole; `"*"` for any.
-        origins: Vec<At<Origin>>,
+        origins: Vec<At<Origin>> => r#"["https://app.example.com"]"#,
         /// Methods they may use.
-        methods: Vec<At<Method>> = "[\"GET\", \"HEAD\", \"POST\", \"PUT\", \"PATCH\", \"DELETE\"]",
+        methods: Vec<At<Method>> = "[\"GET\", \"HEAD\", \"POST\", \"PUT\", \"PATCH\", \"DELETE\"]" => r#"["GET", "POST"]"#,
         /// Request headers they may send.
-        headers: Vec<At<HeaderName>> = "[\"Authorization\", \"Content-Type\"]",
+        headers: Vec<At<HeaderName>> = "[\"Authorization\", \"Content-Type\"]" => r#"["Authorization"]"#,
         /// Whether cookies go along; not with `"*"`.
-        credentials: bool = "false",
+        credentials: bool = "false" => "true",
         /// How long browsers may remember the answer to a preflight.
-        max_age: Span = "\"1h\"",
+        max_age: Span = "\"1h\"" => r#""10m""#,
     }
 }
 

@@ -12,17 +12,17 @@ table! {
     /// A limit per client: a `rate` with a burst (Nginx's leaky bucket), or a `quota` (so many in any hour). Refused requests get 429 and `Retry-After`, and do not count.
     LimitKeys as "a limit" {
         /// Sustained rate, such as `"10/s"` or `"30/m"`.
-        rate: Rate,
+        rate: Rate => r#""10/s""#,
         /// Requests above the rate that are still admitted.
-        burst: Int<0, 100_000> = "0",
+        burst: Int<0, 100_000> = "0" => "20",
         /// How many of the burst are admitted at once; the rest waits for the rate. Without it, the whole burst is admitted at once.
-        delay: Int<0, 100_000>,
+        delay: Int<0, 100_000> => "10",
         /// Instead of a rate: at most so many requests in any time of that length, such as `"5/hour"` or `"3/10s"`; `limit = "5/hour"` is short for it. Needs njs in Nginx's image. There is room for 1000 clients that use their quota up (64 MB at most); beyond that the oldest requests are forgotten first. Counts outlive a reload of Nginx, not a new container.
-        quota: Quota,
+        quota: Quota => r#""5/hour""#,
         /// Header that tells clients apart, such as `"X-Api-Key"`; requests without it, and all by default, are told apart by address (IPv6 by /64). Only for values the service checks: who makes new ones up is a new client each time.
-        key: HeaderName,
+        key: HeaderName => r#""X-Api-Key""#,
         /// Who enforces it: `"app"` if the service does so itself; then it is only measured by `verify`.
-        by: By = "\"proxy\"",
+        by: By = "\"proxy\"" => r#""app""#,
     }
 }
 

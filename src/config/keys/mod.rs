@@ -4,12 +4,14 @@ pub mod access;
 pub mod checklist;
 pub mod cors;
 pub mod limit;
+pub mod native;
 pub mod preset;
 pub mod proxy;
 pub mod route;
 pub mod runtime;
 pub mod secret;
 pub mod service;
+pub mod tls;
 
 use crate::base::name::{ProjectName, SecretName, ServiceName};
 use crate::base::problem::{Problem, Problems};
@@ -23,11 +25,11 @@ table! {
     /// One stack: everything a small team runs together.
     File as "stack.toml" {
         /// Name of the stack, and prefix of everything it owns on the engine. A stage other than the default adds `-STAGE`.
-        name: StackName,
+        name: StackName => r#""shop""#,
         /// Where the Docker engine is: `unix:///var/run/docker.sock`, `ssh://deploy@203.0.113.7` (by your own ssh configuration), `tcp://host:2376` (certificates in `DOCKER_CERT_PATH`). Without it: `DOCKER_HOST`, then the current Docker context.
-        host: Text,
+        host: Text => r#""ssh://deploy@203.0.113.7""#,
         /// Private IPv4 range the stack's networks are cut from, a /24 each.
-        pool: PoolRange = "\"10.83.0.0/16\"",
+        pool: PoolRange = "\"10.83.0.0/16\"" => r#""10.90.0.0/16""#,
         /// What runs, by name.
         services: Map<ServiceName, service::ServiceKeys>,
         /// Values that must not be seen, by name.

@@ -1,7 +1,7 @@
 //! Kinds of values that only keys of presets take.
 
 use crate::base::problem::Problems;
-use crate::config::decode::Decode;
+use crate::config::decode::{Decode, MapKey};
 use crate::config::shape::Shape;
 use crate::config::tree::Node;
 use crate::config::values::{parsed, word};
@@ -74,6 +74,46 @@ impl Decode for Extension {
                 Ok(Self(text.to_owned()))
             } else {
                 Err(format!("`{text}` is not the name of an extension; `uuid-ossp` or `pg_trgm` is one"))
+            }
+        })
+    }
+}
+
+/// The name of an external label of Prometheus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalLabel(pub String);
+
+impl MapKey for ExternalLabel {
+    const WHAT: &'static str = "label";
+    const RULE: &'static str =
+        "letters, digits and `_`, no digit first; `project`, `stage` and names that begin with `__` are taken";
+    fn parse(text: &str) -> Option<Self> {
+        let fine = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+        let taken = ["project", "stage"].contains(&text) || text.starts_with("__");
+        let sane = !text.is_empty()
+            && text.len() <= 128
+            && text.bytes().all(fine)
+            && !text.starts_with(|c: char| c.is_ascii_digit())
+            && !taken;
+        sane.then(|| Self(text.to_owned()))
+    }
+}
+
+/// The value of an external label of Prometheus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelText(pub String);
+
+impl Decode for LabelText {
+    fn shape() -> Shape {
+        Shape::Text { what: "a text without `$`", pattern: "^[^$]*$" }
+    }
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        parsed(node, &Self::shape(), problems, |text| {
+            if text.contains('$') {
+                Err("`$` means a variable to Prometheus 3 and itself to Prometheus 2".to_owned())
+            } else {
+                Ok(Self(text.to_owned()))
             }
         })
     }

@@ -18,31 +18,31 @@ table! {
     /// A path of the front door. The longest matching path wins.
     RouteKeys as "a route" {
         /// Service that answers.
-        service: ServiceName,
+        service: ServiceName => r#""app""#,
         /// Instead of a service, servers elsewhere, by plain HTTP: `"10.0.0.11:8000"`, or with a weight. One that fails is left out for ten seconds.
-        servers: Vec<At<ServerKey>>,
+        servers: Vec<At<ServerKey>> => r#"["10.0.0.11:8000"]"#,
         /// How requests are spread over the service's replicas: `"round_robin"`, `"least_conn"` (to the one with the fewest under way) or `"ip_hash"` (a client stays with one). With `"ip_hash"`, an upload that outlasts a release is lost.
-        balance: BalanceKey = "\"round_robin\"",
+        balance: BalanceKey = "\"round_robin\"" => r#""least_conn""#,
         /// Limit per client here, instead of the inherited one; `"off"` for none.
-        limit: LimitKey,
+        limit: LimitKey => r#""5/hour""#,
         /// Requests under way at once per client here, instead of the inherited number.
-        connections: Int<1, 100_000>,
+        connections: Int<1, 100_000> => "4",
         /// Sites whose scripts may read the answers here, instead of the inherited ones; `"off"` leaves it to the service.
-        cors: CorsKey,
+        cors: CorsKey => r#"["https://app.example.com"]"#,
         /// Addresses and ranges that are admitted; all others get 403. Without it, everyone is.
-        allow: Vec<At<Network>>,
+        allow: Vec<At<Network>> => r#"["203.0.113.0/24"]"#,
         /// Passes WebSocket upgrades on.
-        websocket: bool = "false",
+        websocket: bool = "false" => "true",
         /// Longest wait for a connection to a replica, before the next one is asked.
-        connect_timeout: Span = "\"2s\"",
+        connect_timeout: Span = "\"2s\"" => r#""5s""#,
         /// Longest pause of the service in taking the request.
-        send_timeout: Span = "\"60s\"",
+        send_timeout: Span = "\"60s\"" => r#""2m""#,
         /// Longest silence of the service before the proxy answers 504; of a WebSocket, the longest silence at all.
-        timeout: Span = "\"60s\"",
+        timeout: Span = "\"60s\"" => r#""5m""#,
         /// Largest request body here. Routes that take more than `16M` pass bodies on as they arrive, instead of collecting them in memory first.
-        max_body: ByteSize,
+        max_body: ByteSize => r#""100M""#,
         /// Collect requests and responses before passing them on; `false` for streams.
-        buffering: bool = "true",
+        buffering: bool = "true" => "false",
     }
 }
 
@@ -50,9 +50,9 @@ table! {
     /// A server that is not of the stack.
     ServerKeys as "a server" {
         /// Host name or address, and port.
-        address: Address,
+        address: Address => r#""10.0.0.11:8000""#,
         /// Its share of the requests.
-        weight: Int<1, 1000> = "1",
+        weight: Int<1, 1000> = "1" => "2",
     }
 }
 

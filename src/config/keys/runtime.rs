@@ -14,9 +14,9 @@ table! {
     /// What a service gets before others do. The limits are `cpus` and `memory` of the service itself.
     ReserveKeys as "reserve" {
         /// Cores it gets while all processors are busy; the rest is shared in the same proportion. What reserves nothing counts as 1.
-        cpus: Cores,
+        cpus: Cores => "0.5",
         /// Memory it keeps while the host runs out of it. Not more than `memory`.
-        memory: ByteSize,
+        memory: ByteSize => r#""512M""#,
     }
 }
 
@@ -24,9 +24,9 @@ table! {
     /// Where the output of a service goes.
     LoggingKeys as "logging" {
         /// The engine's log driver. `stackctl logs` reads what `json-file`, `local` and `journald` keep; `none` keeps nothing.
-        driver: DriverKey = "\"json-file\"",
+        driver: DriverKey = "\"json-file\"" => r#""local""#,
         /// Options of the driver, by its own names. `json-file` and `local` keep five files of 10 MB if nothing else is said.
-        options: Map<Text, Scalar>,
+        options: Map<Text, Scalar> => r#"{ max-size = "50m" }"#,
     }
 }
 
@@ -34,9 +34,9 @@ table! {
     /// A limit of a process. `-1` is none.
     UlimitKeys as "a ulimit" {
         /// Where it starts; the process may raise it to `hard`.
-        soft: Int<{ -1 }, 1_000_000_000_000>,
+        soft: Int<{ -1 }, 1_000_000_000_000> => "1024",
         /// The most.
-        hard: Int<{ -1 }, 1_000_000_000_000>,
+        hard: Int<{ -1 }, 1_000_000_000_000> => "4096",
     }
 }
 

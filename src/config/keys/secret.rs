@@ -14,25 +14,25 @@ table! {
     /// A value that must not be seen. It has exactly one source: `generate`, `env`, `file`, `command`, `age` or `stored`. Outside development (a stage called `dev`, `development`, `local` or `test`, or a front door that answers to `localhost` only), placeholders such as `changeme` and values that are too short are refused.
     SecretKeys as "a secret" {
         /// Made once and kept with the stack on the engine: `true` (32 characters safe in URLs), `url:N` (N of them), `hex:N` or `base64:N` (N random bytes), `uuid`, or a key pair, `ed25519`, `rsa:2048`, `rsa:3072` or `rsa:4096`, as PEM; its public half is the secret `NAME.pub`.
-        generate: RecipeKey,
+        generate: RecipeKey => r#""hex:32""#,
         /// Variable of the environment or of `.env` it is read from.
-        env: EnvName,
+        env: EnvName => r#""SMTP_PASSWORD""#,
         /// File it is read from, relative to stack.toml. Others must not be able to read it.
-        file: Text,
+        file: Text => r#""licence.txt""#,
         /// Program that prints it as its only line, run once in the folder of stack.toml, without a shell: `["op", "read", "op://vault/item/field"]`.
-        command: Command,
+        command: Command => r#"["op", "read", "op://prod/stripe/key"]"#,
         /// Longest time `command` may take.
-        timeout: Span = "\"10s\"",
+        timeout: Span = "\"10s\"" => r#""30s""#,
         /// File encrypted with age, relative to stack.toml, that has an entry of this secret's name. It can be committed; `stackctl secrets edit` opens it.
-        age: Text,
+        age: Text => r#""secrets.age""#,
         /// `true`: it was put onto the engine with `stackctl secrets set NAME`.
-        stored: bool,
+        stored: bool => "true",
         /// The stack works without it.
-        optional: bool = "false",
+        optional: bool = "false" => "true",
         /// Name of a group of secrets, at least one of which must have a value.
-        one_of: Text,
+        one_of: Text => r#""llm""#,
         /// Fewest characters outside development.
-        min_length: Int<1, 4096> = "8",
+        min_length: Int<1, 4096> = "8" => "16",
     }
 }
 

@@ -5,9 +5,9 @@ use std::ops::Range;
 use crate::base::name::{SecretName, ServiceName};
 use crate::base::problem::{Problem, Problems};
 use crate::config::tree::Part;
+use crate::model::placeholder::is_placeholder;
 use crate::model::secrets::{Recipe, SecretSource};
 
-use super::placeholder::is_placeholder;
 use super::url::Url;
 use super::{Stack, known_credential, names_a_secret};
 

@@ -1,8 +1,9 @@
 //! What a service takes from files beside stack.toml: variables of `env_file`, and `files` for its containers.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use crate::base::problem::{Origin, Problem, Problems, line_column};
+use crate::base::problem::{EnvFile, Origin, Problem, Problems};
 use crate::config::decode::At;
 use crate::config::dotenv;
 use crate::config::keys::service::ServiceKeys;
@@ -69,38 +70,31 @@ fn environment(service: &mut Service, path: &str, span: &Range<usize>, input: &I
         },
         Err(why) => return problems.push(unreadable(path, &why, span)),
     };
+    let origin = Origin::EnvFile(Arc::new(EnvFile { path: path.to_owned(), text }));
+    let Origin::EnvFile(file) = &origin else { return };
     let mut found = Problems::default();
-    let parsed = dotenv::parse(&text, &mut found);
-    // Shown at the key: lines of such files may hold passwords.
-    let line_of = |place: Option<Range<usize>>| line_column(&text, place.map_or(0, |p| p.start)).0;
+    let parsed = dotenv::parse(&file.text, &mut found);
     for problem in found.sorted() {
-        let message = format!("`{path}`, line {}: {}", line_of(problem.span.clone()), problem.message);
-        let help = problem.help.map(|help| help.replace(".env", path));
-        let label = problem.label.map(|label| label.replace(".env", path));
-        let message = message.replace("this line of `.env` is", "it is").replace(".env", path);
+        let named = |text: String| text.replace(".env", path);
         problems.push(Problem {
-            message,
-            help,
-            label,
-            origin: Origin::Stack,
-            span: Some(span.clone()),
-            hidden: false,
+            message: named(problem.message),
+            help: problem.help.map(named),
+            label: problem.label.map(named),
+            origin: origin.clone(),
             ..problem
         });
     }
     for (name, value) in &parsed.variables {
         if names_a_secret(name) && !value.is_empty() {
-            let line = line_of(parsed.place(name, value));
-            problems.push(
-                Problem::warning(format!("`{path}`, line {line}: `{name}` looks like a secret in the environment"))
-                    .rule("secret-in-environment")
-                    .at(span.clone())
-                    .label("visible to everyone who may ask the engine")
-                    .help(format!(
-                        "write `{} = {{ env = \"{name}\" }}` in `[secrets]`, and refer to its file",
-                        name.to_lowercase()
-                    )),
-            );
+            let problem = Problem::warning(format!("`{name}` looks like a secret in the environment"))
+                .rule("secret-in-environment")
+                .hidden()
+                .label("visible to everyone who may ask the engine")
+                .help(format!(
+                    "write `{} = {{ env = \"{name}\" }}` in `[secrets]`, and refer to its file",
+                    name.to_lowercase()
+                ));
+            problems.push(Problem { origin: origin.clone(), span: parsed.place(name, value), ..problem });
         }
         service.environment.insert(name.clone(), Template::text(value.clone()));
     }

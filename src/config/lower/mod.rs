@@ -5,6 +5,7 @@ mod checklist;
 mod cors;
 mod like;
 mod limit;
+mod native;
 mod proxy;
 mod reference;
 mod route;
@@ -12,12 +13,15 @@ mod runtime;
 mod secrets;
 mod service;
 mod shape_of_stack;
+mod snippets;
+mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::name::{ProjectName, ServiceName};
 use crate::base::problem::{Problem, Problems, line_column};
 use crate::config::decode::At;
+use crate::model::monitoring::Monitoring;
 use crate::model::secrets::SecretSpec;
 use crate::model::service::{Build, Image, Service};
 use crate::model::stack::{Elsewhere, Pool, Stack};
@@ -101,6 +105,7 @@ pub(super) fn lower(file: &File, input: &Input<'_>, problems: &mut Problems) -> 
             }
         }
     }
+    native::together(entries, &services, problems);
     declared.extend(implied);
     let known: Vec<ServiceName> = entries.iter().map(|(n, _)| n.value.clone()).collect();
     for (name_at, keys) in entries {
@@ -151,8 +156,16 @@ pub(super) fn lower(file: &File, input: &Input<'_>, problems: &mut Problems) -> 
         elsewhere,
         secrets: declared,
         proxy,
+        monitoring: monitoring(entries),
         pool: file.pool.as_ref().map_or_else(Pool::default, |p| p.value.0),
     })
+}
+
+/// What the services with Prometheus say to it.
+fn monitoring(entries: &[(At<ServiceName>, At<ServiceKeys>)]) -> Monitoring {
+    let labels = entries.iter().filter_map(|(_, keys)| keys.value.external_labels.as_ref());
+    let labels = labels.flat_map(|labels| &labels.value.0);
+    Monitoring { external_labels: labels.map(|(name, text)| (name.value.0.clone(), text.value.0.clone())).collect() }
 }
 
 /// Whoever needs a server that a job sets up needs that, too.

@@ -3,20 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use crate::base::hash;
 use crate::base::name::{DomainName, SecretName, ServiceName};
 use crate::base::net::Network;
 use crate::base::problem::{Problem, Problems};
 use crate::base::units::{ByteSize, Span};
 use crate::config::decode::At;
 use crate::config::keys::File;
-use crate::config::keys::proxy::{ModuleKey, ProxyKeys, TlsKey};
+use crate::config::keys::proxy::{ModuleKey, ProxyKeys};
 use crate::model::nginx::NginxFacts;
-use crate::model::proxy::{Connections, Proxy, Tls, TlsProfile};
-use crate::model::secrets::{Recipe, SecretSource, SecretSpec};
+use crate::model::proxy::{Connections, Proxy, TlsProfile};
+use crate::model::secrets::SecretSpec;
 use crate::model::service::Service;
 
-use super::{Input, cors, limit, route};
+use super::{Input, cors, limit, route, snippets, tls};
 
 /// Sent with every response unless `headers` says otherwise. By OWASP's Secure Headers project, but for what breaks
 /// ordinary sites (a Content-Security-Policy fits one application only; COEP must be opted into).
@@ -71,8 +70,9 @@ pub(super) fn lower(
     let domains = domains(domains_key, problems);
     let tls_key = keys.and_then(|k| k.tls.as_ref());
     let tls_line = at(tls_key.map(|t| &t.span));
-    let tls = tls(tls_key, &domains, tls_line, secrets, problems);
     let ports = ports(keys, problems);
+    let tls = tls::Lowering { domains: &domains, line: tls_line, http_port: ports.0, secrets, input, problems };
+    let tls = tls.lower(tls_key);
     let image_key = keys.and_then(|k| k.image.as_ref());
     let image = image_key.map_or_else(|| "nginx:1.30".to_owned(), |i| i.value.0.clone());
     let nginx = facts(&image, keys);
@@ -100,6 +100,7 @@ pub(super) fn lower(
             .filter(|h| !h.0.is_zero()),
         headers: headers(keys, problems),
         headers_line: at(headers_key.map(|h| &h.span)),
+        snippets: snippets::lower(keys, input, problems),
         max_body,
         routes,
         memory: keys.and_then(|k| k.memory.as_ref()).map_or(ByteSize(256 << 20), |m| m.value),
@@ -193,47 +194,6 @@ fn domains(key: Option<&At<Vec<At<DomainName>>>>, problems: &mut Problems) -> Ve
         out.extend(DomainName::parse("localhost"));
     }
     out
-}
-
-fn tls(
-    key: Option<&At<TlsKey>>,
-    domains: &[DomainName],
-    line: u32,
-    secrets: &mut Secrets,
-    problems: &mut Problems,
-) -> Tls {
-    let mut secret = |name: &str, source| {
-        let name = SecretName::parse(name)?;
-        secrets.insert(name.clone(), SecretSpec::required(line, source));
-        Some(name)
-    };
-    match key.map(|k| &k.value) {
-        Some(TlsKey::Off) => Tls::Off,
-        None | Some(TlsKey::SelfSigned) => {
-            let names: Vec<String> = domains.iter().map(ToString::to_string).collect();
-            // The names are part of the secret's own name: other domains are another certificate.
-            let mut id = hash::sha256(names.join(",").as_bytes());
-            id.truncate(8);
-            let recipe = SecretSource::Generate(Recipe::SelfSigned(names));
-            secret(&format!("proxy.tls.{id}"), recipe).map_or(Tls::Off, Tls::SelfSigned)
-        }
-        Some(TlsKey::Files(files)) => {
-            let (Some(cert), Some(tls_key)) = (&files.cert, &files.key) else {
-                problems.push(
-                    Problem::error("own certificates need both `cert` and `key`")
-                        .at(key.map_or(0..0, |k| k.span.clone()))
-                        .fix("tls = { files = { cert = \"certs/site.pem\", key = \"certs/site.key\" } }"),
-                );
-                return Tls::Off;
-            };
-            let cert = secret("proxy.cert", SecretSource::File(cert.value.0.clone()));
-            let tls_key = secret("proxy.key", SecretSource::File(tls_key.value.0.clone()));
-            match (cert, tls_key) {
-                (Some(cert), Some(key)) => Tls::Files { cert, key },
-                _ => Tls::Off,
-            }
-        }
-    }
 }
 
 fn headers(keys: Option<&ProxyKeys>, problems: &mut Problems) -> BTreeMap<String, String> {

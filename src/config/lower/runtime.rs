@@ -177,7 +177,7 @@ fn kind(service: &mut Service, keys: &At<ServiceKeys>, problems: &mut Problems) 
             );
             refuse(k.metrics.as_ref().map(|m| m.span.clone()), &format!("{ends}: nobody scrapes it"), leave);
             refuse(k.publish.as_ref().map(|p| p.span.clone()), &format!("{ends}: nobody asks it on a port"), leave);
-            service.restart = crate::model::service::Restart::No;
+            service.restart = crate::model::runtime::Restart::No;
             // It has no container but while it runs.
             service.replicas = 0;
         }

@@ -14,7 +14,7 @@ use crate::config::values::{Int, is_absolute};
 use crate::model::secrets::{SecretSpec, Template};
 use crate::model::service::{Ask, Build, Health, Image, Kind, Rollout, Service, VolumeMount};
 
-use super::{Input, beside, runtime};
+use super::{Input, beside, native, runtime};
 
 /// A service, and what it brings along.
 #[derive(Default)]
@@ -70,7 +70,7 @@ pub(super) fn lower(
     }
     let own_image = keys.value.image.is_some() || keys.value.build.is_some();
     let own_image = if own_image || found.is_none() { Some(image(name, keys, problems)?) } else { None };
-    let mut service = preset::bare(name.value.clone(), line, own_image.clone().unwrap_or(Image::Pull(String::new())));
+    let mut service = Service::new(name.value.clone(), line, own_image.clone().unwrap_or(Image::Pull(String::new())));
     service.memory = keys.value.memory.as_ref().map(|m| m.value);
     service.cpus = keys.value.cpus.as_ref().map(|c| c.value.0);
     let mut lowered = match found {
@@ -80,6 +80,7 @@ pub(super) fn lower(
     if let Some(service) = &mut lowered.service {
         own_keys(service, keys, input, problems);
         runtime::lower(service, keys, problems);
+        native::lower(service, keys, input, problems);
         beside::lower(service, keys, input, problems);
     }
     Some(lowered)
@@ -129,7 +130,7 @@ fn expand(
 
 /// Keys that only some presets know.
 fn preset_keys(keys: &ServiceKeys, preset: Option<&preset::Definition>, problems: &mut Problems) {
-    let written: [(&str, Option<&Range<usize>>); 10] = [
+    let written: [(&str, Option<&Range<usize>>); 12] = [
         ("external", keys.external.as_ref().map(|k| &k.span)),
         ("password", keys.password.as_ref().map(|k| &k.span)),
         ("database", keys.database.as_ref().map(|k| &k.span)),
@@ -140,6 +141,8 @@ fn preset_keys(keys: &ServiceKeys, preset: Option<&preset::Definition>, problems
         ("init_sql", keys.init_sql.as_ref().map(|k| &k.span)),
         ("policy", keys.policy.as_ref().map(|k| &k.span)),
         ("persistence", keys.persistence.as_ref().map(|k| &k.span)),
+        ("retention", keys.retention.as_ref().map(|k| &k.span)),
+        ("external_labels", keys.external_labels.as_ref().map(|k| &k.span)),
     ];
     for (key, span) in written.into_iter().filter_map(|(key, span)| Some((key, span?))) {
         let problem = match preset {

@@ -57,7 +57,8 @@ pub(super) fn check(
         );
     }
     for (name, _) in file.secrets.iter().flat_map(|m| &m.value.0) {
-        if !used.contains(&name.value) {
+        let by_authority = proxy.and_then(|p| p.tls.external_key()) == Some(&name.value);
+        if !used.contains(&name.value) && !by_authority {
             problems.push(
                 Problem::warning(format!("no service uses the secret `{}`", name.value))
                     .rule("secret-unused")

@@ -14,10 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::name::{SecretName, ServiceName};
 use crate::base::problem::{Problem, Problems};
-use crate::base::units::Span;
-use crate::model::runtime::Runtime;
 use crate::model::secrets::{Recipe, SecretSource, SecretSpec, Template};
-use crate::model::service::{Image, Kind, Preset, PullPolicy, Restart, Rollout, Service};
+use crate::model::service::{Image, Preset, Service};
 
 use super::beside::Beside;
 use super::decode::At;
@@ -162,49 +160,6 @@ fn fallback(name: &str) -> SecretName {
     match SecretName::parse(name) {
         Some(name) => name,
         None => unreachable!("preset secret names are constants that follow the rule"),
-    }
-}
-
-/// A service with nothing but its name; defaults of the keys.
-pub fn bare(name: ServiceName, line: u32, image: Image) -> Service {
-    Service {
-        name,
-        line,
-        kind: Kind::Worker,
-        image,
-        pull: PullPolicy::Missing,
-        preset: None,
-        command: None,
-        entrypoint: None,
-        user: None,
-        uid: None,
-        environment: BTreeMap::new(),
-        secrets: BTreeSet::new(),
-        grants: BTreeMap::new(),
-        files: BTreeMap::new(),
-        project_files: Vec::new(),
-        volumes: Vec::new(),
-        tmpfs: BTreeMap::new(),
-        port: None,
-        publish: Vec::new(),
-        replicas: 1,
-        depends_on: BTreeSet::new(),
-        health: None,
-        pre_deploy: None,
-        cpus: None,
-        memory: None,
-        pids: 512,
-        read_only: false,
-        cap_add: BTreeSet::new(),
-        restart: Restart::Always,
-        stop_signal: None,
-        stop_grace_period: Span::seconds(30),
-        egress: true,
-        metrics: None,
-        drain: Span::seconds(10),
-        init: true,
-        runtime: Runtime::default(),
-        deploy: Rollout::default(),
     }
 }
 

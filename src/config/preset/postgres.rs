@@ -3,7 +3,7 @@
 use crate::base::problem::Problem;
 use crate::base::units::{ByteSize, Span};
 use crate::model::secrets::{Piece, SecretSource, Template};
-use crate::model::service::{Ask, Health, VolumeMount};
+use crate::model::service::{Ask, Health, POSTGRES_DATA as DATA, VolumeMount};
 
 use super::{Definition, Expansion, add_environment, overridden};
 
@@ -30,7 +30,7 @@ fn expand(x: &mut Expansion<'_>) {
     let name = x.service.name.clone();
     let user = x.keys.username.as_ref().map_or_else(|| x.base.clone(), |t| t.value.0.clone());
     let database = x.keys.database.as_ref().map_or_else(|| user.clone(), |t| t.value.0.clone());
-    check_version(x);
+    let version = version(x);
     let uid = if x.alpine() { ALPINE_UID } else { UID };
     let password = x.password("password");
     let url = Template(vec![
@@ -55,6 +55,7 @@ fn expand(x: &mut Expansion<'_>) {
     let image = x.image("postgres");
     let service = &mut x.service;
     service.image = image;
+    service.data_version = version;
     service.command = Some(command);
     service.user = Some("postgres".to_owned());
     service.uid = Some(uid);
@@ -66,7 +67,7 @@ fn expand(x: &mut Expansion<'_>) {
     service.tmpfs.insert("/var/run/postgresql".to_owned(), format!("uid={uid},gid={uid},mode=0775,size=1m"));
     service.volumes.push(VolumeMount {
         volume: format!("{name}-data"),
-        target: "/var/lib/postgresql/data".to_owned(),
+        target: DATA.to_owned(),
         read_only: false,
         shared: false,
     });
@@ -88,10 +89,11 @@ fn expand(x: &mut Expansion<'_>) {
 }
 
 /// The tag says which data directories it can read: it must have a number.
-fn check_version(x: &mut Expansion<'_>) {
+fn version(x: &mut Expansion<'_>) -> Option<u32> {
     let digits: String = x.tag.chars().take_while(char::is_ascii_digit).collect();
-    if digits.parse().is_ok_and(|major| MAJORS.contains(&major)) {
-        return;
+    let version = digits.parse().ok().filter(|major| MAJORS.contains(major));
+    if version.is_some() {
+        return version;
     }
     let span = x.keys.preset.as_ref().map_or(0..0, |p| p.span.clone());
     let mut problem = Problem::error(format!("`{}` is not a version of PostgreSQL this preset knows", x.tag))
@@ -103,6 +105,7 @@ fn check_version(x: &mut Expansion<'_>) {
         problem.help("any other version runs with `image`; its data folder, user and settings are then yours to say")
     };
     x.problems.push(problem);
+    None
 }
 
 /// Settings for `tune_for`, or for the memory it may use.

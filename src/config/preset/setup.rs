@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use crate::base::name::{SecretName, ServiceName};
 use crate::base::problem::Problem;
+use crate::model::runtime::Restart;
 use crate::model::secrets::{Piece, SECRETS_FOLDER, Template};
-use crate::model::service::{Kind, Preset, Restart, Service};
+use crate::model::service::{Kind, Preset, Service};
 
-use super::{Expansion, add_environment, bare};
+use super::{Expansion, add_environment};
 
 /// Remembers what was run in a database. In the database itself: whoever restores a dump restores this, too.
 const RECORD: &str = "CREATE SCHEMA IF NOT EXISTS stackctl;
@@ -44,7 +45,7 @@ pub(super) fn add(x: &mut Expansion<'_>, user: &str, database: &str, password: &
     for extension in extensions {
         sql.extend(["CREATE EXTENSION IF NOT EXISTS \"", extension, "\";\n"]);
     }
-    let mut job = bare(name, server.line, server.image.clone());
+    let mut job = Service::new(name, server.line, server.image.clone());
     if let Some(text) = init {
         sql.push_str(RECORD);
         sql.push_str(ONCE);

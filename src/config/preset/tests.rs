@@ -213,7 +213,7 @@ fn what_presets_refuse() {
         ),
         (
             "[services.p]\npreset = \"prometheus\"\nsettings = { a = 1 }\n",
-            "the preset `prometheus` has no key `settings`; \n",
+            "the preset `prometheus` has no key `settings`; it has `retention` or `external_labels`\n",
         ),
         ("policy = \"allkeys-lru\"\n", "`policy` belongs to a preset, and this service has none; \n"),
         (

@@ -5,22 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::container::label;
 use crate::model::observed::ObservedContainer;
 use crate::model::parts::{self, Parts, hidden};
-use crate::model::proxy::Tls;
 use crate::plan::Inputs;
-use crate::plan::place::{Placed, Placement, Replica};
+use crate::plan::place::{Placed, Placement, Replica, drift};
 
 use super::{FRONT_DOOR, Files};
 
 /// Why a replica is made.
 pub(super) fn of_replica(inputs: &Inputs<'_>, placed: &Placed, replica: &Replica) -> String {
-    let there = || {
-        let all = inputs.observed.containers.iter();
-        all.filter(|c| c.service() == placed.service.as_str() && c.label(label::ROLE) == "service")
-    };
     // Of two of one number, the one that has its final name is what serves.
-    let same = there().filter(|c| c.number() == replica.number).max_by_key(|c| c.name == replica.name);
+    let same = there(inputs, placed).filter(|c| c.number() == replica.number).max_by_key(|c| c.name == replica.name);
     let Some(before) = same else {
-        return match there().next() {
+        return match there(inputs, placed).next() {
             Some(_) => format!("replica {} of {}", replica.number, placed.replicas.len()),
             None => "new in the stack".to_owned(),
         };
@@ -38,6 +33,11 @@ pub(super) fn of_replica(inputs: &Inputs<'_>, placed: &Placed, replica: &Replica
     otherwise(inputs, placed, before)
 }
 
+fn there<'a>(inputs: &Inputs<'a>, placed: &'a Placed) -> impl Iterator<Item = &'a ObservedContainer> {
+    let all = inputs.observed.containers.iter();
+    all.filter(|c| c.service() == placed.service.as_str() && c.label(label::ROLE) == "service")
+}
+
 /// Why a container of the right configuration does not do.
 fn otherwise(inputs: &Inputs<'_>, placed: &Placed, before: &ObservedContainer) -> String {
     let image = &placed.spec.image;
@@ -48,8 +48,40 @@ fn otherwise(inputs: &Inputs<'_>, placed: &Placed, before: &ObservedContainer) -
         Some(now) if now.id != before.image_id => format!("image digest moved: {image} is another image now"),
         Some(_) if !lost.is_empty() => format!("it lost the network {}", lost.join(", ")),
         Some(_) if before.state == "created" => "it was never started".to_owned(),
-        Some(_) => "its place is taken by another generation".to_owned(),
+        Some(_) => match by_hand(inputs, placed, before) {
+            Some(changes) => changes,
+            None if there(inputs, placed).any(|c| by_hand(inputs, placed, c).is_some()) => {
+                "another replica was changed by hand, and all move at once".to_owned()
+            }
+            None => "its place is taken by another generation".to_owned(),
+        },
     }
+}
+
+/// What somebody changed about a container of the right configuration, in one line.
+pub(super) fn by_hand(inputs: &Inputs<'_>, placed: &Placed, container: &ObservedContainer) -> Option<String> {
+    let changes = drift(container, &placed.spec, inputs).changes;
+    (!changes.is_empty()).then(|| format!("changed by hand: {}", changes.join("; ")))
+}
+
+/// Files that are not as they were written.
+pub(super) fn edited(files: &BTreeSet<String>) -> String {
+    format!("changed by hand: {}", files.iter().map(|f| format!("file {f}")).collect::<Vec<_>>().join("; "))
+}
+
+/// Services whose containers may have read a file that was changed by hand, and read it only when they start.
+pub(super) fn may_have_read(inputs: &Inputs<'_>, placement: &Placement) -> Vec<String> {
+    let of = |placed: &Placed| {
+        let (volume, _) = placed.fixed_files.as_ref()?;
+        let kept = placed.replicas.iter().all(|r| r.existing.is_some());
+        let service = &placed.service;
+        (kept && inputs.observed.edited.contains_key(volume)).then(|| {
+            format!(
+                "{service} may have read the changed file if it was started since; `stackctl restart {service}` starts it with the right one"
+            )
+        })
+    };
+    placement.services.iter().filter_map(of).collect()
 }
 
 /// What the files of a service that reloads them say, part by part.
@@ -62,13 +94,7 @@ pub(super) fn of_files(inputs: &Inputs<'_>, files: &Files, placed: &Placed) -> P
             out.insert(format!("replicas of {}", service.name), service.replicas.to_string());
             out.extend(service.port.map(|port| (format!("port of {}", service.name), port.to_string())));
         }
-        let pair = if let Tls::SelfSigned(name) = &proxy.tls {
-            vec![name]
-        } else if let Tls::Files { cert, key } = &proxy.tls {
-            vec![cert, key]
-        } else {
-            Vec::new()
-        };
+        let pair = proxy.tls.secrets();
         let pair: Vec<&str> = pair.into_iter().filter_map(|n| Some(inputs.values.get(n)?.expose())).collect();
         if !pair.is_empty() {
             out.insert("certificate".to_owned(), hidden(inputs.key, pair.join("\n").as_bytes()));
@@ -81,18 +107,17 @@ pub(super) fn of_files(inputs: &Inputs<'_>, files: &Files, placed: &Placed) -> P
 }
 
 /// Why a service must load its files again.
-pub(super) fn of_reload(inputs: &Inputs<'_>, files: &Files, placed: &Placed) -> String {
+pub(super) fn of_reload(inputs: &Inputs<'_>, placed: &Placed, after: &Parts) -> String {
     let state = inputs.observed.state.as_ref();
     let Some(before) = state.and_then(|s| s.loaded.get(placed.service.as_str())).filter(|p| !p.is_empty()) else {
         return "its configuration changed".to_owned();
     };
-    let after = of_files(inputs, files, placed);
     // Files are named only where nothing of stack.toml explains why they differ.
     let settings = |parts: &Parts| -> Parts {
         parts.iter().filter(|(name, _)| !name.starts_with("file ")).map(|(n, v)| (n.clone(), v.clone())).collect()
     };
-    parts::cause(&settings(before), &settings(&after))
-        .or_else(|| parts::cause(before, &after))
+    parts::cause(&settings(before), &settings(after))
+        .or_else(|| parts::cause(before, after))
         .unwrap_or_else(|| "the last run ended before it was loaded".to_owned())
 }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::base::name::ServiceName;
 use crate::model::artifact::Artifact;
 use crate::model::container::{Attachment, ContainerSpec};
-use crate::model::service::{Kind, Restart};
+use crate::model::runtime::Restart;
+use crate::model::service::Kind;
 use crate::plan::place::Placed;
 use crate::plan::step::Action;
 

@@ -50,7 +50,7 @@ impl Draft<'_> {
         let broken = broken.get(&placed.service).map_or(&[][..], Vec::as_slice);
         match &replica.existing {
             Some((name, true)) => self.change(placed, replica, name),
-            Some((name, false)) => self.start_door(placed, replica, name, "it is stopped", broken),
+            Some((name, false)) => self.start_door(placed, replica, name, self.stopped(name), broken),
             None => self.start_door(placed, replica, &replica.create_as, "", broken),
         }
     }
@@ -206,7 +206,7 @@ impl Draft<'_> {
     }
 
     /// New files beside the old, asked whether they are right, switched, loaded, and marked as loaded.
-    fn reload(&mut self, placed: &Placed, container: &str, after: Vec<usize>) -> usize {
+    pub(super) fn reload(&mut self, placed: &Placed, container: &str, after: Vec<usize>) -> usize {
         let Some((hash, files)) = self.files.get(&placed.service) else { return 0 };
         let write = Action::WriteFiles {
             volume: self.reloaded(placed),
@@ -214,7 +214,11 @@ impl Draft<'_> {
             files: below_release(hash, files),
             links: BTreeMap::new(),
         };
-        let cause = causes::of_reload(self.inputs, self.files, placed);
+        let said = causes::of_files(self.inputs, self.files, placed);
+        let cause = match self.inputs.observed.edited.get(&self.reloaded(placed).name) {
+            Some(files) => causes::edited(files),
+            None => causes::of_reload(self.inputs, placed, &said),
+        };
         let mut last = self.add(write, cause, self.secrets.into_iter().collect());
         if placed.service.as_str() == super::FRONT_DOOR {
             let test = Action::TestProxy {
@@ -245,7 +249,7 @@ impl Draft<'_> {
             listener: door.and_then(|r| placed.socket(r, PRIVATE_PORT)),
         };
         let reload = self.add(reload, "to load the switched files", vec![switch]);
-        self.mark(placed, vec![reload]);
+        self.mark_as(placed, &said, vec![reload]);
         reload
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::base::name::ServiceName;
 use crate::base::units::Span;
 use crate::model::container::{ContainerSpec, label};
+use crate::model::observed::ObservedContainer;
 use crate::model::service::Ask;
 use crate::plan::place::{Placed, Replica, image_is, proven};
 use crate::plan::step::Action;
@@ -46,7 +47,8 @@ impl Draft<'_> {
                         if !placed.start_first {
                             after = self.stop_old(placed, &after);
                         }
-                        after = vec![self.add(Action::Start { container: name.clone() }, "it is stopped", after)];
+                        let cause = self.stopped(name);
+                        after = vec![self.add(Action::Start { container: name.clone() }, cause, after)];
                     }
                     ready.push(self.wait(placed, replica, name, after));
                 }
@@ -73,6 +75,12 @@ impl Draft<'_> {
         let canary = made.get(..number(service.deploy.canary)).unwrap_or_default();
         let turn = service.deploy.parallel.and_then(|p| made.get(made.len().checked_sub(number(p))?));
         canary.iter().chain(turn).copied().collect()
+    }
+
+    /// Why a container has to be started that is there.
+    pub(super) fn stopped(&self, name: &str) -> &'static str {
+        let paused = |c: &ObservedContainer| c.name == name && c.state == "paused";
+        if self.inputs.observed.containers.iter().any(paused) { "it is paused" } else { "it is stopped" }
     }
 
     /// Whether a container has been seen ready.

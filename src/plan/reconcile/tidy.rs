@@ -85,7 +85,8 @@ impl Draft<'_> {
                 let after = freed.get(&replica.name).copied().into_iter().chain(gates.iter().copied());
                 let after = after.chain(self.calls_by_name(now)).collect();
                 let action = Action::Rename { container: now.clone(), to: replica.name.clone() };
-                self.add(action, "its predecessor is gone", after);
+                let cause = if now.contains('.') { "its predecessor is gone" } else { "renamed by hand" };
+                self.add(action, cause, after);
             }
         }
     }
@@ -93,7 +94,10 @@ impl Draft<'_> {
     /// Steps that still call a container by its present name.
     fn calls_by_name<'a>(&'a self, name: &'a str) -> impl Iterator<Item = usize> + 'a {
         let calls = move |action: &Action| match action {
-            Action::Drain { door: container, .. } | Action::Reload { container, .. } => container == name,
+            Action::Drain { door: container, .. }
+            | Action::Reload { container, .. }
+            | Action::Update { container, .. }
+            | Action::Disconnect { container, .. } => container == name,
             _ => false,
         };
         self.steps.iter().enumerate().filter(move |(_, s)| calls(&s.action)).map(|(index, _)| index)

@@ -56,7 +56,7 @@ const ALL: [&Check; 12] =
 /// Days before the end in which it is said that it comes.
 const SOON: u64 = 7;
 
-pub(super) fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) fn run(context: &Context<'_>) -> Vec<Finding> {
     let today = Date::of_seconds(now());
     let attested = &context.stack.checklist.attested;
     ALL.iter()

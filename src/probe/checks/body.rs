@@ -26,7 +26,7 @@ pub(in crate::probe) const BODY_1: Check = Check {
     remedy: "set `max_body` of the route to what people send, and run `stackctl up`",
 };
 
-pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let Some(proxy) = &context.stack.proxy else {
         return none_apply(&[&BODY_1], context.stack.project.as_str(), None, NO_PROXY);
     };

@@ -94,7 +94,7 @@ pub(in crate::probe) const TLS_13: Check = Check {
 
 const CHECKS: [&Check; 7] = [&TLS_5, &TLS_6, &TLS_7, &TLS_9, &TLS_11, &TLS_12, &TLS_13];
 
-pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let Some(proxy) = &context.stack.proxy else {
         return none_apply(&CHECKS, context.stack.project.as_str(), None, NO_PROXY);
     };
@@ -156,12 +156,17 @@ fn trusted(context: &Context<'_>, proxy: &Proxy, name: &str, session: &Session, 
     let question = TLS_5.about(name).line(proxy.tls_line);
     if matches!(proxy.tls, Tls::SelfSigned(_)) {
         return question
-            .remedy("for a real one: tls = { files = { cert = \"…\", key = \"…\" } }")
+            .remedy(
+                "for a real one: tls = { acme = \"ops@example.com\" }, or { files = { cert = \"…\", key = \"…\" } }",
+            )
             .warn("trial certificate: browsers warn about it");
     }
     let roots = certificate::roots(context.options.trust.as_deref());
     match certificate::chain(&session.chain, &roots, facts, certificate::now()) {
         Ok(()) => question.pass(format!("{} served, issued by {}", count(session.chain.len()), facts.issuer)),
+        Err(why) if matches!(proxy.tls, Tls::Acme(_)) && facts.issuer.contains("stackctl trial") => question
+            .remedy("`stackctl cert status` says why; `stackctl cert issue` asks the authority again")
+            .fail(format!("the trial certificate still serves, and nobody trusts it: {why}")),
         Err(why) => {
             let what = match session.chain.len() {
                 1 if facts.self_issued => "self-signed".to_owned(),

@@ -40,7 +40,7 @@ const WORTH: usize = 1024;
 /// So many routes are asked.
 const ROUTES: usize = 12;
 
-pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let Some(proxy) = &context.stack.proxy else {
         return none_apply(&[&CMP_1, &CCH_1], context.stack.project.as_str(), None, NO_PROXY);
     };

@@ -68,7 +68,7 @@ const CHECKS: [&Check; 5] = [&CTR_1, &CTR_2, &CTR_3, &CTR_4, &CTR_5];
 /// Judges a container by what it should be.
 type Judge = fn(&ContainerSpec, &Inspected) -> Judged;
 
-pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let (seen, specs) = match (context.containers().await, context.known.specs) {
         (Ok(seen), Some(specs)) => (seen, specs),
         (Err(why), _) => return all_are(&CHECKS, context.stack.project.as_str(), None, &why.into()),
@@ -203,7 +203,7 @@ fn restart(spec: &ContainerSpec, seen: &Inspected) -> Judged {
 pub(in crate::probe) mod tests {
     use super::*;
     use crate::base::units::{ByteSize, Span};
-    use crate::model::service::Restart;
+    use crate::model::runtime::Restart;
 
     pub(in crate::probe) fn spec() -> ContainerSpec {
         ContainerSpec {

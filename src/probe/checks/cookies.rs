@@ -40,7 +40,7 @@ const YEAR: u64 = 31_536_000;
 /// So many paths are asked.
 const PATHS: usize = 12;
 
-pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let Some(proxy) = &context.stack.proxy else {
         return none_apply(&[&HSTS_2, &HDR_8], context.stack.project.as_str(), None, NO_PROXY);
     };

@@ -28,7 +28,7 @@ pub(in crate::probe) const CORS_1: Check = Check {
 /// So many routes are asked.
 const ROUTES: usize = 12;
 
-pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let Some(proxy) = &context.stack.proxy else {
         return none_apply(&[&CORS_1], context.stack.project.as_str(), None, NO_PROXY);
     };

@@ -60,7 +60,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const CONNECTIONS: &str = "select (select count(*) from pg_stat_activity where backend_type = 'client backend'), \
      current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int";
 
-pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let project = context.stack.project.as_str();
     let services = || context.stack.services.values().filter(|s| s.replicas > 0);
     let mut findings = Vec::new();

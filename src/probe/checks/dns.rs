@@ -57,7 +57,7 @@ const AUTHORITIES: [(&str, &str); 8] = [
     ("ssl.com", "ssl corp"),
 ];
 
-pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let Some(proxy) = &context.stack.proxy else {
         return none_apply(&[&DNS_1, &DNS_2], context.stack.project.as_str(), None, NO_PROXY);
     };

@@ -22,7 +22,7 @@ pub(in crate::probe) const DRF_1: Check = Check {
 /// So many steps are named.
 const NAMED: usize = 3;
 
-pub(super) fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) fn run(context: &Context<'_>) -> Vec<Finding> {
     let judged = match context.known.steps {
         None => Skip("not visible from here: it needs the engine".to_owned()),
         Some(steps) => judge(steps),

@@ -24,7 +24,7 @@ pub(in crate::probe) const TLS_4: Check = Check {
     remedy: "set `ssl_ecdh_curve X25519:prime256v1:secp384r1;`, and leave the suites as OpenSSL has them",
 };
 
-pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let Some(proxy) = &context.stack.proxy else {
         return none_apply(&[&TLS_4], context.stack.project.as_str(), None, NO_PROXY);
     };

@@ -20,7 +20,7 @@ pub(in crate::probe) const NET_5: Check = Check {
     remedy: "refuse the path at the front door, and keep the file out of the image",
 };
 
-pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let Some(proxy) = &context.stack.proxy else {
         return none_apply(&[&NET_5], context.stack.project.as_str(), None, NO_PROXY);
     };

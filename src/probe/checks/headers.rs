@@ -97,7 +97,7 @@ const TALKATIVE: [&str; 12] = [
     "x-powered-cms",
 ];
 
-pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let Some(proxy) = &context.stack.proxy else {
         let all: Vec<&Check> = [&HSTS_1, &HDR_6].into_iter().chain(PAGE).collect();
         return none_apply(&all, context.stack.project.as_str(), None, NO_PROXY);
@@ -122,7 +122,7 @@ pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let lost = context.url(proxy, &missing);
     let plain = format!("http://{}{page}", context.authority(proxy.canonical(), false));
     let mut asked = vec![(&url, &shown), (&lost, &absent)];
-    findings.extend(asked.iter().map(|(subject, response)| hsts(proxy, subject, response)));
+    findings.extend(asked.iter().map(|(subject, response)| hsts(context, proxy, subject, response)));
     if let Some(moved) = &moved {
         asked.push((&plain, moved));
     }
@@ -151,7 +151,12 @@ fn elapsed(response: &Result<Response, ProbeError>) -> Duration {
 }
 
 /// Strict-Transport-Security on one response.
-pub(in crate::probe) fn hsts(proxy: &Proxy, subject: &str, response: &Result<Response, ProbeError>) -> Finding {
+pub(in crate::probe) fn hsts(
+    context: &Context<'_>,
+    proxy: &Proxy,
+    subject: &str,
+    response: &Result<Response, ProbeError>,
+) -> Finding {
     let question = HSTS_1.about(subject).line(proxy.headers_line).took(elapsed(response));
     let Some(declared) = proxy.hsts.filter(|_| proxy.https()) else {
         return question.not_applicable("HSTS is not declared");
@@ -160,14 +165,19 @@ pub(in crate::probe) fn hsts(proxy: &Proxy, subject: &str, response: &Result<Res
         Ok(response) => response,
         Err(error) => return question.unsure(error.to_string()),
     };
-    let question = question.expect(format!("once, max-age={}", declared.0.as_secs()));
+    let exactly = declared.0.as_secs();
+    let question = if context.options.site {
+        question.expect(format!("once, max-age of at least {HSTS_FLOOR}"))
+    } else {
+        question.expect(format!("once, max-age={exactly}"))
+    };
     let sent: Vec<&str> = response.all("strict-transport-security").collect();
     let at = |seen: &str| format!("{seen} (on {})", response.status);
     match sent.as_slice() {
         [] => question.fail(at("no header")),
         [one] => match policy::max_age(one) {
             None => question.fail(at(&format!("`{one}`"))),
-            Some(age) if age != declared.0.as_secs() => question.fail(at(&format!("`{one}`"))),
+            Some(age) if age != exactly && !context.options.site => question.fail(at(&format!("`{one}`"))),
             Some(age) if age < HSTS_FLOOR => question.warn(at(&format!("`{one}`: under half a year"))),
             Some(_) => question.pass(at(&format!("`{one}`"))),
         },

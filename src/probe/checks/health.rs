@@ -8,10 +8,10 @@ use tokio::time::sleep;
 
 use crate::model::finding::Finding;
 use crate::model::observed::{Observed, ObservedContainer};
-use crate::model::proxy::Proxy;
+use crate::model::proxy::{Backend, Proxy};
 use crate::model::service::{Ask, Health, Service};
 
-use super::super::check::{Check, Family, Question, Severity};
+use super::super::check::{Check, Family, Judged, Question, Severity};
 use super::super::context::Context;
 use super::super::net::client::Door;
 use super::super::net::http::Response;
@@ -28,7 +28,7 @@ pub(in crate::probe) const HLT_1: Check = Check {
     family: Family::Health,
     title: "public health",
     question: "Does each routed service answer its health path through the front door? GET, retried every second until \
-               the deadline; a service without a health path is asked for its route.",
+               the deadline; a service without a health path, and servers elsewhere, are asked for their route.",
     pass: "2xx, or 3xx that stays on the host (below 500 without a health path), within 1 s",
     source: "goss --retry-timeout, hurl --retry-interval, awesome-prometheus-alerts (blackbox)",
     severity: Severity::Critical,
@@ -39,7 +39,8 @@ pub(in crate::probe) const HLT_3: Check = Check {
     id: "HLT-3",
     family: Family::Health,
     title: "containers running",
-    question: "Does the engine run as many containers of each service as declared, none of them restarting or unhealthy?",
+    question: "Does the engine run as many containers of each service, and of the front door, as declared, none of them \
+               restarting or unhealthy?",
     pass: "running = replicas, none restarting, none unhealthy",
     source: "CIS Docker 1.6 (docker-bench-security 4.6, 5.27)",
     severity: Severity::Critical,
@@ -57,7 +58,7 @@ pub(in crate::probe) const HLT_4: Check = Check {
     remedy: "look at `stackctl logs` of the service",
 };
 
-pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let public = async {
         let findings = match &context.stack.proxy {
             // Trying until the deadline takes long; only who asked for it waits for it.
@@ -99,7 +100,18 @@ async fn through_the_door(context: &Context<'_>, proxy: &Proxy) -> Vec<Finding> 
             Err(error) => question.unsure(error.to_string()),
         }
     });
-    join_all(asked).await
+    let elsewhere =
+        proxy.routes.iter().filter(|route| matches!(route.backend, Backend::Servers(_)) && !route.websocket);
+    let elsewhere = elsewhere.map(|route| async move {
+        let question = HLT_1.about(context.url(proxy, &route.path)).line(route.line);
+        match context.front(proxy) {
+            Ok(door) => until_healthy(context, question, &door, &route.path, None).await,
+            Err(error) => question.unsure(error.to_string()),
+        }
+    });
+    let (mut findings, elsewhere) = tokio::join!(join_all(asked), join_all(elsewhere));
+    findings.extend(elsewhere);
+    findings
 }
 
 async fn until_healthy(
@@ -168,37 +180,45 @@ fn judge(response: &Response, host: &str, declared: Option<&Health>) -> Result<S
 
 /// From what the engine told.
 fn containers(context: &Context<'_>) -> Vec<Finding> {
-    let services = context.stack.services.values();
+    let services = context.stack.services.values().map(|s| (s.name.as_str(), s.line, s.replicas));
+    let door = context.stack.proxy.as_ref().map(|proxy| (FRONT_DOOR, proxy.line, 1));
     services
-        .map(|service| {
+        .chain(door)
+        .map(|(name, line, replicas)| {
             let question = HLT_3
-                .about(service.name.as_str())
-                .line(service.line)
+                .about(name)
+                .line(line)
                 .from("engine")
-                .expect(format!("{} running, none restarting or unhealthy", service.replicas));
-            let Some(observed) = context.observed else {
-                return question.not_applicable("not visible from here: it needs the engine");
-            };
-            let found: Vec<_> = containers_of(observed, service.name.as_str()).collect();
-            let count = |state: &str| found.iter().filter(|c| c.state == state).count();
-            let running = count("running");
-            let sick = found.iter().filter(|c| c.status.contains("(unhealthy)")).count();
-            let mut seen = format!("{running} running");
-            for (number, what) in [(count("restarting"), "restarting"), (sick, "unhealthy"), (count("dead"), "dead")] {
-                if number > 0 {
-                    seen = format!("{seen}, {number} {what}");
-                }
-            }
-            let wanted = service.replicas as usize;
-            if sick > 0 || count("restarting") > 0 || count("dead") > 0 || running < wanted {
-                question.fail(seen)
-            } else if running > wanted {
-                question.warn(seen)
-            } else {
-                question.pass(seen)
+                .expect(format!("{replicas} running, none restarting or unhealthy"));
+            match context.observed {
+                Some(observed) => question.judged(running(observed, name, replicas as usize)),
+                None => question.not_applicable("not visible from here: it needs the engine"),
             }
         })
         .collect()
+}
+
+/// The name under which the front door runs.
+const FRONT_DOOR: &str = "proxy";
+
+fn running(observed: &Observed, name: &str, wanted: usize) -> Judged {
+    let found: Vec<_> = containers_of(observed, name).collect();
+    let count = |state: &str| found.iter().filter(|c| c.state == state).count();
+    let running = count("running");
+    let sick = found.iter().filter(|c| c.status.contains("(unhealthy)")).count();
+    let mut seen = format!("{running} running");
+    for (number, what) in [(count("restarting"), "restarting"), (sick, "unhealthy"), (count("dead"), "dead")] {
+        if number > 0 {
+            seen = format!("{seen}, {number} {what}");
+        }
+    }
+    if sick > 0 || count("restarting") > 0 || count("dead") > 0 || running < wanted {
+        Judged::Fail(seen)
+    } else if running > wanted {
+        Judged::Warn(seen)
+    } else {
+        Judged::Pass(seen)
+    }
 }
 
 /// The replicas of a service; jobs and helpers have no number.

@@ -59,7 +59,7 @@ pub(in crate::probe) const HOST_5: Check = Check {
 
 const CHECKS: [&Check; 5] = [&HOST_1, &HOST_2, &HOST_3, &HOST_4, &HOST_5];
 
-pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let inside = match context.inside() {
         Ok(inside) => inside,
         Err(why) => return all_are(&CHECKS, "host", None, &why.into()),

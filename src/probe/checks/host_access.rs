@@ -6,6 +6,7 @@ use crate::model::observed::Observed;
 
 use super::super::check::{Check, Family, Judged, Severity};
 use super::super::context::Context;
+use super::of_containers;
 
 use Judged::{Fail, Pass, Skip, Warn};
 
@@ -33,18 +34,17 @@ pub(in crate::probe) const NET_4: Check = Check {
     remedy: "remove the container and run `stackctl up`: stackctl makes none that can do this",
 };
 
-pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let project = context.stack.project.as_str();
     let loopback = match context.observed {
         Some(observed) => loopback(observed),
         None => Skip("not visible from here: it needs the engine".to_owned()),
     };
     let reach = match context.containers().await {
-        Ok(seen) => Judged::worst(seen.iter().map(|c| (c.name.as_str(), reach(c))))
-            .unwrap_or_else(|| Skip("there is no container".to_owned())),
-        Err(why) => why.into(),
+        Ok(seen) => of_containers(context, &NET_4, seen.iter(), reach),
+        Err(why) => NET_4.about(project).from("engine").judged(why),
     };
-    vec![NET_3.about(project).from("engine").judged(loopback), NET_4.about(project).from("engine").judged(reach)]
+    vec![NET_3.about(project).from("engine").judged(loopback), reach]
 }
 
 /// The major number of a version such as `20.10.24`.

@@ -23,7 +23,7 @@ pub(in crate::probe) const H2_1: Check = Check {
     remedy: "look at the front door's log; `http2 on;` belongs to every server that listens at the port",
 };
 
-pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let Some(proxy) = &context.stack.proxy else {
         return none_apply(&[&H2_1], context.stack.project.as_str(), None, NO_PROXY);
     };

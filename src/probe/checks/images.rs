@@ -55,7 +55,7 @@ pub(in crate::probe) const IMG_3: Check = Check {
 
 const CHECKS: [&Check; 3] = [&IMG_1, &IMG_2, &IMG_3];
 
-pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let project = context.stack.project.as_str();
     let (seen, observed) = match (context.containers().await, context.observed) {
         (Ok(seen), Some(observed)) => (seen, observed),
@@ -99,6 +99,7 @@ fn same(container: &Inspected, images: &BTreeMap<String, ObservedImage>) -> Judg
         Some(image) => {
             Fail(format!("{} is {:.19} now, but {:.19} runs", container.image, image.id, container.image_id))
         }
+        None if container.image.contains("@sha256:") => Pass(format!("{} by its digest", container.image)),
         None => Unsure(format!("`{}` is not what stack.toml asks for, or is gone from the engine", container.image)),
     }
 }

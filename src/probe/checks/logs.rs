@@ -6,7 +6,7 @@ use crate::model::inspected::Inspected;
 use super::super::check::{Check, Family, Judged, Severity};
 use super::super::context::Context;
 
-use Judged::{Fail, Pass, Skip, Unsure, Warn};
+use Judged::{Fail, Pass, Unsure, Warn};
 
 pub(in crate::probe) const LOG_1: Check = Check {
     id: "LOG-1",
@@ -38,16 +38,15 @@ const FIELDS: [&str; 5] = ["time", "status", "seconds", "upstream", "request_id"
 /// How many lines are read.
 const LINES: usize = 50;
 
-pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let project = context.stack.project.as_str();
     let seen = match context.containers().await {
         Ok(seen) => seen,
         Err(why) => return super::all_are(&[&LOG_1, &LOG_2], project, None, &why.into()),
     };
     // One container of ours writes nothing and has no service.
-    let judged = Judged::worst(seen.iter().filter(|c| c.number > 0).map(|c| (c.name.as_str(), rotation(c))));
-    let judged = judged.unwrap_or_else(|| Skip("there is no container".to_owned()));
-    let mut findings = vec![LOG_1.about(project).from("engine").judged(judged)];
+    let counted = seen.iter().filter(|c| c.number > 0);
+    let mut findings = vec![super::of_containers(context, &LOG_1, counted, rotation)];
     let Some(proxy) = &context.stack.proxy else {
         findings.extend(super::none_apply(&[&LOG_2], project, None, super::NO_PROXY));
         return findings;

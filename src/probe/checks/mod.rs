@@ -1,5 +1,5 @@
-//! The checks, in groups that run side by side. A group answers with all its findings; what has no front door to ask
-//! says so instead of saying nothing.
+//! The checks, a group a file. A group answers with all its findings; what has no front door to ask says so instead of
+//! saying nothing.
 
 pub(super) mod attested;
 pub(super) mod body;
@@ -34,111 +34,13 @@ pub(super) mod validity;
 pub(super) mod waivers;
 pub(super) mod websocket;
 
-use std::collections::BTreeSet;
-use std::pin::Pin;
-use std::time::Duration;
+pub(super) use policy::HSTS_FLOOR;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesOrdered;
-
-use crate::base::date::Date;
 use crate::model::finding::Finding;
+use crate::model::inspected::Inspected;
 
-use super::CATALOGUE;
-use super::check::{Check, Family, Judged};
+use super::check::{Check, Judged};
 use super::context::Context;
-use super::limit;
-use super::tls::certificate::now;
-
-type Group<'a> = Pin<Box<dyn Future<Output = Vec<Finding>> + 'a>>;
-
-/// The families, in the order of the report. A new one is its file, and one line here.
-fn groups<'a>(context: &'a Context<'_>) -> Vec<(Family, Group<'a>)> {
-    vec![
-        (Family::Health, Box::pin(health::run(context))),
-        (Family::Tls, Box::pin(protocol::run(context))),
-        (Family::Tls, Box::pin(certificate::run(context))),
-        (Family::Tls, Box::pin(exchange::run(context))),
-        (Family::Tls, Box::pin(validity::run(context))),
-        (Family::Headers, Box::pin(redirect::run(context))),
-        (Family::Headers, Box::pin(headers::run(context))),
-        (Family::Headers, Box::pin(cookies::run(context))),
-        (Family::Exposure, Box::pin(ports::run(context))),
-        (Family::Exposure, Box::pin(host_access::run(context))),
-        (Family::Exposure, Box::pin(exposure::run(context))),
-        (Family::Websocket, Box::pin(websocket::run(context))),
-        (Family::Traffic, Box::pin(cors::run(context))),
-        (Family::Traffic, Box::pin(body::run(context))),
-        (Family::Traffic, Box::pin(compression::run(context))),
-        (Family::Traffic, Box::pin(http2::run(context))),
-        (Family::Traffic, Box::pin(replicas::run(context))),
-        (Family::Containers, Box::pin(containers::run(context))),
-        (Family::Images, Box::pin(images::run(context))),
-        (Family::Secrets, Box::pin(secrets::run(context))),
-        (Family::Databases, Box::pin(databases::run(context))),
-        (Family::Logs, Box::pin(logs::run(context))),
-        (Family::Monitoring, Box::pin(monitoring::run(context))),
-        (Family::Host, Box::pin(host::run(context))),
-        (Family::Dns, Box::pin(dns::run(context))),
-        (Family::Drift, Box::pin(async { drift::run(context) })),
-        (Family::Performance, Box::pin(performance::run(context))),
-        (Family::Own, Box::pin(own::run(context))),
-        (Family::Attested, Box::pin(async { attested::run(context) })),
-        (Family::Attested, Box::pin(async { waivers::run(context) })),
-    ]
-}
-
-/// Runs everything that was asked for.
-pub(super) async fn run(context: &Context<'_>, sink: &mut dyn FnMut(Finding)) {
-    let today = Date::of_seconds(now());
-    let mut emit = |findings: Vec<Finding>| {
-        for mut finding in sorted(findings) {
-            if finding.vantage.is_empty() {
-                finding.vantage = context.target.vantage;
-            }
-            if CATALOGUE.iter().any(|check| check.id == finding.id && context.wants(check)) {
-                sink(waivers::apply(finding, &context.stack.checklist.waivers, today));
-            }
-        }
-    };
-    let wanted = |family: Family| {
-        (family.gate() || !context.options.gate)
-            && CATALOGUE.iter().any(|check| check.family == family && context.wants(check))
-    };
-    if !wanted(Family::Health) {
-        context.settle();
-    }
-    let in_order = async {
-        let mut running: FuturesOrdered<Group<'_>> =
-            groups(context).into_iter().filter(|(family, _)| wanted(*family)).map(|(_, group)| group).collect();
-        while let Some(findings) = running.next().await {
-            emit(findings);
-        }
-        drop(running);
-        if wanted(Family::Limits) {
-            limit::run(context, &mut emit).await;
-        }
-    };
-    // Waiting is all it does, so it waits beside everything else.
-    let watched = async { if wanted(Family::Health) { restarts::run(context).await } else { Vec::new() } };
-    let ((), watched) = tokio::join!(in_order, watched);
-    emit(watched);
-}
-
-/// What was asked for and has no answer when the time is over.
-pub(super) fn unanswered(context: &Context<'_>, answered: &BTreeSet<&str>, limit: Duration) -> Vec<Finding> {
-    let left = CATALOGUE.iter().filter(|check| {
-        context.wants(check) && (check.family.gate() || !context.options.gate) && !answered.contains(check.id)
-    });
-    let why = format!("no answer within the deadline of {} s", limit.as_secs());
-    left.map(|check| check.about(context.stack.project.as_str()).unsure(&why)).collect()
-}
-
-/// In the order of the catalogue; findings of one check stay in theirs.
-fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {
-    findings.sort_by_key(|finding| CATALOGUE.iter().position(|check| check.id == finding.id));
-    findings
-}
 
 /// All these checks do not apply, for one reason.
 pub(super) fn none_apply(checks: &[&'static Check], subject: &str, line: Option<u32>, why: &str) -> Vec<Finding> {
@@ -155,6 +57,27 @@ pub(super) fn all_are(checks: &[&'static Check], subject: &str, line: Option<u32
             question.judged(judged.clone())
         })
         .collect()
+}
+
+/// One question about several containers: the worst answer, at the line of the first service that gave it.
+pub(super) fn of_containers<'a>(
+    context: &Context<'_>,
+    check: &'static Check,
+    seen: impl Iterator<Item = &'a Inspected>,
+    judge: impl Fn(&Inspected) -> Judged,
+) -> Finding {
+    let answers: Vec<(&Inspected, Judged)> = seen.map(|container| (container, judge(container))).collect();
+    // Of equals the last is taken: asked from the end, that is the first.
+    let culprit = answers.iter().rev().max_by_key(|(_, judged)| judged.rank()).map(|(container, _)| *container);
+    let judged = Judged::worst(answers.iter().map(|(container, judged)| (container.name.as_str(), judged.clone())));
+    let question = check.about(context.stack.project.as_str()).from("engine");
+    match (judged, culprit) {
+        (Some(judged @ (Judged::Warn(_) | Judged::Unsure(_) | Judged::Fail(_))), Some(culprit)) => {
+            question.line(context.line_of(&culprit.service)).judged(judged)
+        }
+        (Some(judged), _) => question.judged(judged),
+        (None, _) => question.not_applicable("there is no container"),
+    }
 }
 
 /// Why nothing can be asked at a front door that is not there.

@@ -61,11 +61,11 @@ pub(in crate::probe) const MON_4: Check = Check {
     id: "MON-4",
     family: Family::Monitoring,
     title: "alerts are heard",
-    question: "Where Prometheus has alerting rules: does it know somebody to tell? GET /api/v1/alertmanagers.",
-    pass: "at least one active Alertmanager",
+    question: "Where Prometheus is configured to tell an Alertmanager: does it find one? GET /api/v1/alertmanagers.",
+    pass: "at least one active Alertmanager; not applicable where its configuration names none",
     source: "prometheus docs/querying/api.md",
     severity: Severity::High,
-    remedy: "add an Alertmanager to the stack; without one, rules only colour a page nobody looks at",
+    remedy: "the Alertmanager that the configuration names is not found: is its name right, and does it resolve there?",
 };
 
 pub(in crate::probe) const ERR_1: Check = Check {
@@ -82,7 +82,7 @@ pub(in crate::probe) const ERR_1: Check = Check {
 
 const OF_PROMETHEUS: [&Check; 4] = [&MON_1, &MON_2, &MON_3, &MON_4];
 
-pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let mut findings =
         if let Some(service) = context.stack.services.values().find(|s| s.preset == Some(Preset::Prometheus)) {
             Box::pin(prometheus(context, service)).await
@@ -101,11 +101,12 @@ async fn prometheus(context: &Context<'_>, service: &Service) -> Vec<Finding> {
     };
     let about = |check: &'static Check| check.about(name).line(service.line).from("engine network");
     let young = young(context).await;
-    let (targets, rules, runtime, managers) = tokio::join!(
+    let (targets, rules, runtime, managers, config) = tokio::join!(
         targets(context, at, &young),
-        api(at, "/api/v1/rules"),
+        rules_in_time(context, at),
         api(at, "/api/v1/status/runtimeinfo"),
         api(at, "/api/v1/alertmanagers"),
+        api(at, "/api/v1/status/config"),
     );
     let judged = |answer: &Result<Value, String>, judge: &dyn Fn(&Value) -> Judged| match answer {
         Ok(data) => judge(data),
@@ -113,11 +114,14 @@ async fn prometheus(context: &Context<'_>, service: &Service) -> Vec<Finding> {
     };
     vec![
         about(&MON_1).judged(targets),
-        about(&MON_2).judged(judged(&rules, &evaluated)),
+        about(&MON_2).judged(match judged(&rules, &evaluated) {
+            Unsure(why) if context.options.quick => Skip(format!("left out by --quick: {why}")),
+            judged => judged,
+        }),
         about(&MON_3).judged(judged(&runtime, &loaded)),
-        about(&MON_4).judged(match &rules {
-            Ok(rules) => judged(&managers, &|managers| heard(rules, managers)),
-            Err(why) => Unsure(why.clone()),
+        about(&MON_4).judged(match (&rules, &config) {
+            (Ok(rules), Ok(config)) => judged(&managers, &|managers| heard(rules, config, managers)),
+            (Err(why), _) | (_, Err(why)) => Unsure(why.clone()),
         }),
     ]
 }
@@ -153,6 +157,18 @@ async fn targets(context: &Context<'_>, at: SocketAddrV4, young: &BTreeSet<Strin
             Unsure(_) if !young.is_empty() => return targets_now(context, at).await,
             judged => return judged,
         }
+    }
+}
+
+/// Its rules, asked for until each was evaluated once or two rounds are over; with `--quick` once.
+async fn rules_in_time(context: &Context<'_>, at: SocketAddrV4) -> Result<Value, String> {
+    loop {
+        let rules = api(at, "/api/v1/rules").await;
+        let waiting = rules.as_ref().is_ok_and(|rules| matches!(evaluated(rules), Unsure(_)));
+        if !waiting || context.options.quick || context.started.elapsed() >= ROUNDS {
+            return rules;
+        }
+        sleep(Duration::from_secs(1)).await;
     }
 }
 
@@ -249,13 +265,18 @@ fn loaded(data: &Value) -> Judged {
     }
 }
 
-fn heard(rules: &Value, managers: &Value) -> Judged {
+fn heard(rules: &Value, config: &Value, managers: &Value) -> Judged {
     let alerts = rules_of(rules).filter(|rule| word(rule, "type") == "alerting").count();
     let active = list(managers, "activeAlertmanagers").len();
-    match (alerts, active) {
-        (0, _) => Skip("no alerting rules are loaded".to_owned()),
-        (alerts, 0) => Fail(format!("{alerts} alerting rules, and nobody to tell")),
-        (alerts, active) => Pass(format!("{alerts} alerting rules, {active} Alertmanager")),
+    // Prometheus prints its configuration with every list item of this section on a line of its own.
+    let named = word(config, "yaml").lines().any(|line| line.trim() == "alertmanagers:");
+    match (alerts, active, named) {
+        (0, ..) => Skip("no alerting rules are loaded".to_owned()),
+        (alerts, 0, false) => Skip(format!(
+            "no Alertmanager is declared: {alerts} alerting rules show in Prometheus, and nobody is called"
+        )),
+        (alerts, 0, true) => Fail(format!("{alerts} alerting rules, and nobody to tell")),
+        (alerts, active, _) => Pass(format!("{alerts} alerting rules, {active} Alertmanager")),
     }
 }
 
@@ -319,12 +340,11 @@ fn host_of(dsn: &Secret) -> Option<(String, bool)> {
 mod tests {
     use super::*;
     use crate::base::name::ServiceName;
-    use crate::config::preset::bare;
     use crate::model::service::Image;
     use serde_json::json;
 
     fn stack(replicas: u32) -> Stack {
-        let mut app = bare(ServiceName::parse("app").unwrap(), 3, Image::Pull("x".into()));
+        let mut app = Service::new(ServiceName::parse("app").unwrap(), 3, Image::Pull("x".into()));
         app.metrics = Some("/metrics".into());
         app.replicas = replicas;
         Stack {
@@ -337,6 +357,7 @@ mod tests {
             proxy: None,
             pool: crate::model::stack::Pool::default(),
             checklist: crate::model::checklist::Checklist::default(),
+            monitoring: crate::model::monitoring::Monitoring::default(),
         }
     }
 
@@ -363,9 +384,12 @@ mod tests {
         assert!(matches!(evaluated(&rules("err")), Fail(_)));
         assert!(matches!(evaluated(&rules("unknown")), Unsure(_)));
         assert!(matches!(evaluated(&json!({"groups": []})), Skip(_)));
-        assert!(matches!(heard(&rules("ok"), &managers(1)), Pass(_)));
-        assert!(matches!(heard(&rules("ok"), &managers(0)), Fail(_)));
-        assert!(matches!(heard(&json!({}), &managers(0)), Skip(_)));
+        let with = json!({"yaml": "alerting:\n  alertmanagers:\n  - static_configs: []\n"});
+        let without = json!({"yaml": "global:\n  scrape_interval: 15s\n"});
+        assert!(matches!(heard(&rules("ok"), &with, &managers(1)), Pass(_)));
+        assert!(matches!(heard(&rules("ok"), &with, &managers(0)), Fail(_)));
+        assert!(matches!(heard(&rules("ok"), &without, &managers(0)), Skip(_)));
+        assert!(matches!(heard(&json!({}), &with, &managers(0)), Skip(_)));
         assert!(matches!(loaded(&json!({"reloadConfigSuccess": true, "lastConfigTime": "t"})), Pass(_)));
         assert!(matches!(loaded(&json!({"reloadConfigSuccess": false})), Fail(_)));
         assert!(matches!(loaded(&json!({})), Unsure(_)));

@@ -70,7 +70,7 @@ const ALL: [&Check; 5] = [&OWN_1, &OWN_2, &OWN_3, &OWN_4, &OWN_5];
 /// Time between two tries of a request.
 const AGAIN: Duration = Duration::from_secs(1);
 
-pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let own = &context.stack.checklist.own;
     if own.is_empty() {
         return none_apply(&ALL, context.stack.project.as_str(), None, "stack.toml has no [checks]");

@@ -34,7 +34,7 @@ const PATHS: usize = 6;
 /// No path is asked longer than this.
 const LONGEST: Duration = Duration::from_secs(10);
 
-pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let Some(proxy) = &context.stack.proxy else {
         return none_apply(&[&PERF_1], context.stack.project.as_str(), None, NO_PROXY);
     };

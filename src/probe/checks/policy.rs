@@ -1,7 +1,7 @@
 //! What header values mean. Pure: strings in, judgement out.
 
 /// Observatory's floor for `max-age` of HSTS: half a year, in seconds.
-pub(super) const HSTS_FLOOR: u64 = 15_552_000;
+pub(in crate::probe) const HSTS_FLOOR: u64 = 15_552_000;
 
 /// What a value is worth.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -47,7 +47,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// The name under which the front door runs.
 const PROXY: &str = "proxy";
 
-pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let mut findings = vec![published(context)];
     if context.wants(&NET_2) {
         findings.push(open(context).await);
@@ -67,13 +67,15 @@ fn published(context: &Context<'_>) -> Finding {
         if is_proxy(container) && door.contains(&port) {
             continue;
         }
-        let text = format!("{} publishes {address}:{port}", container.name);
-        if address.parse::<IpAddr>().is_ok_and(|a| a.is_loopback()) { local.push(text) } else { worst.push(text) }
+        let loopback = address.parse::<IpAddr>().is_ok_and(|a| a.is_loopback());
+        let open = if loopback { &mut local } else { &mut worst };
+        open.push((container.service(), format!("{} publishes {address}:{port}", container.name)));
     }
-    match (worst.is_empty(), local.is_empty()) {
-        (true, true) => question.pass("only the front door"),
-        (true, false) => question.warn(local.join("; ")),
-        (false, _) => question.fail(worst.join("; ")),
+    let list = |open: &[(&str, String)]| open.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("; ");
+    match (worst.first(), local.first()) {
+        (None, None) => question.pass("only the front door"),
+        (None, Some((service, _))) => question.line(context.line_of(service)).warn(list(&local)),
+        (Some((service, _)), _) => question.line(context.line_of(service)).fail(list(&worst)),
     }
 }
 

@@ -54,7 +54,7 @@ const CHECKS: [&Check; 3] = [&TLS_1, &TLS_2, &TLS_3];
 /// Enough to show what kind of suites they are.
 const MOST_SUITES: usize = 8;
 
-pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let Some(proxy) = &context.stack.proxy else {
         return none_apply(&CHECKS, context.stack.project.as_str(), None, NO_PROXY);
     };

@@ -33,13 +33,17 @@ pub(in crate::probe) const RED_2: Check = Check {
     remedy: "run `stackctl up`; if this stays, a template override has lost the redirect",
 };
 
-pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let Some(proxy) = &context.stack.proxy else {
         return none_apply(&[&RED_1, &RED_2], context.stack.project.as_str(), None, NO_PROXY);
     };
     context.awake().await;
     let canonical = context.authority(proxy.canonical(), proxy.https());
-    let mut findings = if proxy.https() {
+    let unknown = context.options.site && context.target.http.is_none();
+    let mut findings = if unknown {
+        let why = "the URL names a port of its own: where plain HTTP is answered is not known";
+        none_apply(&[&RED_1], &canonical, None, why)
+    } else if proxy.https() {
         join_all(proxy.domains.iter().map(|domain| to_https(context, proxy, domain.as_str()))).await
     } else {
         none_apply(&[&RED_1], &canonical, Some(proxy.tls_line), "TLS is off in stack.toml")

@@ -34,7 +34,7 @@ const EACH: u32 = 6;
 /// Most requests for a service.
 const MOST: u32 = 60;
 
-pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let Some(proxy) = &context.stack.proxy else {
         return none_apply(&[&HLT_6], context.stack.project.as_str(), None, NO_PROXY);
     };

@@ -28,7 +28,7 @@ pub(in crate::probe) const HLT_5: Check = Check {
     remedy: "`stackctl logs` of the service tells why it ended; give it more `memory` if it was killed for that",
 };
 
-pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     if context.options.gate || !context.wants(&HLT_5) {
         return Vec::new();
     }

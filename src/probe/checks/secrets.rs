@@ -4,6 +4,7 @@ use crate::base::name::SecretName;
 use crate::model::finding::Finding;
 use crate::model::history::History;
 use crate::model::inspected::{FileMode, Inspected};
+use crate::model::placeholder::is_placeholder;
 use crate::model::proxy::{Proxy, Tls};
 use crate::model::secrets::{SECRETS_FOLDER, SecretSource, Template};
 use crate::model::service::Service;
@@ -61,44 +62,14 @@ pub(in crate::probe) const SEC_4: Check = Check {
     remedy: "let stackctl make it: `{ generate = \"hex:32\" }`; or make it with `openssl rand -hex 32`",
 };
 
-/// What people leave as it was, in lower case.
-const DEFAULTS: [&str; 24] = [
-    "admin",
-    "administrator",
-    "change-me",
-    "changeit",
-    "changeme",
-    "default",
-    "example",
-    "grafana",
-    "guest",
-    "letmein",
-    "passw0rd",
-    "password",
-    "password1",
-    "postgres",
-    "qwerty",
-    "redis",
-    "root",
-    "secret",
-    "secretkey",
-    "test",
-    "toor",
-    "welcome",
-    "your-secret-key",
-    "your_secret_key",
-];
-
-pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     if context.wants(&SEC_1) {
         findings.push(repository(context).await);
     }
     match context.containers().await {
         Ok(seen) => {
-            let judged = Judged::worst(seen.iter().map(|c| (c.name.as_str(), shown(context.stack, c))));
-            let judged = judged.unwrap_or_else(|| Skip("there is no container".to_owned()));
-            findings.push(SEC_2.about(context.stack.project.as_str()).from("engine").judged(judged));
+            findings.push(super::of_containers(context, &SEC_2, seen.iter(), |c| shown(context.stack, c)));
             findings.extend(files(context, seen).await);
         }
         Err(why) => {
@@ -216,8 +187,10 @@ fn guessable(context: &Context<'_>) -> Vec<Finding> {
         _ => Vec::new(),
     };
     let given = context.stack.secrets.iter().filter(|(name, spec)| {
-        let own =
-            matches!(spec.source, SecretSource::Generate(_) | SecretSource::Derived(_) | SecretSource::PublicOf(_));
+        let own = matches!(
+            spec.source,
+            SecretSource::Generate(_) | SecretSource::Derived(_) | SecretSource::PublicOf(_) | SecretSource::Issued
+        );
         !own && !public.contains(name)
     });
     let mut findings: Vec<Finding> = given
@@ -243,7 +216,7 @@ fn strong(value: &str) -> Judged {
     if value.is_empty() {
         return Skip("it is empty".to_owned());
     }
-    if DEFAULTS.contains(&value.to_lowercase().as_str()) {
+    if is_placeholder(value) {
         return Fail("a default that everybody tries first".to_owned());
     }
     let mut different: Vec<char> = value.chars().collect();
@@ -262,11 +235,10 @@ fn strong(value: &str) -> Judged {
 mod tests {
     use super::*;
     use crate::base::name::ServiceName;
-    use crate::config::preset::bare;
     use crate::model::service::Image;
 
     fn service(uid: Option<u32>) -> Service {
-        let mut service = bare(ServiceName::parse("app").unwrap(), 3, Image::Pull("x".into()));
+        let mut service = Service::new(ServiceName::parse("app").unwrap(), 3, Image::Pull("x".into()));
         service.uid = uid;
         service.secrets.insert(SecretName::parse("key").unwrap());
         service
@@ -334,6 +306,7 @@ mod tests {
             proxy: None,
             pool: crate::model::stack::Pool::default(),
             checklist: crate::model::checklist::Checklist::default(),
+            monitoring: crate::model::monitoring::Monitoring::default(),
         }
     }
 

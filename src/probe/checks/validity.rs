@@ -45,7 +45,7 @@ const CHECKS: [&Check; 2] = [&TLS_8, &TLS_10];
 /// From when on (year, month, day) a certificate may live at most this many days, the newest first.
 const MOST: [(&str, u64); 4] = [("2029-03-15", 47), ("2027-03-15", 100), ("2026-03-15", 200), ("2020-09-01", 398)];
 
-pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let Some(proxy) = &context.stack.proxy else {
         return none_apply(&CHECKS, context.stack.project.as_str(), None, NO_PROXY);
     };

@@ -25,7 +25,7 @@ pub(in crate::probe) const WVR_1: Check = Check {
 /// Days before the end in which it is said that it comes.
 const SOON: u64 = 7;
 
-pub(super) fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) fn run(context: &Context<'_>) -> Vec<Finding> {
     let today = Date::of_seconds(now());
     let waivers = &context.stack.checklist.waivers;
     if waivers.is_empty() {
@@ -47,7 +47,7 @@ fn judge(waiver: &Waiver, today: Date) -> Judged {
 }
 
 /// What becomes of a finding: a failure, or one without a verdict, that is put up with is a warning that says so.
-pub(super) fn apply(finding: Finding, waivers: &[Waiver], today: Date) -> Finding {
+pub(in crate::probe) fn apply(finding: Finding, waivers: &[Waiver], today: Date) -> Finding {
     if !matches!(finding.verdict, Verdict::Fail | Verdict::Inconclusive) {
         return finding;
     }

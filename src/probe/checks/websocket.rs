@@ -44,7 +44,7 @@ const CHECKS: [&Check; 2] = [&WS_1, &WS_2];
 /// Longest wait for the pong.
 const PONG: Duration = Duration::from_secs(5);
 
-pub(super) async fn run(context: &Context<'_>) -> Vec<Finding> {
+pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let Some(proxy) = &context.stack.proxy else {
         return none_apply(&CHECKS, context.stack.project.as_str(), None, NO_PROXY);
     };

@@ -115,7 +115,7 @@ async fn one(context: &Context<'_>, proxy: &Proxy, route: &Route, limit: &Limit)
         .collect();
     if let Some(rejected) = measured.rejected {
         let response = Ok(rejected);
-        findings.push(headers::hsts(proxy, &url, &response));
+        findings.push(headers::hsts(context, proxy, &url, &response));
         findings.push(headers::everywhere(proxy, &url, &response));
     }
     findings

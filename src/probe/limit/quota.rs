@@ -68,7 +68,7 @@ pub(super) async fn measure(context: &Context<'_>, door: &Door, subject: &Subjec
     if out.first().is_some_and(|f| f.verdict == crate::model::finding::Verdict::Pass) {
         context.count(1);
         let response = context.once(door, subject.path).await;
-        out.push(headers::hsts(subject.proxy, subject.url, &response));
+        out.push(headers::hsts(context, subject.proxy, subject.url, &response));
         out.push(headers::everywhere(subject.proxy, subject.url, &response));
     }
     out

@@ -211,6 +211,17 @@ async fn read<S: tokio::io::AsyncRead + Unpin>(stream: &mut S) -> Result<(super:
     Ok((head, body))
 }
 
+/// One GET over plain HTTP/1.1: no redirects followed, no cookies, at most 10 s, 64 KiB of headers and 1 MiB of body.
+/// `host` is the `Host` header.
+pub async fn through(
+    address: SocketAddr,
+    path: &str,
+    host: &str,
+    headers: &[(&str, &str)],
+) -> Result<Response, ProbeError> {
+    Door::plain(address, host).get(&Request::with(path, headers)).await
+}
+
 /// The answer, or a timeout.
 pub(in crate::probe) async fn within<T>(
     limit: Duration,

@@ -1,10 +1,6 @@
-//! A response, and the one GET other layers use.
+//! A response.
 
-use std::net::SocketAddr;
 use std::time::Duration;
-
-use super::client::{Door, Request};
-use super::error::ProbeError;
 
 /// Longest time one request may take, from connecting to the last byte.
 pub(in crate::probe) const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,15 +28,4 @@ impl Response {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
-}
-
-/// One GET over plain HTTP/1.1: no redirects followed, no cookies, at most 10 s, 64 KiB of headers and 1 MiB of body.
-/// `host` is the `Host` header.
-pub async fn through(
-    address: SocketAddr,
-    path: &str,
-    host: &str,
-    headers: &[(&str, &str)],
-) -> Result<Response, ProbeError> {
-    Door::plain(address, host).get(&Request::with(path, headers)).await
 }

@@ -51,28 +51,42 @@ async fn once(address: SocketAddr, hello: &[u8]) -> Result<Answer, ProbeError> {
     .await
 }
 
-/// All of these suites that the server accepts with TLS 1.2: what it picks is taken out of the next offer, until it
-/// refuses. At most `most` are looked for. `Err` says why it is not known.
+/// What the server picks is taken out of the next offer, until it refuses or `most` are found. `Err` says why it is not
+/// known.
+async fn picked(
+    offered: &[(u16, &str)],
+    most: usize,
+    offer: impl AsyncFn(&[u16]) -> Answer,
+    pick: impl Fn(u16, Option<u16>) -> Option<u16>,
+) -> Result<Vec<u16>, String> {
+    let mut left: Vec<u16> = offered.iter().map(|(number, _)| *number).collect();
+    let mut found = Vec::new();
+    while !left.is_empty() && found.len() < most {
+        match offer(&left).await {
+            Answer::Hello { suite, group, .. } => match pick(suite, group) {
+                Some(number) if left.contains(&number) => {
+                    left.retain(|n| *n != number);
+                    found.push(number);
+                }
+                Some(number) => return Err(format!("it chose 0x{number:04x}, which was not offered")),
+                None => return Err("it does not name its choice".to_owned()),
+            },
+            Answer::Alert(_) => break,
+            Answer::Unclear(why) => return Err(why),
+        }
+    }
+    Ok(found)
+}
+
+/// All of these suites that the server accepts with TLS 1.2, at most `most`.
 pub(in crate::probe) async fn accepted(
     address: SocketAddr,
     suites: &[(u16, &str)],
     name: &str,
     most: usize,
 ) -> Result<Vec<u16>, String> {
-    let mut left: Vec<u16> = suites.iter().map(|(number, _)| *number).collect();
-    let mut found = Vec::new();
-    while !left.is_empty() && found.len() < most {
-        match offer(address, Version::Tls12, &left, name).await {
-            Answer::Hello { suite, .. } if left.contains(&suite) => {
-                left.retain(|s| *s != suite);
-                found.push(suite);
-            }
-            Answer::Hello { suite, .. } => return Err(format!("it chose 0x{suite:04x}, which was not offered")),
-            Answer::Alert(_) => break,
-            Answer::Unclear(why) => return Err(why),
-        }
-    }
-    Ok(found)
+    let ask = async |left: &[u16]| offer(address, Version::Tls12, left, name).await;
+    picked(suites, most, ask, |suite, _| Some(suite)).await
 }
 
 /// All suites of TLS 1.3 that the server accepts, out of these.
@@ -82,20 +96,8 @@ pub(in crate::probe) async fn suites_13(
     groups: &[u16],
     name: &str,
 ) -> Result<Vec<u16>, String> {
-    let mut left: Vec<u16> = suites.iter().map(|(number, _)| *number).collect();
-    let mut found = Vec::new();
-    while !left.is_empty() {
-        match make(address, &client_hello_13(&left, groups, name)).await {
-            Answer::Hello { suite, .. } if left.contains(&suite) => {
-                left.retain(|s| *s != suite);
-                found.push(suite);
-            }
-            Answer::Hello { suite, .. } => return Err(format!("it chose 0x{suite:04x}, which was not offered")),
-            Answer::Alert(_) => break,
-            Answer::Unclear(why) => return Err(why),
-        }
-    }
-    Ok(found)
+    let ask = async |left: &[u16]| make(address, &client_hello_13(left, groups, name)).await;
+    picked(suites, suites.len(), ask, |suite, _| Some(suite)).await
 }
 
 /// All key exchange groups that the server accepts with TLS 1.3, out of these.
@@ -104,21 +106,6 @@ pub(in crate::probe) async fn groups(
     groups: &[(u16, &str)],
     name: &str,
 ) -> Result<Vec<u16>, String> {
-    let mut left: Vec<u16> = groups.iter().map(|(number, _)| *number).collect();
-    let mut found = Vec::new();
-    while !left.is_empty() {
-        match make(address, &client_hello_13(TLS13, &left, name)).await {
-            Answer::Hello { group: Some(group), .. } if left.contains(&group) => {
-                left.retain(|g| *g != group);
-                found.push(group);
-            }
-            Answer::Hello { group: Some(group), .. } => {
-                return Err(format!("it chose group 0x{group:04x}, which was not offered"));
-            }
-            Answer::Hello { group: None, .. } => return Err("it names no group".to_owned()),
-            Answer::Alert(_) => break,
-            Answer::Unclear(why) => return Err(why),
-        }
-    }
-    Ok(found)
+    let ask = async |left: &[u16]| make(address, &client_hello_13(TLS13, left, name)).await;
+    picked(groups, groups.len(), ask, |_, group| group).await
 }

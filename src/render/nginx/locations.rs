@@ -11,7 +11,8 @@ use crate::render::RenderError;
 
 use super::closed::{Closed, closed, is_closed};
 use super::limits::{Limiting, connection_zone, limiting};
-use super::{Banks, CONNECT, Live, ProxyInput, cors, external_name, time};
+use super::upstreams::{Banks, Live, external_name};
+use super::{CONNECT, ProxyInput, cors, time};
 
 /// What the main template sees of a location.
 #[derive(Debug, Clone, Serialize)]

@@ -26,13 +26,13 @@ pub fn sarif(report: &Report<'_>) -> Value {
 }
 
 fn result(report: &Report<'_>, problem: &Problem, rules: &[&str]) -> Value {
-    let source = report.source(problem);
-    let artifact = json!({ "uri": uri(source.name) });
+    let source = report.source(&problem.origin);
+    let artifact = json!({ "uri": uri(&source.name) });
     let text = [Some(&problem.message), problem.label.as_ref(), problem.help.as_ref()];
     let text: Vec<&str> = text.into_iter().flatten().map(String::as_str).collect();
     let mut location = json!({ "artifactLocation": artifact });
     if let Some(span) = &problem.span {
-        location["region"] = region(source, span);
+        location["region"] = region(&source, span);
     }
     let mut result = json!({
         "ruleId": problem.rule,
@@ -50,7 +50,7 @@ fn result(report: &Report<'_>, problem: &Problem, rules: &[&str]) -> Value {
             "artifactChanges": [{
                 "artifactLocation": artifact,
                 "replacements": [{
-                    "deletedRegion": region(report.stack, &edit.range),
+                    "deletedRegion": region(&report.stack, &edit.range),
                     "insertedContent": { "text": edit.text },
                 }],
             }],
@@ -59,7 +59,7 @@ fn result(report: &Report<'_>, problem: &Problem, rules: &[&str]) -> Value {
     result
 }
 
-fn region(source: Source<'_>, span: &std::ops::Range<usize>) -> Value {
+fn region(source: &Source<'_>, span: &std::ops::Range<usize>) -> Value {
     let (line, column) = line_column(source.text, span.start);
     let (end_line, end_column) = line_column(source.text, span.end);
     json!({ "startLine": line, "startColumn": column, "endLine": end_line, "endColumn": end_column })
@@ -94,8 +94,8 @@ mod tests {
     fn a_problem_is_a_result_with_its_place_and_its_fix() {
         let text = "é = 1\nreplcas = 2\n";
         let problem = Problem::error("unknown key").rule("unknown-key").at(7..14).fix("replicas");
-        let stack = Source { name: "my stack.toml", text };
-        let log = sarif(&Report { stack, env: Source { name: ".env", text: "" }, problems: &[problem] });
+        let stack = Source { name: "my stack.toml".into(), text };
+        let log = sarif(&Report { stack, env: Source { name: ".env".into(), text: "" }, problems: &[problem] });
         let result = &log["runs"][0]["results"][0];
         assert_eq!(result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"], "my%20stack.toml");
         let region = json!({ "startLine": 2, "startColumn": 1, "endLine": 2, "endColumn": 8 });

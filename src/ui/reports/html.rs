@@ -7,7 +7,7 @@ use crate::ui::findings::{Report, family_of};
 use crate::ui::paint::Paint;
 use crate::ui::text::utc;
 
-use super::{is_problem, worst_first};
+use super::{details, escaped, is_problem, worst_first};
 
 const HEAD: &str = r#"<!doctype html>
 <html lang="en">
@@ -71,17 +71,9 @@ fn one(out: &mut String, report: &Report<'_>, finding: &Finding) {
         text(finding.title),
         text(&finding.subject)
     );
-    let place = finding.line.map(|line| format!("{}:{line}", report.file));
-    let expected = is_problem(finding).then_some(finding.expected.as_str());
-    for (name, value) in [
-        ("expected", expected),
-        ("observed", Some(finding.observed.as_str())),
-        ("asked from", Some(finding.vantage)),
-        ("remedy", finding.remedy.as_deref()),
-        ("declared", place.as_deref()),
-    ] {
-        if let Some(value) = value.filter(|value| !value.is_empty()) {
-            let _ = writeln!(out, "<dt>{name}</dt><dd>{}</dd>", text(value));
+    for (name, value) in details(finding, report.file) {
+        if is_problem(finding) || name != "expected" {
+            let _ = writeln!(out, "<dt>{name}</dt><dd>{}</dd>", text(&value));
         }
     }
     out.push_str("</dl></div>\n");
@@ -98,17 +90,14 @@ fn class(verdict: Verdict) -> &'static str {
 }
 
 fn text(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-        out
+    escaped(text, |c| match c {
+        '&' => Some("&amp;"),
+        '<' => Some("&lt;"),
+        '>' => Some("&gt;"),
+        '"' => Some("&quot;"),
+        '\'' => Some("&#39;"),
+        c if c.is_control() => Some(" "),
+        _ => None,
     })
 }
 

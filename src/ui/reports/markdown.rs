@@ -6,21 +6,14 @@ use crate::model::finding::{Finding, Verdict};
 use crate::ui::findings::Report;
 use crate::ui::paint::Paint;
 
-use super::{is_problem, worst_first};
+use super::{escaped, is_problem, verdict, worst_first};
 
 /// Most bytes, with room to spare for what others write into the same summary.
 const MOST: usize = 900 << 10;
 
 /// The whole document: verdict and counts, problems with what to do, and the rest folded away.
 pub fn markdown(report: &Report<'_>) -> String {
-    let worst = report.findings.iter().map(|f| f.verdict).max();
-    let word = match worst {
-        None => "nothing was asked",
-        Some(Verdict::Fail) => "not as declared",
-        Some(Verdict::Inconclusive) => "not everything could be judged",
-        Some(Verdict::Warn) => "as declared, with warnings",
-        Some(Verdict::Pass | Verdict::NotApplicable) => "as declared",
-    };
+    let word = verdict(report.findings);
     let mut out = format!("## {}: {word}\n\n{}\n", cell(report.project), cell(&report.summary(Paint(false))));
     let sorted = worst_first(report.findings);
     let (problems, rest): (Vec<&Finding>, Vec<&Finding>) = sorted.into_iter().partition(|f| is_problem(f));
@@ -76,16 +69,21 @@ fn mark(verdict: Verdict) -> &'static str {
 
 /// Text in a cell: no markup of its own, and no end of the cell.
 fn cell(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        match c {
-            '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '~' | '#' => out.extend(['\\', c]),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-        out
+    escaped(text, |c| match c {
+        '|' => Some("\\|"),
+        '`' => Some("\\`"),
+        '*' => Some("\\*"),
+        '_' => Some("\\_"),
+        '[' => Some("\\["),
+        ']' => Some("\\]"),
+        '\\' => Some("\\\\"),
+        '~' => Some("\\~"),
+        '#' => Some("\\#"),
+        '<' => Some("&lt;"),
+        '>' => Some("&gt;"),
+        '&' => Some("&amp;"),
+        c if c.is_control() => Some(" "),
+        _ => None,
     })
 }
 

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use crate::model::finding::{Finding, Verdict};
 use crate::ui::findings::Report;
 
+use super::details;
+
 /// The whole stream.
 pub fn tap(report: &Report<'_>) -> String {
     let mut out = format!("TAP version 14\n1..{}\n", report.findings.len());
@@ -29,18 +31,9 @@ fn point(out: &mut String, number: usize, finding: &Finding, file: &str) {
         return;
     }
     out.push_str("  ---\n");
-    let place = finding.line.map(|line| format!("{file}:{line}"));
-    for (key, value) in [
-        ("verdict", Some(finding.verdict.word())),
-        ("expected", Some(finding.expected.as_str())),
-        ("observed", Some(finding.observed.as_str())),
-        ("asked", Some(finding.vantage)),
-        ("remedy", finding.remedy.as_deref()),
-        ("declared", place.as_deref()),
-    ] {
-        if let Some(value) = value.filter(|value| !value.is_empty()) {
-            let _ = writeln!(out, "  {key}: {}", quoted(value));
-        }
+    let _ = writeln!(out, "  verdict: {}", quoted(finding.verdict.word()));
+    for (key, value) in details(finding, file) {
+        let _ = writeln!(out, "  {key}: {}", quoted(&value));
     }
     out.push_str("  ...\n");
 }

@@ -393,3 +393,40 @@ async fn ten_containers_are_observed_at_once() {
     }
     println!("observed in {:?} each", begin.elapsed() / rounds);
 }
+
+/// An image's `VOLUME` makes a volume at every start that nobody finds again: it goes with its container, and no other.
+#[tokio::test]
+async fn volumes_of_an_image_go_with_the_container_and_named_ones_stay() {
+    let t = real("anon").await;
+    shell_image().await;
+    let image = format!("{}:anon", t.project);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("Dockerfile"), format!("FROM {SHELL}\nVOLUME /cache /data\n")).unwrap();
+    let docker = |args: &[&str]| {
+        let output = std::process::Command::new("docker").args(args).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    docker(&["build", "-q", "-t", &image, folder.path().to_str().unwrap()]);
+    let named = VolumeSpec { name: format!("{}_data", t.project), labels: t.labels() };
+    t.engine.create_volume(&named).await.unwrap();
+    let mut spec = t.spec("app", "sleep 60");
+    spec.image.clone_from(&image);
+    spec.mounts = vec![Mount {
+        volume: named.name.clone(),
+        subpath: None,
+        target: "/data".into(),
+        read_only: false,
+        no_copy: false,
+    }];
+    let id = t.engine.create(&spec).await.unwrap();
+    t.engine.start(&id).await.unwrap();
+    let mounts = docker(&["inspect", "-f", "{{range .Mounts}}{{.Name}} {{end}}", &id]);
+    let unnamed = mounts.split_whitespace().find(|m| **m != named.name).expect("a volume of the image").to_owned();
+    t.engine.remove_with_volumes(&id).await.unwrap();
+    t.engine.remove_with_volumes(&id).await.unwrap();
+    let left = docker(&["volume", "ls", "-q"]);
+    assert!(!left.lines().any(|v| v == unnamed), "{unnamed} is left");
+    assert!(left.lines().any(|v| v == named.name), "{} is gone", named.name);
+    docker(&["image", "rm", &image]);
+}

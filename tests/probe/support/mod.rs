@@ -13,8 +13,7 @@ use stackctl::model::finding::{Finding, Verdict};
 use stackctl::model::limit::{Allows, Bucket, Enforcer, Limit};
 use stackctl::model::nginx::NginxFacts;
 use stackctl::model::proxy::{Backend, Proxy, Route, Tls, TlsProfile};
-use stackctl::model::runtime::Runtime;
-use stackctl::model::service::{Ask, Health, Image, Kind, PullPolicy, Restart, Service};
+use stackctl::model::service::{Ask, Health, Image, Kind, Service};
 use stackctl::model::stack::{Pool, Stack};
 use stackctl::probe::{Known, Options, Target, verify};
 
@@ -23,43 +22,11 @@ pub(crate) const DOMAIN: &str = "sum.test";
 
 pub(crate) fn service(name: &str) -> Service {
     Service {
-        name: ServiceName::parse(name).unwrap(),
-        line: 3,
-        image: Image::Pull("x".into()),
         kind: Kind::Web,
-        pull: PullPolicy::Missing,
-        grants: BTreeMap::new(),
-        project_files: Vec::new(),
-        publish: Vec::new(),
-        init: true,
-        runtime: Runtime::default(),
-        preset: None,
-        command: None,
-        entrypoint: None,
-        user: None,
-        uid: None,
-        environment: BTreeMap::new(),
-        secrets: BTreeSet::new(),
-        files: BTreeMap::new(),
-        volumes: Vec::new(),
-        tmpfs: BTreeMap::new(),
         port: Some(8000),
-        replicas: 1,
-        depends_on: BTreeSet::new(),
         health: Some(health(Ask::Http("/health".into()))),
-        pre_deploy: None,
-        cpus: None,
-        memory: None,
-        pids: 100,
-        read_only: false,
-        cap_add: BTreeSet::new(),
-        restart: Restart::Always,
-        stop_signal: None,
-        stop_grace_period: Span::seconds(10),
-        egress: true,
-        metrics: None,
         drain: Span::seconds(5),
-        deploy: stackctl::model::service::Rollout::default(),
+        ..Service::new(ServiceName::parse(name).unwrap(), 3, Image::Pull("x".into()))
     }
 }
 
@@ -124,6 +91,7 @@ pub(crate) fn stack(tls: Tls, routes: Vec<Route>) -> Stack {
         real_ip_header: "X-Forwarded-For".to_owned(),
         headers: headers(),
         headers_line: 13,
+        snippets: stackctl::model::proxy::Snippets::default(),
         max_body: ByteSize(1 << 20),
         routes,
         memory: ByteSize(1 << 28),
@@ -139,6 +107,7 @@ pub(crate) fn stack(tls: Tls, routes: Vec<Route>) -> Stack {
         proxy: Some(proxy),
         pool: Pool::default(),
         checklist: stackctl::model::checklist::Checklist::default(),
+        monitoring: stackctl::model::monitoring::Monitoring::default(),
     }
 }
 

@@ -4,7 +4,7 @@ use crate::base::units::ByteSize;
 use crate::cli::args::Users;
 use crate::config::interpolate::Variables;
 use crate::config::{self, tree};
-use crate::model::service::{Preset, Service};
+use crate::model::service::{Kind, Preset, Service};
 use crate::model::stack::Stack;
 
 /// What a service is there for.
@@ -98,20 +98,35 @@ fn role(service: &Service, stack: &Stack) -> Role {
     match service.preset {
         Some(Preset::Postgres) => Role::Database,
         Some(Preset::Redis) => Role::Cache,
+        // It has the machine for a while, and is gone.
+        None if service.kind == Kind::Job => Role::Other,
         None if routed => Role::Web,
         None if service.port.is_none() => Role::Worker,
         _ => Role::Other,
     }
 }
 
-/// Schedulers would do everything twice.
+/// Schedulers would do everything twice, and a port of the host can be had once.
 fn only_one(service: &Service) -> bool {
-    service.command.iter().flatten().any(|word| word == "beat" || word == "scheduler" || word == "clock")
+    !service.publish.is_empty()
+        || service.command.iter().flatten().any(|word| word == "beat" || word == "scheduler" || word == "clock")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_there_once_stays_so() {
+        let text = "name = \"x\"\n[services.app]\nimage = \"a:1\"\nport = 80\npublish = [\"127.0.0.1:9000:80\"]\n\
+            [services.load]\nimage = \"a:1\"\nkind = \"job\"\ncommand = [\"load\"]\nmemory = \"64M\"\n";
+        for users in [Users::Development, Users::Thousand, Users::TenThousand] {
+            let sized = apply(&format!("{text}[routes]\n\"/\" = \"app\"\n"), users);
+            let loaded = config::load(&sized, None, &Variables::new());
+            assert!(loaded.stack.is_some(), "{sized}\n{:?}", loaded.problems);
+            assert!(!sized.contains("replicas") && sized.contains("memory = \"64M\""), "{sized}");
+        }
+    }
 
     #[test]
     fn a_file_is_resized() {

@@ -28,6 +28,9 @@ pub(super) async fn set(args: &SetArgs, source: &Source, ctx: &Context<'_>) -> a
         SecretSource::Command { .. } => {
             return Err(elsewhere("is what a command prints; change it where that gets it from".to_owned()).into());
         }
+        SecretSource::Issued => {
+            return Err(elsewhere("is a certificate; `stackctl cert import` takes one over".to_owned()).into());
+        }
         SecretSource::Derived(_) | SecretSource::PublicOf(_) => {
             return Err(elsewhere("is made from another; set that one".to_owned()).into());
         }

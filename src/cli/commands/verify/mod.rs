@@ -1,8 +1,13 @@
 //! `verify`
 
+mod outside;
+mod target;
+
+pub(super) use target::target;
+
 use std::cell::RefCell;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::apply::inside::Behind;
@@ -14,11 +19,10 @@ use crate::cli::exit::ExitStatus;
 use crate::cli::load;
 use crate::cli::session;
 use crate::engine::Engine;
-use crate::engine::forward::Rung;
 use crate::engine::state::baseline_file;
 use crate::model::baseline::Baseline;
 use crate::model::finding::{Finding, Verdict};
-use crate::model::proxy::Proxy;
+use crate::model::stack::Stack;
 use crate::probe::{self, Known, Options, Severity, Target};
 use crate::ui::error::Failure;
 use crate::ui::findings::Report;
@@ -52,20 +56,40 @@ impl Shown {
 
 /// Runs the checklist.
 pub async fn run(args: &VerifyArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
+    if args.outside || args.url.is_some() {
+        return outside::run(args, ctx).await;
+    }
     let source = load::stack(ctx)?;
     let engine = session::connect(ctx, &source).await?;
-    let wanted = session::wanted(ctx, &source);
-    let options = Options {
+    let mut wanted = session::wanted(ctx, &source);
+    wanted.look_into_files = !args.quick;
+    report(&engine, &wanted, &options(args, ctx)?, &Shown::all(args, ctx), ctx).await
+}
+
+/// What is asked, and how long.
+fn options(args: &VerifyArgs, ctx: &Context<'_>) -> anyhow::Result<Options> {
+    let trust = args.trust.as_ref().map(|file| authorities(&ctx.env.cwd.join(file))).transpose()?;
+    Ok(Options {
         quick: args.quick,
-        gate: false,
         limit: Some(args.deadline.0),
         deadline: HEALTHY.min(args.deadline.0 / 2),
         only: args.only.clone(),
         skip: args.skip.clone(),
+        trust,
         name_server: name_server(),
         ..Options::default()
-    };
-    report(&engine, &wanted, &options, &Shown::all(args, ctx), ctx).await
+    })
+}
+
+/// Certificates of authorities, PEM.
+fn authorities(file: &Path) -> Result<String, Failure> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::usage(format!("`{}` cannot be read", file.display())).because(error))?;
+    if text.contains("-----BEGIN CERTIFICATE-----") {
+        return Ok(text);
+    }
+    Err(Failure::usage(format!("`{}` holds no certificate", file.display()))
+        .hint("write the authority's certificate into it, as PEM: -----BEGIN CERTIFICATE-----"))
 }
 
 /// Longest wait for the front door to become healthy.
@@ -77,7 +101,7 @@ fn name_server() -> Option<SocketAddr> {
     probe::name_servers(&text).first().copied()
 }
 
-/// Asks, shows, judges.
+/// Asks a stack with everything its engine knows of it.
 pub async fn report(
     engine: &Engine,
     wanted: &Wanted,
@@ -94,10 +118,6 @@ pub async fn report(
     let chain = stack.proxy.as_ref().and_then(|p| certificate(p, &prepared.values)).map(|(chain, _)| chain);
     let save = matches!(shown, Shown::All { save_baseline: true, .. });
     let measured = RefCell::new(Baseline::default());
-    let mut findings: Vec<Finding> = Vec::new();
-    let started = session::now();
-    let began = Instant::now();
-    let watch = ui::watch::Watch::new(ctx.out, "asking the front door");
     let known = Known {
         observed: Some(&prepared.observed),
         certificate: chain.as_deref(),
@@ -108,7 +128,33 @@ pub async fn report(
         baseline: prepared.observed.state.as_ref().and_then(|s| s.baseline.as_ref()).filter(|_| !save),
         measured: save.then_some(&measured),
     };
-    probe::verify(stack, &known, &target, options, &mut |finding| {
+    let file = ctx.settings.file.display().to_string();
+    let status = ask(&Asked { stack, known: &known, target: &target, options, file: &file }, shown, ctx).await?;
+    if save && !measured.borrow().paths.is_empty() {
+        let file = baseline_file(&measured.borrow());
+        engine.write_state(&stack.project, &[file]).await?;
+    }
+    Ok(status)
+}
+
+/// Whom to ask, and what is known of it.
+struct Asked<'a> {
+    stack: &'a Stack,
+    known: &'a Known<'a>,
+    target: &'a Target,
+    options: &'a Options,
+    /// What reports call the file.
+    file: &'a str,
+}
+
+/// Asks, shows, judges.
+async fn ask(asked: &Asked<'_>, shown: &Shown, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
+    let Asked { stack, known, target, options, file } = *asked;
+    let mut findings: Vec<Finding> = Vec::new();
+    let started = session::now();
+    let began = Instant::now();
+    let watch = ui::watch::Watch::new(ctx.out, "asking the front door");
+    probe::verify(stack, known, target, options, &mut |finding| {
         watch.say(&format!("{} {}: {}", finding.id, finding.title, finding.subject));
         findings.push(finding);
     })
@@ -116,19 +162,14 @@ pub async fn report(
     drop(watch);
     // Some were asked beside the others; the report has the catalogue's order.
     findings.sort_by_key(|finding| probe::CATALOGUE.iter().position(|check| check.id == finding.id));
-    let file = ctx.settings.file.display().to_string();
     let report = Report {
         project: stack.project.as_str(),
         stage: stack.stage.as_deref().unwrap_or_default(),
-        file: &file,
+        file,
         findings: &findings,
         started,
         millis: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
     };
-    if save && !measured.borrow().paths.is_empty() {
-        let file = baseline_file(&measured.borrow());
-        engine.write_state(&stack.project, &[file]).await?;
-    }
     show(&report, shown, ctx)?;
     let fail_on = if let Shown::All { fail_on, .. } = shown { *fail_on } else { FailOn::Low };
     Ok(judge(&findings, fail_on))
@@ -149,12 +190,10 @@ fn show(report: &Report<'_>, shown: &Shown, ctx: &Context<'_>) -> anyhow::Result
             }
         }
         Shown::Problems => {
-            let wrong: Vec<Finding> =
-                report.findings.iter().filter(|f| f.verdict > Verdict::NotApplicable).cloned().collect();
             let paint = ctx.out.talk_paint();
-            if !wrong.is_empty() {
-                let short = Report { findings: &wrong, ..*report };
-                ctx.out.say(short.lines_of_all(paint, ctx.out.width()).trim_end());
+            let problems = report.problems(paint, ctx.out.width());
+            if !problems.is_empty() {
+                ctx.out.say(problems.trim_end());
             }
             ctx.out.say(report.summary(paint));
         }
@@ -177,62 +216,6 @@ fn text(report: &Report<'_>, format: Format, paint: Paint, width: usize) -> Stri
         Format::Html => reports::html::html(report),
         Format::Prometheus => reports::prometheus::prometheus(report),
     }
-}
-
-/// How long another host's published port may take to answer, before it is asked from that host itself.
-const OUTSIDE: Duration = Duration::from_secs(4);
-
-/// Where the front door is: its published ports, on this host, on the engine's, or forwarded from there.
-async fn target(engine: &Engine, proxy: Option<&Proxy>) -> anyhow::Result<Target> {
-    let at = |proxy: &Proxy, port| {
-        let address = if proxy.address.is_unspecified() { Ipv4Addr::LOCALHOST } else { proxy.address };
-        SocketAddrV4::new(address, port)
-    };
-    let mut target = Target {
-        http: proxy.map(|p| at(p, p.http_port).into()),
-        https: proxy.filter(|p| p.https()).map(|p| at(p, p.https_port).into()),
-        vantage: "host",
-        http_port: proxy.map_or(80, |p| p.http_port),
-        https_port: proxy.map_or(443, |p| p.https_port),
-    };
-    let (Some(proxy), rung) = (proxy, engine.rung().await) else { return Ok(target) };
-    if rung == Rung::Direct {
-        return Ok(target);
-    }
-    // As its users do, if the engine's host answers there: that proves most.
-    if let Some(address) = outside(engine, proxy).await {
-        target.http = Some((address, proxy.http_port).into());
-        target.https = target.https.map(|_| (address, proxy.https_port).into());
-        target.vantage = "outside";
-        return Ok(target);
-    }
-    for place in [&mut target.http, &mut target.https] {
-        if let Some(SocketAddr::V4(there)) = *place {
-            *place = Some(engine.reach(there).await.map_err(|e| session::failure(&e.into()))?.into());
-        }
-    }
-    // The ladder may have gone down a rung when it was tried.
-    target.vantage =
-        if engine.rung().await == Rung::Ssh { "host, through ssh" } else { "host, through a helper container" };
-    Ok(target)
-}
-
-/// The address of the engine's host, if its front door answers there.
-async fn outside(engine: &Engine, proxy: &Proxy) -> Option<IpAddr> {
-    if !proxy.address.is_unspecified() {
-        return None;
-    }
-    let host = engine.host_name().await?;
-    let port = if proxy.https() { proxy.https_port } else { proxy.http_port };
-    let connect = async {
-        let address = tokio::net::lookup_host((host, port)).await.ok()?.find(SocketAddr::is_ipv4)?;
-        // This host's own loopback is not the engine's.
-        if address.ip().is_loopback() {
-            return None;
-        }
-        tokio::net::TcpStream::connect(address).await.ok().map(|_| address.ip())
-    };
-    tokio::time::timeout(OUTSIDE, connect).await.ok().flatten()
 }
 
 fn judge(findings: &[Finding], fail_on: FailOn) -> ExitStatus {

@@ -1,0 +1,110 @@
+//! What is asked of the model: whom visitors reach, who has which address, what is left.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::rc::Rc;
+
+use stackctl::model::container::label;
+
+use super::{Container, Door, World};
+
+thread_local! {
+    /// The same few files are looked at after every step.
+    static READ: RefCell<BTreeMap<String, Rc<Door>>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+impl World {
+    pub(crate) fn door(&self) -> Option<&Container> {
+        self.containers.iter().map(AsRef::as_ref).find(|c| c.service() == "proxy" && c.running())
+    }
+
+    /// What the running front door has loaded.
+    pub(crate) fn loaded(&self) -> Option<Rc<Door>> {
+        let folder = self.door()?.loaded.as_ref()?;
+        let volume = self.volumes.get(&format!("{}_proxy-files", self.project))?;
+        let text = volume.files.get(&format!("{folder}/nginx.conf"))?;
+        if let Some(known) = READ.with_borrow(|read| read.get(text).cloned()) {
+            return Some(known);
+        }
+        let door: Rc<Door> = Rc::new(serde_json::from_str(text).ok()?);
+        READ.with_borrow_mut(|read| read.insert(text.clone(), Rc::clone(&door)));
+        Some(door)
+    }
+
+    pub(crate) fn flag(&self, service: &str) -> u8 {
+        let volume = self.volumes.get(&format!("{}_proxy-files", self.project));
+        let link = volume.and_then(|v| v.links.get(&format!("live/{service}.b")));
+        u8::from(link.is_some_and(|l| l == "on"))
+    }
+
+    /// Routed services that the front door finds nobody for; `proxy` alone if there is no front door.
+    pub(crate) fn unserved(&self) -> BTreeSet<String> {
+        let Some(door) = self.loaded().filter(|_| self.door().is_some_and(|d| d.ready)) else {
+            return BTreeSet::from(["proxy".to_owned()]);
+        };
+        door.routes
+            .iter()
+            .filter(|(service, banks)| {
+                let addresses = &banks[usize::from(self.flag(service))];
+                !self.containers.iter().any(|c| c.service() == **service && c.serves_at(addresses))
+            })
+            .map(|(service, _)| service.clone())
+            .collect()
+    }
+
+    /// Addresses that somebody has, running or not: kept for them.
+    pub(crate) fn kept(&self) -> BTreeSet<Ipv4Addr> {
+        self.containers.iter().flat_map(|c| c.networks.values().flatten()).copied().collect()
+    }
+
+    /// Somebody else's container at an address the front door takes for a service's. Only among `kept` addresses:
+    /// when somebody removes a container by hand, its address is free, and nothing says that the front door still
+    /// has it.
+    pub(crate) fn misrouted(&self, kept: &BTreeSet<Ipv4Addr>) -> Option<String> {
+        let door = self.loaded()?;
+        for (service, banks) in &door.routes {
+            for container in self.containers.iter().filter(|c| c.running() && c.service() != service) {
+                let known = &banks[usize::from(self.flag(service))];
+                if container.networks.values().flatten().any(|a| kept.contains(a) && known.contains(a)) {
+                    return Some(format!("requests for {service} reach {}", container.name));
+                }
+            }
+        }
+        None
+    }
+
+    /// Addresses that two running containers have.
+    pub(crate) fn doubled(&self) -> Option<String> {
+        let mut seen: BTreeMap<(&String, Ipv4Addr), &str> = BTreeMap::new();
+        for container in self.containers.iter().filter(|c| c.running()) {
+            for (network, address) in &container.networks {
+                if let Some(other) = address.and_then(|a| seen.insert((network, a), &container.name)) {
+                    return Some(format!("{other} and {} share {address:?}", container.name));
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether the job of a configuration has run.
+    pub(crate) fn job_ran(&self, container: &Container) -> bool {
+        let key = (container.service().to_owned(), container.label(label::CONFIG).to_owned(), container.image.clone());
+        self.jobs.contains(&key)
+    }
+
+    pub(crate) fn data_volumes(&self) -> BTreeSet<String> {
+        let data = self.volumes.iter().filter(|(_, v)| v.labels.get(label::ROLE).is_some_and(|r| r == "data"));
+        data.map(|(name, _)| name.clone()).collect()
+    }
+
+    pub(crate) fn files_volumes(&self) -> BTreeSet<String> {
+        let files = self.volumes.iter().filter(|(_, v)| v.labels.get(label::ROLE).is_some_and(|r| r == "files"));
+        files.map(|(name, _)| name.clone()).collect()
+    }
+
+    pub(crate) fn our_networks(&self) -> BTreeSet<String> {
+        let ours = self.networks.iter().filter(|n| n.labels.get(label::PROJECT).is_some_and(|p| *p == self.project));
+        ours.map(|n| n.name.clone()).collect()
+    }
+}
