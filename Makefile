@@ -54,9 +54,12 @@ demo-down: build ## take the demo down, with its data
 		docker network ls --filter "name=^$$name[-_]" --format 'network {{.Name}}'); \
 	if [ -n "$$left" ]; then echo "left behind:"; echo "$$left"; exit 1; fi >&2
 
-test: images-all tools ## all tests, with a real engine
-	@# What only tests need must not be what lets the program compile.
-	@cargo check --locked --quiet
+test: ground ## all tests, with a real engine
+	@# Images come from the network and tests from the processor. What only tests need must not be what lets the
+	@# program compile.
+	@tests/ground.sh --tests
+	@(cargo check --locked --quiet && cargo test --locked --no-run --quiet) & compiling=$$!; \
+		$(MAKE) images-all tools; wait $$compiling
 	@$(with_env) cargo test --locked
 
 soak: images-all tools ## the long tests, for SOAK_BUDGET seconds, from SOAK_SEED
@@ -68,8 +71,8 @@ soak: images-all tools ## the long tests, for SOAK_BUDGET seconds, from SOAK_SEE
 
 bench: images build ## against docker compose, side by side; benches/compose.py --help
 	@tests/images/tools.sh compose-2.26
-	@$(with_env) benches/render.py
 	@$(with_env) benches/compose.py $(BENCH)
+	@$(with_env) benches/render.py
 
 lint: ## format and lints, as CI asks
 	@cargo fmt --check

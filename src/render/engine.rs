@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::io;
+use std::sync::LazyLock;
 
 use serde::Serialize;
 use tera::{Context, EscapeFn, Tera};
@@ -9,19 +10,21 @@ use tera::{Context, EscapeFn, Tera};
 use super::RenderError;
 use super::escape::{self, Refused};
 
-/// A template that belongs to this binary: its name and text.
+/// A template that belongs to this binary: its name, and what it was read to when it was first needed. Reading costs
+/// more than filling in, and most are filled in more than once.
 pub(super) struct Builtin {
     pub(super) name: &'static str,
-    text: &'static str,
-    escape: EscapeFn,
+    read: LazyLock<Result<Tera, String>>,
 }
 
 macro_rules! builtin {
     ($const:ident, $name:literal, $escape:expr) => {
-        pub(super) const $const: Builtin = Builtin {
+        pub(super) static $const: Builtin = Builtin {
             name: $name,
-            text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/templates/", $name, ".tera")),
-            escape: $escape,
+            read: LazyLock::new(|| {
+                let text = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/templates/", $name, ".tera"));
+                read($name, text, $escape).map_err(|error| error.to_string())
+            }),
         };
     };
 }
@@ -49,7 +52,8 @@ builtin!(NATIVE_ENVIRONMENT, "native/environment.env", escape::environment);
 
 /// Fills a template in.
 pub(super) fn fill(template: &Builtin, values: &impl Serialize) -> Result<String, RenderError> {
-    fill_own(template.name, template.text, template.escape, values)
+    let tera = template.read.as_ref().map_err(|error| RenderError::Template(error.clone()))?;
+    filled(tera, template.name, values).map_err(|error| broken(&error))
 }
 
 /// Fills a template of the user's own in.
@@ -59,13 +63,24 @@ pub(super) fn fill_own(
     escape: EscapeFn,
     values: &impl Serialize,
 ) -> Result<String, RenderError> {
-    let broken = |error: tera::Error| refused(&error).unwrap_or_else(|| RenderError::Template(error.to_string()));
+    let filled = read(name, text, escape).and_then(|tera| filled(&tera, name, values));
+    filled.map_err(|error| broken(&error))
+}
+
+fn read(name: &str, text: &str, escape: EscapeFn) -> tera::TeraResult<Tera> {
     let mut tera = Tera::default();
     tera.autoescape_on([""]);
     tera.set_escape_fn(escape);
-    tera.add_raw_template(name, text).map_err(broken)?;
-    let context = Context::from_serialize(values).map_err(broken)?;
-    tera.render(name, &context).map_err(broken)
+    tera.add_raw_template(name, text)?;
+    Ok(tera)
+}
+
+fn filled(tera: &Tera, name: &str, values: &impl Serialize) -> tera::TeraResult<String> {
+    tera.render(name, &Context::from_serialize(values)?)
+}
+
+fn broken(error: &tera::Error) -> RenderError {
+    refused(error).unwrap_or_else(|| RenderError::Template(error.to_string()))
 }
 
 /// The value an escape function refused, if that is what went wrong.
