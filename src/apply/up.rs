@@ -18,6 +18,7 @@ use super::error::ApplyError;
 use super::event::{Event, Sink};
 use super::executor;
 use super::meter;
+use super::notify::{self, Ending};
 use super::prepare::{Wanted, prepare};
 use super::record::{self, Ran};
 use super::steps::Effects;
@@ -93,11 +94,17 @@ pub async fn up(
     let Ended { result, logs } = carry_out(&effects, &prepared.plan, terms.keep_failed, interrupted, sink).await;
     let served = meter.ok().and_then(Meter::stop);
     // The record is for people: a run that succeeded has succeeded, whether or not it could be written down.
-    let ran = Ran { began, ended: now(), result: &result, served: served.clone(), logs };
+    let ended = now();
+    let ran = Ran { began, ended, result: &result, served: served.clone(), logs };
     if let Err(error) = record::keep(engine, wanted, &prepared, ran).await {
         sink.event(Event::Note(format!("the release could not be recorded: {error}")));
     }
     lock.release().await?;
+    // Nobody waits for the lock while a receiver is slow.
+    let ending = Ending { began, ended, result: &result, served: served.clone() };
+    for note in notify::tell(wanted, &prepared, ending).await {
+        sink.event(Event::Note(note));
+    }
     result.map(|()| Deployed { release: Some(prepared.plan.release), steps: prepared.plan.steps.len(), served })
 }
 

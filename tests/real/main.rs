@@ -18,6 +18,7 @@ mod faults;
 mod init;
 mod kill;
 mod leak;
+mod notify;
 mod reboot;
 mod registry;
 mod release;
