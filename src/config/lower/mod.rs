@@ -3,11 +3,14 @@
 mod beside;
 mod checklist;
 mod cors;
+mod health;
+mod image;
 mod like;
 mod limit;
 mod native;
 mod proxy;
 mod reference;
+mod rollout;
 mod route;
 mod runtime;
 mod secrets;
