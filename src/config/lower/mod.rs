@@ -3,12 +3,15 @@
 mod beside;
 mod checklist;
 mod cors;
+mod health;
+mod image;
 mod like;
 mod limit;
 mod native;
 mod notify;
 mod proxy;
 mod reference;
+mod rollout;
 mod route;
 mod runtime;
 mod secrets;
