@@ -6,6 +6,7 @@ mod cors;
 mod like;
 mod limit;
 mod native;
+mod pages;
 mod proxy;
 mod reference;
 mod route;
