@@ -52,13 +52,14 @@ def report(project, own, names):
         "umask": status["Umask"],
         "folder": os.getcwd(),
         "own": write(own),
-        "writes": {path: write(path) for path in ["/", "/etc", "/usr", "/var/lib", f"/opt/{project}", "/proc/sys/kernel"]},
+        "writes": {path: write(path) for path in ["/", "/etc", "/usr", "/var/lib", f"/opt/{project}"]},
         "reads": {
             path: trying(lambda path=path: open(path).read(1))
             for path in ["/etc/shadow", f"/etc/{project}/{project}-app.env", "/proc/1/environ"]
         },
         "credentials": trying(lambda: os.listdir(f"/etc/{project}/credentials")),
         "home": trying(lambda: open("/home/somebody/letter").read(1)),
+        "kernel": trying(lambda: open("/proc/sys/kernel/core_pattern", "w")),
         "tmp": os.path.exists("/tmp/of-others"),
         "devices": [name for name in ["mem", "kmsg", "fuse"] if os.path.exists(f"/dev/{name}")],
         "others": owners(),
