@@ -73,6 +73,8 @@ bench: images build ## against docker compose, side by side; benches/compose.py 
 	@tests/images/tools.sh compose-2.26
 	@$(with_env) benches/compose.py $(BENCH)
 	@$(with_env) benches/render.py
+	@cargo build --locked --quiet --example load
+	@$(with_env) benches/quota.py
 
 lint: ## format and lints, as CI asks
 	@cargo fmt --check

@@ -9,6 +9,7 @@ mod like;
 mod limit;
 mod native;
 mod notify;
+mod pages;
 mod proxy;
 mod reference;
 mod rollout;
