@@ -11,6 +11,7 @@ mod harness;
 mod init;
 mod lock;
 mod outside;
+mod reports;
 mod schema;
 mod secrets;
 mod stacks;
