@@ -129,6 +129,7 @@ fn admitted(answer: &Response, preflight: &Response, origin: &str, cors: &Cors, 
         let allowed: Vec<&str> = response.all("access-control-allow-origin").map(str::trim).collect();
         match allowed.as_slice() {
             [one] if *one == origin || (any && *one == "*") => {}
+            [] if response.status >= 500 => return Unsure(format!("{what} is {}", response.status)),
             [] => return Fail(format!("{what} does not admit it")),
             [one] => return Fail(format!("{what} admits {} instead", text::clean(one))),
             many => return Fail(format!("{what} has {} headers: browsers refuse it", many.len())),
@@ -244,6 +245,8 @@ mod tests {
             assert_eq!(matches!(of(&fewer, &right, 204), Fail(_)), left_out < 3, "{left_out}");
             assert_eq!(matches!(of(&right, &fewer, 204), Fail(_)), left_out != 2, "{left_out}");
         }
+        let broken = Response { status: 503, ..response(&[]) };
+        assert!(matches!(admitted(&broken, &broken, ORIGIN, &cors, false), Unsure(_)));
         let twice = [&right[..], &right[..1]].concat();
         assert!(matches!(of(&twice, &right, 204), Fail(_)));
         let other = [("access-control-allow-origin", "https://b.example"), right[1], right[2]];
