@@ -15,6 +15,7 @@ mod init;
 mod lock;
 mod outside;
 mod readme;
+mod reports;
 mod schema;
 mod secrets;
 mod stacks;

@@ -15,6 +15,7 @@ mod drift;
 mod everyday;
 mod failing;
 mod faults;
+mod healthy;
 mod init;
 mod kill;
 mod leak;
