@@ -64,7 +64,8 @@ impl Pages {
             let mut word = String::from("\"");
             for (text, number) in cut(text).into_iter().zip(1u32..) {
                 let name = format!("stackctl_page_{status}_{number}");
-                word += &format!("${name}");
+                word.push('$');
+                word.push_str(&name);
                 pieces.push(Piece { name, text: text.to_owned() });
             }
             word + "\""
