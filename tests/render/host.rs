@@ -1,5 +1,5 @@
 //! A host that runs: systemd as the first process of a container, and on it two of the guides' programs, a Flask and a
-//! FastAPI application from Debian's packages, as `render` wrote their units. They are asked through the front door
+//! `FastAPI` application from Debian's packages, as `render` wrote their units. They are asked through the front door
 //! what they can do there.
 
 use std::path::Path;
