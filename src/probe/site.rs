@@ -9,6 +9,7 @@ use crate::base::units::{ByteSize, Span};
 use crate::model::checklist::Checklist;
 use crate::model::monitoring::Monitoring;
 use crate::model::nginx::NginxFacts;
+use crate::model::notify::Notify;
 use crate::model::proxy::{Backend, Proxy, Route, Snippets, Tls, TlsProfile};
 use crate::model::stack::{Pool, Stack};
 
@@ -121,6 +122,7 @@ pub fn site(place: &Place) -> Result<Stack, String> {
         pool: Pool::default(),
         checklist: Checklist::default(),
         monitoring: Monitoring::default(),
+        notify: Notify::default(),
     })
 }
 

@@ -19,6 +19,7 @@ mod healthy;
 mod init;
 mod kill;
 mod leak;
+mod notify;
 mod reboot;
 mod registry;
 mod release;

@@ -116,6 +116,7 @@ pub(crate) fn stack(services: Vec<Service>, proxy: Option<Proxy>) -> Stack {
         pool: Pool::default(),
         checklist: stackctl::model::checklist::Checklist::default(),
         monitoring: stackctl::model::monitoring::Monitoring::default(),
+        notify: stackctl::model::notify::Notify::default(),
     }
 }
 

@@ -108,6 +108,7 @@ pub(crate) fn stack(tls: Tls, routes: Vec<Route>) -> Stack {
         pool: Pool::default(),
         checklist: stackctl::model::checklist::Checklist::default(),
         monitoring: stackctl::model::monitoring::Monitoring::default(),
+        notify: stackctl::model::notify::Notify::default(),
     }
 }
 
