@@ -14,6 +14,7 @@ mod burning;
 mod engine;
 mod hostile;
 mod limits;
+mod old;
 mod quotas;
 mod ready;
 mod support;
