@@ -106,9 +106,10 @@ fn compose_and_promtool_take_every_stack() {
     for file in STACKS {
         let out = rendered(file, "1.30", folder.path()).unwrap_or_else(|why| panic!("{file}: {why}"));
         let text = std::fs::read_to_string(out.join("compose.yaml")).unwrap();
-        // Its header names the variables that somebody has to set.
+        // Its header names the variables that somebody has to set; of a group, one is enough.
+        let others = ["GOOGLE", "OPENAI", "PERPLEXITY"];
         let set = text.lines().filter_map(|line| line.strip_prefix("#     \"")?.strip_suffix('"')).map(|v| (v, "x"));
-        let set: Vec<(&str, &str)> = set.collect();
+        let set: Vec<(&str, &str)> = set.filter(|(variable, _)| !others.contains(variable)).collect();
         for version in ["compose-2.26", "compose-2.40"] {
             let program = Path::new(ROOT).join("target/tools").join(version).join("docker-compose");
             let output = Command::new(program).args(["config", "--quiet"]).current_dir(&out).envs(set.clone()).output();
