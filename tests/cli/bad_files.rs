@@ -22,6 +22,21 @@ fn files_that_cannot_be_read() {
     Case::new().file("stack.toml", BASE.replace('\n', "\r\n")).snapshot("file-windows-line-ends", &["check"]);
 }
 
+/// All stages are checked each time: a file with thousands of them would be read for minutes.
+#[test]
+fn stages_have_an_end() {
+    let stages = |number: usize| {
+        let stage = |n| format!("[stages.s{n}]\nservices.app.replicas = 2\n");
+        let text = BASE.to_owned() + &(0..number).map(stage).collect::<String>();
+        Case::new().file("stack.toml", text).run(&["check", "--stage", "s31"])
+    };
+    assert_eq!(stages(32).code, Some(0));
+    let many = stages(5000);
+    assert_eq!(many.code, Some(2));
+    assert!(many.stderr.contains("a file has at most 32 stages, this one has 5000"), "{}", many.stderr);
+    assert!(many.stderr.contains("[stages.s32]"), "at the first that is too many: {}", many.stderr);
+}
+
 #[test]
 fn a_file_above_is_suggested() {
     let case = Case::new().file("stack.toml", BASE).file("deep/er/x", "");

@@ -27,7 +27,7 @@ fn hello(version: [u8; 2], suite: [u8; 2]) -> Vec<u8> {
     out
 }
 
-/// A fatal alert: handshake_failure.
+/// A fatal alert: `handshake_failure`.
 fn refusal(version: [u8; 2]) -> Vec<u8> {
     vec![0x15, version[0], version[1], 0x00, 0x02, 0x02, 0x28]
 }
