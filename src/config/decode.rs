@@ -142,13 +142,17 @@ pub trait MapKey: Sized {
     const WHAT: &'static str;
     /// The rule, in words.
     const RULE: &'static str;
+    /// The rule, as far as a schema can know it; empty for any name.
+    const PATTERN: &'static str = "";
+    /// Names that follow the rule and are taken all the same.
+    const TAKEN: &'static [&'static str] = &[];
     /// Parses it.
     fn parse(text: &str) -> Option<Self>;
 }
 
 impl<K: MapKey, V: Decode> Decode for Map<K, V> {
     fn shape() -> Shape {
-        Shape::Map { key: K::WHAT, value: Box::new(V::shape()) }
+        Shape::Map { key: K::WHAT, pattern: K::PATTERN, taken: K::TAKEN, value: Box::new(V::shape()) }
     }
 
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
@@ -202,12 +206,13 @@ impl<T: Decode> Decode for Vec<At<T>> {
 
 /// Declares a table of stack.toml: its keys, what they are, their defaults, an example of each and their text, all in
 /// one place: `key: Type = "default" => "example"`, both as they are written in TOML. `short for KEY` behind the table's
-/// name: that key's value may stand alone in the table's place. Makes the struct the decoder fills (each key optional,
+/// name: that key's value may stand alone in the table's place; `never both of KEY, KEY`: at most one of them can be written,
+/// which the decoder's own code says in words and the schema without. Makes the struct the decoder fills (each key optional,
 /// with its place) and the description that docs, schema, completions and `explain` come from.
 macro_rules! table {
     (
         $(#[doc = $text:literal])*
-        $name:ident as $word:literal $(short for $($short:ident),+)? {
+        $name:ident as $word:literal $(short for $($short:ident),+)? $(never both of $($apart:ident),+)? {
             $( $(#[doc = $key_text:literal])* $key:ident : $type:ty $(= $default:literal)? $(=> $example:literal)?, )*
         }
     ) => {
@@ -231,6 +236,7 @@ macro_rules! table {
                         shape: <$type as $crate::config::decode::Decode>::shape(),
                     }, )* ],
                     short: &[ $( $(stringify!($short)),+ )? ],
+                    apart: &[ $( $(stringify!($apart)),+ )? ],
                 })
             }
 

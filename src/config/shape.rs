@@ -32,6 +32,10 @@ pub enum Shape {
     Map {
         /// What the names are.
         key: &'static str,
+        /// ECMA 262 pattern of the names for the schema; empty for any.
+        pattern: &'static str,
+        /// Names that follow the pattern and are taken all the same.
+        taken: &'static [&'static str],
         /// What the values are.
         value: Box<Shape>,
     },
@@ -53,6 +57,8 @@ pub struct Table {
     /// Keys that all have the value that stands in the table's place: a route that is nothing but the name of a service
     /// is one with that `service`. Empty where only a table will do.
     pub short: &'static [&'static str],
+    /// Keys of which at most one can be written.
+    pub apart: &'static [&'static str],
 }
 
 /// A key.
@@ -88,7 +94,7 @@ impl Shape {
                 },
                 other => format!("a list, each {}", other.words()),
             },
-            Self::Map { key, value } => format!("a table of `{} = …`, each {}", key.to_uppercase(), value.words()),
+            Self::Map { key, value, .. } => format!("a table of `{} = …`, each {}", key.to_uppercase(), value.words()),
             Self::Table(table) => format!("a table ({})", table.name),
             Self::Either(shapes) => {
                 let words: Vec<String> = shapes.iter().map(Self::words).collect();
@@ -107,7 +113,7 @@ impl Shape {
                     key.shape.tables(&path, out);
                 }
             }
-            Self::Map { key, value } => value.tables(&format!("{path}.{}", key.to_uppercase()), out),
+            Self::Map { key, value, .. } => value.tables(&format!("{path}.{}", key.to_uppercase()), out),
             Self::List(item) => item.tables(path, out),
             Self::Either(shapes) => shapes.iter().for_each(|s| s.tables(path, out)),
             Self::Text { .. } | Self::Integer { .. } | Self::Number | Self::Figure | Self::Boolean | Self::Word(_) => {}

@@ -305,6 +305,7 @@ impl Decode for UrlPath {
 impl MapKey for UrlPath {
     const WHAT: &'static str = "path";
     const RULE: &'static str = "a path that starts with `/`, such as `/` or `/api/`";
+    const PATTERN: &'static str = "^/";
     fn parse(text: &str) -> Option<Self> {
         url_path(text).ok()
     }
@@ -321,11 +322,11 @@ impl MapKey for Text {
 }
 
 macro_rules! names {
-    ($($type:ident is $what:literal),* $(,)?) => {
+    ($($type:ident is $what:literal like $pattern:literal $(but $taken:expr)?),* $(,)?) => {
         $(
             impl Decode for $type {
                 fn shape() -> Shape {
-                    Shape::Text { what: concat!("the name of a ", $what), pattern: "" }
+                    Shape::Text { what: concat!("the name of a ", $what), pattern: $pattern }
                 }
 
                 fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
@@ -340,6 +341,8 @@ macro_rules! names {
             impl MapKey for $type {
                 const WHAT: &'static str = $what;
                 const RULE: &'static str = $type::RULE;
+                const PATTERN: &'static str = $pattern;
+                $( const TAKEN: &'static [&'static str] = $taken; )?
                 fn parse(text: &str) -> Option<Self> {
                     $type::parse(text)
                 }
@@ -349,11 +352,12 @@ macro_rules! names {
 }
 
 names! {
-    ServiceName is "service",
-    SecretName is "secret",
-    VolumeName is "volume",
-    DomainName is "domain",
-    EnvName is "variable",
+    // Containers of our own.
+    ServiceName is "service" like "^[a-z0-9]([a-z0-9-]{0,26}[a-z0-9])?$" but &["proxy", "stackctl"],
+    SecretName is "secret" like "^[a-z0-9]([a-z0-9_.-]{0,62}[a-z0-9])?$",
+    VolumeName is "volume" like "^[a-z0-9]([a-z0-9_.-]{0,62}[a-z0-9])?$",
+    DomainName is "domain" like "^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?[.])*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+    EnvName is "variable" like "^[A-Za-z_][A-Za-z0-9_]*$",
 }
 
 /// A word out of a fixed list.

@@ -20,8 +20,6 @@ const BEYOND: &[&str] = &[
     "env-value",
     "health-two-questions",
     "health-without-port",
-    "host-folder",
-    "image-and-build",
     "like-like",
     "like-nobody",
     "limit-on-health",
@@ -29,36 +27,25 @@ const BEYOND: &[&str] = &[
     "limit-without-rate",
     "nothing-to-run",
     "overlay-reference",
-    "pool-public",
     "preset-keys-elsewhere",
     "preset-twice",
-    "preset-typo",
-    "preset-unknown",
-    "proxy-domains",
     "proxy-errors",
     "proxy-headers",
-    "proxy-ports",
     "proxy-tls",
     "proxy-without-routes",
     "reference-elsewhere",
-    "reference-not-closed",
     "reference-offers",
     "references",
     "route-encoded",
-    "route-to-nowhere",
     "route-without-port",
     "route-without-service",
     "secret-no-such",
     "secret-placeholder",
     "secret-token",
     "service-health-body",
-    "service-name-taken",
-    "service-name",
     "service-published-twice",
     "service-worker-with-route",
-    "signal",
     "snippets",
-    "stage-name",
     "too-many",
     "url-base64-secret",
     "url-base64-variable",
@@ -110,6 +97,7 @@ fn wrong_files_are_rejected_where_a_schema_can_know() {
     let accepted: Vec<String> =
         wrong::all().into_iter().filter(|w| judge.judge(&w.text) == Some(Ok(()))).map(|w| w.name).collect();
     assert_eq!(accepted, BEYOND, "accepted by the schema, but not right");
+    assert!(wrong::all().len() - accepted.len() >= 60, "rejected by the schema");
 }
 
 /// A key that is described once is known everywhere: to the schema and to the reference, without another edit.

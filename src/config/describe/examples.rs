@@ -288,7 +288,7 @@ mod tests {
                     placed(&key.shape, &wrap, out);
                 }
             }
-            Shape::Map { key, value } => {
+            Shape::Map { key, value, .. } => {
                 let name = match *key {
                     "path" => "\"/x\"",
                     "ulimit" => "nofile",

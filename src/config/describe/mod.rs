@@ -14,6 +14,9 @@ use super::decode::Decode as _;
 use super::keys::File;
 use super::shape::{Key, Shape, Table};
 
+/// What a stage can be called: it becomes a part of its project's name.
+const STAGE: &str = "^[a-z0-9]([a-z0-9_-]{0,30}[a-z0-9])?$";
+
 /// The whole file.
 pub(super) fn file_shape() -> Shape {
     Shape::Table(file())
@@ -30,13 +33,14 @@ fn file() -> Table {
                 .to_owned(),
         keys: file.keys.iter().filter(|k| k.name != "name").cloned().collect(),
         short: &[],
+        apart: &[],
     };
     file.keys.push(Key {
         name: "stages",
         text: "What is different elsewhere, by stage: asked for with `--stage NAME`.".to_owned(),
         default: "",
         example: "",
-        shape: Shape::Map { key: "stage", value: Box::new(Shape::Table(stage)) },
+        shape: Shape::Map { key: "stage", pattern: STAGE, taken: &[], value: Box::new(Shape::Table(stage)) },
     });
     file
 }

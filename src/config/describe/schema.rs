@@ -6,6 +6,9 @@ use crate::config::decode::Decode as _;
 use crate::config::shape::{Shape, Table};
 use crate::config::values::{Scalar, Templated};
 
+/// A reference that is not closed; `$${` is a literal.
+const OPEN: &str = "(^|[^$])\\$\\{[^}]*$";
+
 /// The schema.
 pub fn schema() -> Value {
     let mut definitions = Map::new();
@@ -32,13 +35,20 @@ pub(super) fn table(table: &Table, definitions: &mut Map<String, Value>) -> Valu
         }
         keys.insert(key.name.to_owned(), value);
     }
-    json!({ "type": "object", "additionalProperties": false, "description": table.text, "properties": keys })
+    let mut schema =
+        json!({ "type": "object", "additionalProperties": false, "description": table.text, "properties": keys });
+    let pairs = table.apart.iter().enumerate().flat_map(|(i, a)| table.apart[i + 1..].iter().map(move |b| [a, b]));
+    let pairs: Vec<Value> = pairs.map(|pair| json!({ "not": { "required": pair } })).collect();
+    if !pairs.is_empty() {
+        schema["allOf"] = json!(pairs);
+    }
+    schema
 }
 
 fn shape(of: &Shape, definitions: &mut Map<String, Value>) -> Value {
     if [Templated::shape(), Scalar::shape()].contains(of) {
         // Numbers and booleans are taken as they are written.
-        return json!({ "type": ["string", "integer", "boolean"] });
+        return json!({ "type": ["string", "integer", "boolean"], "not": { "type": "string", "pattern": OPEN } });
     }
     match of {
         Shape::Text { pattern: "", .. } => json!({ "type": "string" }),
@@ -50,7 +60,16 @@ fn shape(of: &Shape, definitions: &mut Map<String, Value>) -> Value {
         Shape::Boolean => json!({ "type": "boolean" }),
         Shape::Word(words) => json!({ "enum": words }),
         Shape::List(item) => json!({ "type": "array", "items": shape(item, definitions) }),
-        Shape::Map { value, .. } => json!({ "type": "object", "additionalProperties": shape(value, definitions) }),
+        Shape::Map { pattern, taken, value, .. } => {
+            let mut map = json!({ "type": "object", "additionalProperties": shape(value, definitions) });
+            if !pattern.is_empty() {
+                map["propertyNames"] = json!({ "pattern": pattern });
+            }
+            if !taken.is_empty() {
+                map["propertyNames"]["not"] = json!({ "enum": taken });
+            }
+            map
+        }
         Shape::Table(inner) => {
             // It becomes part of a URI.
             let name = inner.name.trim_start_matches("an ").trim_start_matches("a ").replace(' ', "-");
@@ -82,6 +101,15 @@ fn toml_value(text: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Keys cannot know which presets there are; the schema's pattern has to.
+    #[test]
+    fn every_preset_is_in_the_schema() {
+        let schema = schema();
+        let pattern = schema["definitions"]["service"]["properties"]["preset"]["pattern"].as_str().unwrap_or_default();
+        let names: Vec<&str> = crate::config::preset::PRESETS.iter().map(|preset| preset.name).collect();
+        assert!(pattern.starts_with(&format!("^({})(:.*)?$", names.join("|"))), "{pattern}");
+    }
 
     #[test]
     fn references_lead_somewhere_and_defaults_are_values() {

@@ -7,7 +7,7 @@ use crate::base::problem::{Problem, Problems};
 use crate::config::decode::{At, Decode, mismatch, table};
 use crate::config::shape::Shape;
 use crate::config::tree::{Node, Value};
-use crate::config::values::{Int, Text, is_absolute, parsed, word};
+use crate::config::values::{Int, Text, is_absolute, parsed, plain, word};
 use crate::model::container::Publish;
 use crate::model::service::{Grant, Kind, PullPolicy};
 
@@ -229,7 +229,7 @@ impl Decode for PublishKey {
     }
 
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        let text = crate::config::values::plain(node, &Self::shape(), problems)?;
+        let text = plain(node, &Self::shape(), problems)?;
         let mut parts = text.rsplit(':');
         let port = |part: Option<&str>| part.and_then(|p| p.parse::<u16>().ok()).filter(|p| *p > 0);
         let (container, host) = (port(parts.next()), port(parts.next()));
@@ -262,5 +262,22 @@ impl Decode for PublishKey {
                 None
             }
         }
+    }
+}
+
+/// One of `volumes`. What is wrong with it is said where it is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeText(pub String);
+
+impl Decode for VolumeText {
+    fn shape() -> Shape {
+        Shape::Text {
+            what: "a volume and its place, such as \"uploads:/app/uploads\"",
+            pattern: "^[a-z0-9][a-z0-9_.-]*:/[^:]*(:r[ow])?$",
+        }
+    }
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        plain(node, &Self::shape(), problems).map(Self)
     }
 }

@@ -79,7 +79,10 @@ pub struct PoolRange(pub crate::model::stack::Pool);
 
 impl Decode for PoolRange {
     fn shape() -> Shape {
-        Shape::Text { what: "a private IPv4 range such as \"10.83.0.0/16\"", pattern: "^[0-9.]+/[0-9]+$" }
+        Shape::Text {
+            what: "a private IPv4 range such as \"10.83.0.0/16\"",
+            pattern: "^(10|192[.]168|172[.](1[6-9]|2[0-9]|3[01]))[.][0-9.]+/(8|9|1[0-9]|2[0-4])$",
+        }
     }
 
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {

@@ -133,6 +133,7 @@ pub struct JobName(pub String);
 impl MapKey for JobName {
     const WHAT: &'static str = "job";
     const RULE: &'static str = "lower-case letters, digits and `-`, up to 32";
+    const PATTERN: &'static str = "^[a-z0-9][a-z0-9-]{0,31}$";
     fn parse(text: &str) -> Option<Self> {
         let fine = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         let sane = !text.is_empty() && text.len() <= 32 && text.bytes().all(fine) && !text.starts_with('-');

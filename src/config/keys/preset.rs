@@ -4,7 +4,7 @@ use crate::base::problem::Problems;
 use crate::config::decode::{Decode, MapKey};
 use crate::config::shape::Shape;
 use crate::config::tree::Node;
-use crate::config::values::{parsed, word};
+use crate::config::values::{parsed, plain, word};
 
 /// What Redis does when its memory is full (redis.io/docs, "Key eviction").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,5 +116,22 @@ impl Decode for LabelText {
                 Ok(Self(text.to_owned()))
             }
         })
+    }
+}
+
+/// `preset`: its name, and the tag of its image. Which there are is known elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PresetTag(pub String);
+
+impl Decode for PresetTag {
+    fn shape() -> Shape {
+        Shape::Text {
+            what: "a preset such as \"postgres:15\"",
+            pattern: "^(grafana|postgres|prometheus|qdrant|redis)(:.*)?$",
+        }
+    }
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        plain(node, &Self::shape(), problems).map(Self)
     }
 }

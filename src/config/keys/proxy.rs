@@ -7,7 +7,7 @@ use crate::base::units::{ByteSize, Span};
 use crate::config::decode::{At, Decode, Map, table};
 use crate::config::shape::Shape;
 use crate::config::tree::Node;
-use crate::config::values::{Cores, Int, Text, UrlPath, word};
+use crate::config::values::{Cores, Int, Text, UrlPath, plain, word};
 use crate::config::web::{HeaderName, PageStatus};
 use crate::model::proxy::TlsProfile;
 
@@ -27,7 +27,7 @@ table! {
         /// Certificates: `{ acme = "ops@example.com" }` from Let's Encrypt, `{ files = { cert = "…", key = "…" } }` your own, `"self-signed"` for trials, `"off"` for plain HTTP.
         tls: TlsKey = "\"self-signed\"" => r#""off""#,
         /// Address of the host the ports are published on.
-        address: Text = "\"0.0.0.0\"" => r#""127.0.0.1""#,
+        address: HostAddressText = "\"0.0.0.0\"" => r#""127.0.0.1""#,
         /// Port of the host for HTTP; it redirects to HTTPS.
         http_port: Int<1, 65535> = "80" => "8080",
         /// Port of the host for HTTPS.
@@ -108,5 +108,19 @@ impl Decode for ModuleKey {
 
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         word(node, MODULES, problems).map(|name| if name == "njs" { Self::Njs } else { Self::Brotli })
+    }
+}
+
+/// `address`. What is wrong with it is said where it is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostAddressText(pub String);
+
+impl Decode for HostAddressText {
+    fn shape() -> Shape {
+        Shape::Text { what: "an IPv4 address", pattern: "^[0-9]{1,3}([.][0-9]{1,3}){3}$" }
+    }
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        plain(node, &Self::shape(), problems).map(Self)
     }
 }

@@ -16,7 +16,7 @@ use super::limit::LimitKey;
 
 table! {
     /// A path of the front door. The longest matching path wins.
-    RouteKeys as "a route" short for service {
+    RouteKeys as "a route" short for service never both of service, servers {
         /// Service that answers.
         service: ServiceName => r#""app""#,
         /// Instead of a service, servers elsewhere, by plain HTTP: `"10.0.0.11:8000"`, or with a weight. One that fails is left out for ten seconds.

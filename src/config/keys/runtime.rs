@@ -7,7 +7,7 @@ use crate::base::units::ByteSize;
 use crate::config::decode::{Decode, Map, MapKey, mismatch, table};
 use crate::config::shape::Shape;
 use crate::config::tree::{Node, Value};
-use crate::config::values::{Cores, Int, Scalar, Text, is_absolute, parsed, word};
+use crate::config::values::{Cores, Int, Scalar, Text, is_absolute, parsed, plain, word};
 use crate::model::runtime::{Device, Ulimit};
 
 table! {
@@ -211,5 +211,19 @@ impl MapKey for LabelName {
         let ours = ["com.docker.compose.", "stackctl."].iter().any(|prefix| text.starts_with(prefix));
         let sane = !text.is_empty() && text.len() <= 128 && text.bytes().all(fine) && !ours;
         sane.then(|| Self(text.to_owned()))
+    }
+}
+
+/// `stop_signal`. What is wrong with it is said where it is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignalText(pub String);
+
+impl Decode for SignalText {
+    fn shape() -> Shape {
+        Shape::Text { what: "a signal such as \"SIGINT\"", pattern: "^SIG[A-Z0-9]+$" }
+    }
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        plain(node, &Self::shape(), problems).map(Self)
     }
 }

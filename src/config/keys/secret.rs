@@ -12,7 +12,7 @@ use crate::model::secrets::Recipe;
 
 table! {
     /// A value that must not be seen. It has exactly one source: `generate`, `env`, `file`, `command`, `age` or `stored`. Outside development (a stage called `dev`, `development`, `local` or `test`, or a front door that answers to `localhost` only), placeholders such as `changeme` and values that are too short are refused.
-    SecretKeys as "a secret" {
+    SecretKeys as "a secret" never both of generate, env, file, command, age, stored {
         /// Made once and kept with the stack on the engine: `true` (32 characters safe in URLs), `url:N` (N of them), `hex:N` or `base64:N` (N random bytes), `uuid`, or a key pair, `ed25519`, `rsa:2048`, `rsa:3072` or `rsa:4096`, as PEM; its public half is the secret `NAME.pub`.
         generate: RecipeKey => r#""hex:32""#,
         /// Variable of the environment or of `.env` it is read from.

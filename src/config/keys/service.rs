@@ -9,18 +9,19 @@ use crate::config::tree::{Node, Value};
 use crate::config::values::{AbsolutePath, Command, Cores, Int, Scalar, Templated, Text, UrlPath, word};
 use crate::model::runtime::Restart;
 
-use super::access::{EnvFiles, FileKey, KindKey, PublishKey, PullKey, SecretUse};
+use super::access::{EnvFiles, FileKey, KindKey, PublishKey, PullKey, SecretUse, VolumeText};
 use super::native::{JobKey, JobName, NativeKey};
-use super::preset::{Extension, ExternalLabel, LabelText, Persistence, Policy};
+use super::preset::{Extension, ExternalLabel, LabelText, Persistence, Policy, PresetTag};
 use super::runtime::{
-    DeviceKey, HostAddress, HostName, LabelName, LoggingKeys, NameServer, ReserveKeys, UlimitKey, UlimitName,
+    DeviceKey, HostAddress, HostName, LabelName, LoggingKeys, NameServer, ReserveKeys, SignalText, UlimitKey,
+    UlimitName,
 };
 
 table! {
     /// A service: an image with replicas.
-    ServiceKeys as "a service" {
+    ServiceKeys as "a service" never both of image, build {
         /// A service we know, with everything it needs to run well: `postgres:15`, `redis:7`, `prometheus:v2.53.3`. The part after the colon is the image's tag.
-        preset: Text => r#""postgres:15""#,
+        preset: PresetTag => r#""postgres:15""#,
         /// Image to pull.
         image: Text => r#""ghcr.io/acme/app:1.4""#,
         /// Folder to build the image from, or a table.
@@ -62,7 +63,7 @@ table! {
         /// Run once per release with the new image before it gets traffic; the release stops if it fails. Migrations.
         pre_deploy: Command => r#"["python", "-m", "app.migrate"]"#,
         /// Named volumes: `name:/path` or `name:/path:ro`. Several replicas may share one.
-        volumes: Vec<At<Text>> => r#"["uploads:/app/uploads"]"#,
+        volumes: Vec<At<VolumeText>> => r#"["uploads:/app/uploads"]"#,
         /// In-memory folders besides `/tmp`.
         tmpfs: Vec<At<Text>> => r#"["/app/cache"]"#,
         /// Share of the processor: 1 is a whole core.
@@ -94,7 +95,7 @@ table! {
         /// When the engine restarts it. `unless-stopped` stays down after the engine crashed, too: engines take what ends then for stopped by hand.
         restart: RestartKey = "\"always\"" => r#""on-failure""#,
         /// Signal that asks it to stop, instead of the image's own.
-        stop_signal: Text => r#""SIGINT""#,
+        stop_signal: SignalText => r#""SIGINT""#,
         /// How long it may take to stop before it is killed.
         stop_grace_period: Span = "\"30s\"" => r#""2m""#,
         /// How long requests under way to replaced containers may take before these are asked to stop. It ends as soon as the last one has ended.
@@ -170,7 +171,7 @@ table! {
 
 table! {
     /// How to know that a service is ready. Give one of `path`, `command` or `tcp`.
-    HealthKeys as "healthcheck" short for path {
+    HealthKeys as "healthcheck" short for path never both of path, command {
         /// A path on `port` that answers 2xx or 3xx.
         path: UrlPath => r#""/health""#,
         /// A command in the container that exits 0.

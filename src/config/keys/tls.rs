@@ -42,7 +42,7 @@ table! {
 
 table! {
     /// Certificates of your own, or of an authority: one of the two.
-    TlsKeys as "tls" {
+    TlsKeys as "tls" never both of files, acme {
         /// Files with the chain and the key.
         files: TlsFiles => r#"{ cert = "certs/site.pem", key = "certs/site.key" }"#,
         /// An authority that speaks ACME: an e-mail address for Let's Encrypt, or a table.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::base::name::{ProjectName, SecretName, ServiceName, VolumeName};
 use crate::base::problem::{Problem, Problems};
 use crate::base::suggest::nearest;
-use crate::config::decode::At;
+use crate::config::decode::{At, MapKey as _};
 use crate::config::keys::service::ServiceKeys;
 use crate::config::preset::{self, external};
 use crate::config::values::{Int, is_absolute};
@@ -37,9 +37,6 @@ pub(super) struct Around<'a> {
     pub(super) prometheus: Option<&'a ServiceName>,
 }
 
-/// Names that would collide with our own containers.
-const RESERVED: &[&str] = &["proxy", "stackctl"];
-
 pub(super) fn lower(
     name: &At<ServiceName>,
     keys: &At<ServiceKeys>,
@@ -47,7 +44,7 @@ pub(super) fn lower(
     input: &Input<'_>,
     problems: &mut Problems,
 ) -> Option<Lowered> {
-    if RESERVED.contains(&name.value.as_str()) {
+    if ServiceName::TAKEN.contains(&name.value.as_str()) {
         problems.push(
             Problem::error(format!("`{}` is the name of a container of stackctl's own", name.value))
                 .at(name.span.clone()),
