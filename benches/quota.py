@@ -11,6 +11,7 @@ the gate times what `limit_req` does.
 
 import argparse
 import collections
+import ipaddress
 import json
 import os
 import re
@@ -21,7 +22,7 @@ import sys
 import time
 from pathlib import Path
 
-GATE = 8.0
+GATE = 3.0
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "target/bench/quota"
@@ -73,19 +74,22 @@ def main():
     mirror = os.environ.get("STACKCTL_REGISTRY_MIRROR")
     options.add_argument("--image", default=f"{mirror}/library/nginx:1.30" if mirror else "nginx:1.30")
     options = options.parse_args()
+    stackctl, load = options.stackctl.resolve(), options.load.resolve()
 
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
     (WORK / "stack.toml").write_text(STACK)
-    subprocess.run([options.stackctl, "--quiet", "render", "out"], cwd=WORK, check=True, stdout=subprocess.DEVNULL)
-    gateway = docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
+    subprocess.run([stackctl, "--quiet", "render", "out"], cwd=WORK, check=True, stdout=subprocess.DEVNULL)
+    config = json.loads(docker("network", "inspect", "bridge", "--format", "{{json (index .IPAM.Config 0)}}"))
+    # Where the engine names none: the first address.
+    gateway = config.get("Gateway") or str(ipaddress.ip_network(config["Subnet"])[1])
     conf = WORK / "out/nginx/nginx.conf"
     # The name is known in Compose's network only.
     text, found = re.subn(r"server app:8000 [^;]*;", f"server {gateway}:{PORT};", conf.read_text())
     if found != 1:
         sys.exit(f"{conf}: {found} servers")
     conf.write_text(text)
-    backend = subprocess.Popen([options.load, "serve", "--listen", f"{gateway}:{PORT}", "--delay-ms", "0"])
+    backend = subprocess.Popen([load, "serve", "--listen", f"{gateway}:{PORT}", "--delay-ms", "0"])
     container = docker(
         "run", "--detach", "--user", "101:101", "--tmpfs", "/tmp:mode=1777", "--volume", f"{WORK}/out/nginx:/door:ro",
         options.image, "nginx", "-e", "stderr", "-c", "/door/nginx.conf", "-g", "daemon off;",
@@ -96,9 +100,9 @@ def main():
 
         def ask(path, requests):
             done = subprocess.run(
-                [options.load, "--url", f"http://{address}{path}", "--host", "localhost", "--connections", "16",
+                [load, "--url", f"http://{address}{path}", "--host", "localhost", "--connections", "16",
                  "--think-ms", "1", "--requests", str(requests), "--json"],
-                stdout=subprocess.PIPE, text=True,
+                stdout=subprocess.PIPE, text=True, timeout=300,
             )
             return json.loads(done.stdout)
 
@@ -112,7 +116,9 @@ def main():
                 answers = ask(path, options.requests)["statuses"]
                 spent = processor_time(container) - before
                 total = sum(answers.values())
-                if total < options.requests or answers.get("200" if admitted else "429", 0) != total:
+                # The slowest rate there is admits one a minute.
+                due = total if admitted else total - 5
+                if total < options.requests or answers.get("200" if admitted else "429", 0) < due:
                     sys.exit(f"{path}: {answers}")
                 costs[what].append(spent / total * 1e6)
     finally:
