@@ -31,6 +31,8 @@ if [ "${1:-}" = --tests ]; then
     need nginx nginx
     need systemd-analyze systemd
     need logrotate logrotate
+    need xmllint libxml2-utils
+    need testssl testssl.sh
     python3 -c 'import yaml' 2>/dev/null || missing+=(python3-yaml)
     python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 fi

@@ -19,9 +19,19 @@ const ONE: Duration = Duration::from_secs(30);
 
 struct Client(reqwest::Client);
 
-/// Makes one. Proxies of the environment (`HTTPS_PROXY`) are gone through.
+/// Makes one.
 pub(super) fn client(trust: Option<&str>) -> Result<Box<dyn HttpClient>, AcmeError> {
-    let failed = |why: &str| AcmeError::said("stack.toml", why);
+    let client = web(trust, true).map_err(|why| AcmeError::said("stack.toml", &why))?;
+    Ok(Box::new(Client(client)))
+}
+
+/// A client for the web: the public roots, and those in `trust` (PEM). Proxies of the environment (`HTTPS_PROXY`) are
+/// gone through.
+///
+/// # Errors
+/// `trust` holds no authority.
+pub fn web(trust: Option<&str>, https_only: bool) -> Result<reqwest::Client, String> {
+    let failed = |why: &str| why.to_owned();
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(pem) = trust {
         let own: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
@@ -35,8 +45,8 @@ pub(super) fn client(trust: Option<&str>) -> Result<Box<dyn HttpClient>, AcmeErr
         .map_err(|error| failed(&error.to_string()))?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let client = reqwest::Client::builder().tls_backend_preconfigured(tls).https_only(true).timeout(ONE).build();
-    Ok(Box::new(Client(client.map_err(|error| failed(&error.to_string()))?)))
+    let client = reqwest::Client::builder().tls_backend_preconfigured(tls).https_only(https_only).timeout(ONE).build();
+    client.map_err(|error| error.to_string())
 }
 
 impl HttpClient for Client {

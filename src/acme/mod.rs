@@ -2,7 +2,7 @@
 //! whoever asks: the authority looks at the front door, or at the DNS.
 
 mod error;
-mod http;
+pub mod http;
 
 use std::time::Duration;
 

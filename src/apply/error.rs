@@ -88,6 +88,8 @@ pub struct Failure {
     pub log: Vec<String>,
     /// What users are served now, in words.
     pub aftermath: String,
+    /// Another stack took a network's addresses between looking and making: a new plan has others.
+    pub raced: bool,
 }
 
 impl std::fmt::Display for Failure {
@@ -97,6 +99,11 @@ impl std::fmt::Display for Failure {
 }
 
 impl ApplyError {
+    /// Whether a new plan would not meet the same.
+    pub(super) fn raced(&self) -> bool {
+        matches!(self, Self::Step(failure) if failure.raced)
+    }
+
     /// What to do next.
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -11,6 +11,7 @@ pub mod explain;
 pub mod inside;
 mod locked;
 mod meter;
+mod notify;
 pub mod past;
 pub mod prepare;
 mod ready;

@@ -7,7 +7,7 @@ use crate::base::name::{ProjectName, ServiceName};
 use crate::base::units::Span;
 use crate::diagnose;
 use crate::engine::lock::Lock;
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Engine, EngineError, ErrorKind};
 use crate::files::Context;
 use crate::model::container::{ContainerSpec, label};
 use crate::model::service::Build;
@@ -91,7 +91,10 @@ impl Effects<'_> {
                 let started = self.engine.start(container).await;
                 started.map_err(|e| engine_failure(step, &e))
             }
-            other => self.call(other, tell).await.map_err(|e| engine_failure(step, &e)),
+            other => self.call(other, tell).await.map_err(|e| Failure {
+                raced: matches!(other, Action::CreateNetwork { .. }) && e.kind == ErrorKind::AddressTaken,
+                ..engine_failure(step, &e)
+            }),
         }
     }
 
@@ -270,7 +273,7 @@ pub(super) async fn explained(
         hint: hint.or_else(|| Some(format!("see the log of {service} above; mend it and run `stackctl up` again"))),
         container: Some(container.to_owned()),
         log,
-        aftermath: String::new(),
+        ..Failure::default()
     }
 }
 

@@ -18,6 +18,7 @@ use super::error::ApplyError;
 use super::event::{Event, Sink};
 use super::executor;
 use super::meter;
+use super::notify::{self, Ending};
 use super::prepare::{Wanted, prepare};
 use super::record::{self, Ran};
 use super::steps::Effects;
@@ -35,6 +36,9 @@ pub struct Deployed {
 
 /// How long to wait for another run to end before giving up.
 pub const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often a plan is made anew because another stack, which has a lock of its own, was quicker to take addresses.
+const TURNS: u32 = 4;
 
 /// How a deploy is to be done.
 #[derive(Debug, Clone, Copy, Default)]
@@ -62,42 +66,58 @@ pub async fn up(
     let lock = take_lock(engine, wanted, now, sink).await?;
     let labels = BTreeMap::from([(label::PROJECT.to_owned(), project.to_string())]);
     engine.create_state(project, wanted.stack.stage.as_deref().unwrap_or_default(), labels).await?;
-    let prepared = prepare(engine, wanted).await?;
-    if let Some(seal) = terms.seal {
-        let different = seal.broken_by(&prepared.seal(wanted));
-        if !different.is_empty() {
-            return Err(ApplyError::Stale(different));
+    tokio::pin!(interrupted);
+    let mut turn = 1;
+    let (prepared, began, Ended { result, logs }, served) = loop {
+        let prepared = prepare(engine, wanted).await?;
+        if let Some(seal) = terms.seal {
+            let different = seal.broken_by(&prepared.seal(wanted));
+            if !different.is_empty() {
+                return Err(ApplyError::Stale(different));
+            }
         }
-    }
-    if prepared.plan.is_empty() {
-        lock.release().await?;
-        return Ok(Deployed { release: None, steps: 0, served: None });
-    }
-    if prepared.plan.needs_consent() && !terms.consent {
-        return Err(ApplyError::NeedsConsent);
-    }
-    let effects = Effects {
-        engine,
-        project,
-        domain: wanted.stack.proxy.as_ref().map_or("localhost", Proxy::canonical).to_owned(),
-        contexts: &prepared.contexts,
-        folder: wanted.folder.clone(),
-        mirror: wanted.mirror.clone(),
-        lock: Some(&lock),
+        if prepared.plan.is_empty() {
+            lock.release().await?;
+            return Ok(Deployed { release: None, steps: 0, served: None });
+        }
+        if prepared.plan.needs_consent() && !terms.consent {
+            return Err(ApplyError::NeedsConsent);
+        }
+        let effects = Effects {
+            engine,
+            project,
+            domain: wanted.stack.proxy.as_ref().map_or("localhost", Proxy::canonical).to_owned(),
+            contexts: &prepared.contexts,
+            folder: wanted.folder.clone(),
+            mirror: wanted.mirror.clone(),
+            lock: Some(&lock),
+        };
+        let began = now();
+        let meter = meter::start(engine, &wanted.stack, &prepared.observed);
+        if let Err(why) = &meter {
+            sink.event(Event::Note(format!("what visitors meet is not measured: {why}")));
+        }
+        let ended = carry_out(&effects, &prepared.plan, terms.keep_failed, interrupted.as_mut(), sink).await;
+        let served = meter.ok().and_then(Meter::stop);
+        let raced = ended.result.as_ref().err().is_some_and(ApplyError::raced);
+        if !raced || turn == TURNS || terms.seal.is_some() {
+            break (prepared, began, ended, served);
+        }
+        turn += 1;
+        sink.event(Event::Note("another stack took these addresses meanwhile: planning anew".to_owned()));
     };
-    let began = now();
-    let meter = meter::start(engine, &wanted.stack, &prepared.observed);
-    if let Err(why) = &meter {
-        sink.event(Event::Note(format!("what visitors meet is not measured: {why}")));
-    }
-    let Ended { result, logs } = carry_out(&effects, &prepared.plan, terms.keep_failed, interrupted, sink).await;
-    let served = meter.ok().and_then(Meter::stop);
     // The record is for people: a run that succeeded has succeeded, whether or not it could be written down.
-    let ran = Ran { began, ended: now(), result: &result, served: served.clone(), logs };
+    let ended = now();
+    let ran = Ran { began, ended, result: &result, served: served.clone(), logs };
     if let Err(error) = record::keep(engine, wanted, &prepared, ran).await {
         sink.event(Event::Note(format!("the release could not be recorded: {error}")));
     }
     lock.release().await?;
+    // Nobody waits for the lock while a receiver is slow.
+    let ending = Ending { began, ended, result: &result, served: served.clone() };
+    for note in notify::tell(wanted, &prepared, ending).await {
+        sink.event(Event::Note(note));
+    }
     result.map(|()| Deployed { release: Some(prepared.plan.release), steps: prepared.plan.steps.len(), served })
 }
 

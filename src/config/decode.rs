@@ -165,10 +165,10 @@ impl<K: MapKey, V: Decode> Decode for Map<K, V> {
             let key = K::parse(&entry.key);
             if key.is_none() {
                 problems.push(
-                    Problem::error(if K::WHAT == "path" {
-                        format!("`{}` is not a path", entry.key)
-                    } else {
-                        format!("`{}` cannot be the name of a {}", entry.key, K::WHAT)
+                    Problem::error(match K::WHAT {
+                        "path" => format!("`{}` is not a path", entry.key),
+                        "status" => format!("no page can be given for `{}`", entry.key),
+                        what => format!("`{}` cannot be the name of a {what}", entry.key),
                     })
                     .at(entry.key_span.clone())
                     .label(format!("allowed: {}", K::RULE)),

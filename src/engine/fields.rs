@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 
 use crate::base::units::ByteSize;
 use crate::model::container::label;
-use crate::model::drift::{Limits, capabilities, cpus, list, mounted};
+use crate::model::drift::{Limits, capabilities, cpus, list, mounted, options, security};
 use crate::model::observed::ObservedContainer;
 use crate::model::parts::{Parts, hidden};
 
@@ -112,6 +112,27 @@ fn shown(details: ContainerInspectResponse, key: &[u8]) -> Parts {
         let (name, value) = pair.split_once('=').unwrap_or((&pair, ""));
         put(&format!("env {name}"), Some(hidden(key, value.as_bytes())));
     }
+    put("security_opt", host.security_opt.as_deref().map(security));
+    put("init", on(host.init));
+    put("shm_size", size(host.shm_size));
+    put("dns", host.dns.as_ref().map(|servers| servers.join(",")));
+    let logging = host.log_config.clone().unwrap_or_default();
+    put("log options", logging.config.as_ref().map(|pairs| options(key, pairs)));
+    put("log driver", logging.typ);
+    put("health check", Some(health_check(config.healthcheck.as_ref().and_then(|h| h.test.as_deref()), key)));
+    for line in host.extra_hosts.iter().flatten() {
+        let (name, address) = line.split_once(':').unwrap_or((line, ""));
+        put(&format!("host {name}"), Some(address.to_owned()));
+    }
+    for limit in host.ulimits.iter().flatten() {
+        let name = format!("ulimit {}", limit.name.as_deref().unwrap_or_default());
+        put(&name, Some(format!("{}:{}", limit.soft.unwrap_or(-1), limit.hard.unwrap_or(-1))));
+    }
+    for device in host.devices.iter().flatten() {
+        let of = |part: &Option<String>| part.clone().unwrap_or_default();
+        let name = format!("device {}", of(&device.path_in_container));
+        put(&name, Some(format!("{}:{}", of(&device.path_on_host), of(&device.cgroup_permissions))));
+    }
     for (target, options) in host.tmpfs.clone().unwrap_or_default() {
         put(&format!("tmpfs {target}"), Some(options));
     }
@@ -122,6 +143,14 @@ fn shown(details: ContainerInspectResponse, key: &[u8]) -> Parts {
         put(&format!("volume {}", mount.destination.clone().unwrap_or_default()), what_is_mounted(&mount));
     }
     out
+}
+
+/// A command of the engine's own health check; `none` where it asks nothing.
+fn health_check(test: Option<&[String]>, key: &[u8]) -> String {
+    match test {
+        Some([kind, command @ ..]) if kind != "NONE" => list(key, command),
+        _ => "none".to_owned(),
+    }
 }
 
 fn published(host: &HostConfig) -> Vec<(String, String)> {
@@ -175,14 +204,19 @@ mod tests {
     use crate::base::units::Span;
     use crate::model::container::{ContainerSpec, EnvValue, Mount, Publish};
     use crate::model::drift::between;
-    use crate::model::runtime::Restart;
+    use crate::model::runtime::{Device, Restart, Runtime, Ulimit};
 
     /// What the engine says of a container that was made as [`made`] asks; by 20.10.24, shortened.
     const SEEN: &str = r#"{"Id":"ab","Name":"/p-app-1",
-        "Config":{"User":"10001","Env":["A=1","PATH=/bin"],"Cmd":["serve"],"Entrypoint":["/entry"],"WorkingDir":"/srv"},
+        "Config":{"User":"10001","Env":["A=1","PATH=/bin"],"Cmd":["serve"],"Entrypoint":["/entry"],"WorkingDir":"/srv",
+          "Healthcheck":{"Test":["NONE"]}},
         "HostConfig":{"Privileged":false,"CapAdd":["CAP_NET_BIND_SERVICE"],"CapDrop":["ALL"],"ReadonlyRootfs":true,
           "NetworkMode":"p_default","PidMode":"","IpcMode":"private","Memory":134217728,"MemorySwap":268435456,
           "NanoCpus":500000000,"PidsLimit":64,"RestartPolicy":{"Name":"always","MaximumRetryCount":0},
+          "SecurityOpt":["no-new-privileges"],"Init":true,"ShmSize":67108864,"Dns":["9.9.9.9"],
+          "ExtraHosts":["legacy:10.0.0.7"],"Ulimits":[{"Name":"nofile","Soft":512,"Hard":1024}],
+          "Devices":[{"PathOnHost":"/dev/fuse","PathInContainer":"/dev/fuse","CgroupPermissions":"rw"}],
+          "LogConfig":{"Type":"json-file","Config":{"max-file":"5","max-size":"10m"}},
           "Tmpfs":{"/tmp":"rw,mode=1777"},"PortBindings":{"80/tcp":[{"HostIp":"127.0.0.1","HostPort":"8080"}]}},
         "Mounts":[
           {"Type":"volume","Name":"p_data","Source":"/var/lib/docker/volumes/p_data/_data","Destination":"/data","RW":true},
@@ -209,6 +243,18 @@ mod tests {
             read_only: true,
             cap_add: vec!["NET_BIND_SERVICE".into()],
             restart: Restart::Always,
+            init: true,
+            runtime: Runtime {
+                dns: vec![[9, 9, 9, 9].into()],
+                extra_hosts: BTreeMap::from([("legacy".into(), "10.0.0.7".into())]),
+                ulimits: BTreeMap::from([("nofile".into(), Ulimit { soft: 512, hard: 1024 })]),
+                devices: vec![Device {
+                    host: "/dev/fuse".into(),
+                    container: "/dev/fuse".into(),
+                    permissions: "rw".into(),
+                }],
+                ..Runtime::default()
+            },
             stop_timeout: Span::seconds(10),
             ..ContainerSpec::default()
         }
@@ -252,6 +298,16 @@ mod tests {
                 "volume /v set to /etc",
             ),
             ("rw,mode=1777", "rw", "tmpfs /tmp rw,mode=1777 → rw"),
+            ("[\"no-new-privileges\"]", "[]", "security_opt no longer set (was no-new-privileges)"),
+            ("\"no-new-privileges\"", "\"seccomp=unconfined\"", "security_opt no-new-privileges → seccomp=unconfined"),
+            ("\"Init\":true", "\"Init\":false", "init no longer set (was true)"),
+            ("[\"9.9.9.9\"]", "[]", "dns no longer set (was 9.9.9.9)"),
+            ("legacy:10.0.0.7", "legacy:10.0.0.8", "host legacy 10.0.0.7 → 10.0.0.8"),
+            ("\"Soft\":512", "\"Soft\":1024", "ulimit nofile 512:1024 → 1024:1024"),
+            ("\"rw\"}", "\"rwm\"}", "device /dev/fuse /dev/fuse:rw → /dev/fuse:rwm"),
+            ("json-file", "none", "log driver json-file → none"),
+            ("10m", "1g", "log options changed"),
+            ("\"NONE\"", "\"CMD\",\"true\"", "health check changed"),
         ] {
             assert!(SEEN.contains(from), "{from}");
             assert_eq!(drift(&SEEN.replacen(from, to, 1)), [told], "{from} → {to}");

@@ -15,6 +15,11 @@ use super::runtime::Restart;
 /// What an image brings along where stack.toml says nothing: no change then.
 const IMAGES_OWN: &[&str] = &["command", "entrypoint", "user", "working_dir", "stop_signal"];
 
+/// What an engine may set by itself where stack.toml says nothing (its `default-shm-size` and `default-ulimits`).
+fn engines_own(name: &str) -> bool {
+    name == "shm_size" || name.starts_with("ulimit ")
+}
+
 /// What an engine changes while a container runs, if it is to be something and not nothing.
 const WHILE_IT_RUNS: &[&str] = &["memory", "cpus", "pids", "restart", "reserve.memory", "reserve.cpus"];
 
@@ -65,6 +70,19 @@ pub fn capabilities(names: &[String]) -> String {
     names.into_iter().collect::<Vec<_>>().join(",")
 }
 
+/// Options of a log driver in a part's value. Some are passwords of log servers.
+pub fn options<'a>(key: &[u8], pairs: impl IntoIterator<Item = (&'a String, &'a String)>) -> String {
+    let pairs: BTreeSet<String> = pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    list(key, &pairs.into_iter().collect::<Vec<_>>())
+}
+
+/// Options of the kernel's security modules, whatever an engine writes for one that is on.
+pub fn security(options: &[String]) -> String {
+    let plain = |o: &String| o.strip_suffix(":true").or(o.strip_suffix("=true")).unwrap_or(o).to_owned();
+    let options: BTreeSet<String> = options.iter().map(plain).collect();
+    options.into_iter().collect::<Vec<_>>().join(",")
+}
+
 impl ContainerSpec {
     /// What an engine shows of a container that was made so and that nobody has touched.
     pub fn shown(&self, key: &[u8]) -> Parts {
@@ -89,6 +107,24 @@ impl ContainerSpec {
         put("read_only", self.read_only.then(|| "true".to_owned()));
         put("cap_add", Some(capabilities(&self.cap_add)));
         put("cap_drop", Some("ALL".to_owned()));
+        put("security_opt", Some("no-new-privileges".to_owned()));
+        put("init", self.init.then(|| "true".to_owned()));
+        put("shm_size", runtime.shm_size.map(|size| size.to_string()));
+        put("dns", Some(runtime.dns.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")));
+        let logging = runtime.logging.clone().unwrap_or_default();
+        put("log options", Some(options(key, &logging.options)));
+        put("log driver", Some(logging.driver));
+        let health = self.health.as_ref().map(|h| list(key, &h.command));
+        put("health check", Some(health.unwrap_or_else(|| "none".to_owned())));
+        for (name, address) in &runtime.extra_hosts {
+            put(&format!("host {name}"), Some(address.clone()));
+        }
+        for (name, limit) in &runtime.ulimits {
+            put(&format!("ulimit {name}"), Some(format!("{}:{}", limit.soft, limit.hard)));
+        }
+        for device in &runtime.devices {
+            put(&format!("device {}", device.container), Some(format!("{}:{}", device.host, device.permissions)));
+        }
         for (name, value) in &self.env {
             let text = match value {
                 EnvValue::Plain(text) => text,
@@ -142,7 +178,7 @@ pub fn between(made: &Parts, has: &Parts, unkept: &BTreeSet<String>, image: Opti
     let counts = |name: &str| {
         let images = match name.strip_prefix("env ") {
             Some(variable) => image.is_none_or(|set| set.contains(variable)),
-            None => IMAGES_OWN.contains(&name),
+            None => IMAGES_OWN.contains(&name) || engines_own(name),
         };
         !unkept.contains(name) && (made.contains_key(name) || !images)
     };

@@ -15,6 +15,7 @@ pub mod lock;
 pub mod monitoring;
 pub mod native;
 pub mod nginx;
+pub mod notify;
 pub mod observed;
 pub mod parts;
 pub mod placeholder;

@@ -9,6 +9,7 @@ use crate::base::name::{ProjectName, SecretName, ServiceName};
 
 use super::checklist::Checklist;
 use super::monitoring::Monitoring;
+use super::notify::Notify;
 use super::proxy::Proxy;
 use super::secrets::{SecretSource, SecretSpec, Template};
 use super::service::Service;
@@ -37,6 +38,9 @@ pub struct Stack {
     /// What Prometheus is told besides whom to ask. Releases of before know nothing of it.
     #[serde(default)]
     pub monitoring: Monitoring,
+    /// Who is told of deploys. Releases of before know nothing of it.
+    #[serde(default)]
+    pub notify: Notify,
 }
 
 /// Something that runs somewhere else: a managed database.

@@ -4,7 +4,7 @@ use super::check::Check;
 use super::checks::{
     attested, body, certificate, compression, containers, cookies, cors, databases, dns, drift, exchange, exposure,
     headers, health, host, host_access, http2, images, logs, monitoring, own, performance, ports, protocol, redirect,
-    replicas, restarts, secrets, validity, waivers, websocket,
+    replicas, restarts, secrets, tracking, validity, waivers, websocket,
 };
 use super::limit;
 
@@ -48,6 +48,7 @@ pub const CATALOGUE: &[Check] = &[
     websocket::WS_1,
     websocket::WS_2,
     cors::CORS_1,
+    cors::CORS_2,
     body::BODY_1,
     compression::CMP_1,
     compression::CCH_1,
@@ -73,7 +74,7 @@ pub const CATALOGUE: &[Check] = &[
     monitoring::MON_2,
     monitoring::MON_3,
     monitoring::MON_4,
-    monitoring::ERR_1,
+    tracking::ERR_1,
     host::HOST_1,
     host::HOST_2,
     host::HOST_3,

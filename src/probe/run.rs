@@ -15,7 +15,7 @@ use super::check::Family;
 use super::checks::{
     attested, body, certificate, compression, containers, cookies, cors, databases, dns, drift, exchange, exposure,
     headers, health, host, host_access, http2, images, logs, monitoring, own, performance, ports, protocol, redirect,
-    replicas, restarts, secrets, validity, waivers, websocket,
+    replicas, restarts, secrets, tracking, validity, waivers, websocket,
 };
 use super::context::Context;
 use super::limit;
@@ -49,6 +49,7 @@ fn groups<'a>(context: &'a Context<'_>) -> Vec<(Family, Group<'a>)> {
         (Family::Databases, Box::pin(databases::run(context))),
         (Family::Logs, Box::pin(logs::run(context))),
         (Family::Monitoring, Box::pin(monitoring::run(context))),
+        (Family::Monitoring, Box::pin(async { tracking::run(context) })),
         (Family::Host, Box::pin(host::run(context))),
         (Family::Dns, Box::pin(dns::run(context))),
         (Family::Drift, Box::pin(async { drift::run(context) })),

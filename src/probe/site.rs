@@ -9,6 +9,7 @@ use crate::base::units::{ByteSize, Span};
 use crate::model::checklist::Checklist;
 use crate::model::monitoring::Monitoring;
 use crate::model::nginx::NginxFacts;
+use crate::model::notify::Notify;
 use crate::model::proxy::{Backend, Proxy, Route, Snippets, Tls, TlsProfile};
 use crate::model::stack::{Pool, Stack};
 
@@ -105,6 +106,7 @@ pub fn site(place: &Place) -> Result<Stack, String> {
         trusted_proxies: Vec::new(),
         real_ip_header: "X-Forwarded-For".to_owned(),
         snippets: Snippets::default(),
+        pages: BTreeMap::new(),
         max_body: ByteSize(0),
         routes: vec![route],
         memory: ByteSize(0),
@@ -121,6 +123,7 @@ pub fn site(place: &Place) -> Result<Stack, String> {
         pool: Pool::default(),
         checklist: Checklist::default(),
         monitoring: Monitoring::default(),
+        notify: Notify::default(),
     })
 }
 

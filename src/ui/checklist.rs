@@ -64,7 +64,7 @@ const ITEMS: &[(&str, &str, Answer)] = &[
     ("AI Search Engine, security", "HTTPS enforced", Checks(&["RED-1", "HSTS-1", "TLS-1"])),
     ("AI Search Engine, security", "security headers", Checks(&["HDR-1", "HDR-2", "HDR-3", "HDR-4", "HDR-6"])),
     ("AI Search Engine, security", "rate limit", Checks(&["RL-1", "RL-2", "RL-3", "RL-7"])),
-    ("AI Search Engine, security", "CORS", Checks(&["CORS-1"])),
+    ("AI Search Engine, security", "CORS", Checks(&["CORS-1", "CORS-2"])),
     ("AI Search Engine, security", "database encrypted", Checks(&["ATT-5", "DB-1"])),
     ("AI Search Engine, security", "updates scheduled", Checks(&["HOST-3", "ATT-12"])),
     ("SUM, production", "certificates", Checks(&["TLS-5", "TLS-6", "TLS-7", "TLS-9"])),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::model::finding::{Finding, Verdict};
 
 use super::paint::Paint;
-use super::reports;
+use super::reports::{self, earlier::Earlier};
 use super::text::{clean, columns, count, duration, pad, utc, wrap};
 
 /// What was found, and where it was asked.
@@ -25,6 +25,8 @@ pub struct Report<'a> {
     pub started: u64,
     /// How long it took, milliseconds.
     pub millis: u64,
+    /// What it is compared with.
+    pub earlier: Option<&'a Earlier>,
 }
 
 /// Verdicts from worst to best, with the name each has in counts.
@@ -40,6 +42,11 @@ impl Report<'_> {
     /// How many have this verdict.
     pub fn number(&self, verdict: Verdict) -> usize {
         self.findings.iter().filter(|f| f.verdict == verdict).count()
+    }
+
+    /// Whether a finding is worse than in the report that this one is compared with.
+    fn is_worse(&self, finding: &Finding) -> bool {
+        self.earlier.is_some_and(|earlier| earlier.is_worse(finding))
     }
 
     /// For people: the verdict, what is wrong with causes first, what passed by family, what does not apply by reason,
@@ -124,7 +131,13 @@ impl Report<'_> {
         let stage = if self.stage.is_empty() { String::new() } else { format!(" ({})", clean(self.stage)) };
         let head = format!("{} of {}{stage}", count(self.findings.len(), "check"), clean(self.project));
         let tail = if numbers.is_empty() { "nothing was asked".to_owned() } else { numbers.join(", ") };
-        format!("{head} in {}: {tail}", duration(self.millis))
+        let mut summary = format!("{head} in {}: {tail}", duration(self.millis));
+        if let Some(earlier) = self.earlier {
+            let worse = self.findings.iter().filter(|f| self.is_worse(f)).count();
+            let words = if worse == 0 { "nothing".to_owned() } else { worse.to_string() };
+            let _ = write!(summary, "; {words} worse than in {}", clean(earlier.file()));
+        }
+        summary
     }
 
     fn lines(&self, finding: &Finding, ids: usize, paint: Paint, width: usize) -> String {
@@ -141,6 +154,10 @@ impl Report<'_> {
         if reports::is_problem(finding) {
             for (name, text) in reports::details(finding, self.file) {
                 more(name, &text, paint);
+            }
+            if let Some(earlier) = self.earlier.filter(|_| self.is_worse(finding)) {
+                let was = earlier.was(finding).map_or("not asked", Verdict::word);
+                more("worse", &format!("it was `{was}` in {}", earlier.file()), paint);
             }
             let behind = reports::behind(finding, self.findings);
             if !behind.is_empty() {
@@ -173,6 +190,8 @@ impl Report<'_> {
                     "place": f.line.map(|line| json!({ "file": self.file, "line": line })),
                     "vantage": f.vantage,
                     "millis": f.millis,
+                    "was": self.earlier.and_then(|earlier| earlier.was(f)),
+                    "worse": self.earlier.map(|earlier| earlier.is_worse(f)),
                 })
             })
             .collect();
@@ -183,6 +202,7 @@ impl Report<'_> {
             "file": self.file,
             "started": format!("{}Z", utc(self.started)),
             "millis": self.millis,
+            "against": self.earlier.map(Earlier::file),
             "verdict": self.findings.iter().map(|f| f.verdict).max(),
             "summary": {
                 "total": self.findings.len(),

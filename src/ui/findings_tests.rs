@@ -31,7 +31,15 @@ pub(in crate::ui) fn findings() -> Vec<Finding> {
 }
 
 pub(in crate::ui) fn report(findings: &[Finding]) -> Report<'_> {
-    Report { project: "sum", stage: "production", file: "stack.toml", findings, started: 1_795_178_918, millis: 3_210 }
+    Report {
+        project: "sum",
+        stage: "production",
+        file: "stack.toml",
+        findings,
+        started: 1_795_178_918,
+        millis: 3_210,
+        earlier: None,
+    }
 }
 
 #[test]

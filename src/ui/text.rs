@@ -99,6 +99,20 @@ pub fn utc(seconds: u64) -> String {
     format!("{}T{:02}:{:02}:{:02}", Date::of_seconds(seconds), rest / 3600, rest / 60 % 60, rest % 60)
 }
 
+/// A path as a URI reference (RFC 3986).
+pub(super) fn uri(path: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::from(if path.starts_with('/') { "file://" } else { "" });
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

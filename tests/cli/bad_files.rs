@@ -77,6 +77,28 @@ fn files_beside() {
 }
 
 #[test]
+fn pages_for_errors() {
+    let text = format!(
+        "{BASE}[routes]\n\"/\" = \"app\"\n[proxy.errors]\n403 = \"pages/empty.html\"\n404 = \"pages/right.html\"\n\
+         413 = \"pages\"\n502 = \"pages/bell.html\"\n503 = \"pages/large.html\"\n504 = \"pages/none.html\"\n"
+    );
+    let case = Case::new()
+        .file("stack.toml", &text)
+        .file("pages/right.html", "<h1>Not here</h1>\n<p>$5 {off}; \"really\"</p>\n")
+        .file("pages/empty.html", " \n")
+        .file("pages/bell.html", "<h1>Oh</h1>\r\n\u{7}\n")
+        .file("pages/large.html", "x".repeat((64 << 10) + 1));
+    case.snapshot("pages-for-errors", &["check"]);
+    let right = Case::new()
+        .file("stack.toml", format!("{BASE}[routes]\n\"/\" = \"app\"\n[proxy.errors]\n404 = \"pages/right.html\"\n"))
+        .file("pages/right.html", "<h1>Not here</h1>\n");
+    let outcome = right.run(&["check", "--json"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let said: serde_json::Value = serde_json::from_str(&outcome.stdout).expect("JSON");
+    assert_eq!(said["stack"]["proxy"]["pages"]["404"], "<h1>Not here</h1>\n");
+}
+
+#[test]
 fn variables() {
     let text = format!("{BASE}environment = {{ A = \"${{TOKEM}}\", B = \"${{B:-b}}\" }}\n");
     Case::new().file("stack.toml", &text).var("TOKEN", "x").snapshot("variable-undefined", &["check"]);

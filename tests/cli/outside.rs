@@ -2,6 +2,8 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -10,10 +12,18 @@ use crate::harness::Case;
 
 /// A server that gives everybody one answer. It ends with the test's process.
 fn server(answer: &'static str) -> u16 {
+    changing([answer; 2]).0
+}
+
+/// A server that gives the first answer, and the second when it is told to.
+fn changing(answers: [&'static str; 2]) -> (u16, Arc<AtomicBool>) {
+    let second = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&second);
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("its number").port();
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
+            let answer = answers[usize::from(told.load(Ordering::Relaxed))];
             std::thread::spawn(move || {
                 let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
                 let mut request: Vec<u8> = Vec::new();
@@ -29,7 +39,7 @@ fn server(answer: &'static str) -> u16 {
             });
         }
     });
-    port
+    (port, second)
 }
 
 const GOOD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Content-Type-Options: nosniff\r\n\
@@ -103,6 +113,38 @@ fn a_stack_is_judged_by_its_file_from_outside() {
     assert_eq!(with(&found, "fail"), ["HDR-7"]);
 }
 
+#[test]
+fn only_what_is_worse_than_before_counts() {
+    let (port, second) = changing([TALKATIVE, GOOD]);
+    let url = format!("http://localhost:{port}/");
+    let verify = ["verify", "--quick", "--deadline", "8s", "--url", &url];
+    let case = Case::new();
+    let before = |name: &str| {
+        let outcome = case.run(&[&["--json"], &verify[..]].concat());
+        std::fs::write(case.path().join(name), outcome.stdout).expect("a report");
+    };
+    before("bad.json");
+    let same = case.run(&[&verify[..], &["--against", "bad.json"]].concat());
+    assert_eq!(same.code, Some(0), "what was so before is not this run's: {}{}", same.stdout, same.stderr);
+    assert!(same.stdout.contains("nothing worse than in bad.json"), "{}", same.stdout);
+    second.store(true, Ordering::Relaxed);
+    before("good.json");
+    second.store(false, Ordering::Relaxed);
+    let worse = report(&case, &["--url", &url, "--against", "good.json"], 4);
+    assert_eq!(worse["against"], "good.json");
+    let all = worse["findings"].as_array().expect("findings");
+    let told: Vec<&str> = all.iter().filter(|f| f["worse"] == true).filter_map(|f| f["id"].as_str()).collect();
+    assert_eq!(told, ["HDR-1", "HDR-2", "HDR-3", "HDR-4", "HDR-7", "NET-5", "CORS-1"]);
+    assert!(all.iter().any(|f| f["id"] == "HDR-7" && f["was"] == "pass"), "{worse:#}");
+    let text = case.run(&[&verify[..], &["--against", "good.json"]].concat());
+    assert_eq!(text.code, Some(4), "{}", text.stdout);
+    for words in ["it was `pass` in good.json", "7 worse than in good.json"] {
+        assert!(text.stdout.contains(words), "{words}: {}", text.stdout);
+    }
+    second.store(true, Ordering::Relaxed);
+    assert_eq!(case.run(&[&verify[..], &["--against", "bad.json"]].concat()).code, Some(0));
+}
+
 /// Perl's own parser of TAP, which `prove` reads with. It knows versions up to 13; what 14 adds is subtests, and there are
 /// none.
 #[test]
@@ -143,6 +185,8 @@ fn a_place_that_cannot_be_asked_is_said_in_words() {
         (&["--url", "http://nowhere.invalid/"], 1, "no address of `nowhere.invalid`"),
         (&["--url", "http://localhost/", "--trust", "none.pem"], 2, "holds no certificate"),
         (&["--url", "http://localhost/", "--trust", "missing.pem"], 2, "cannot be read"),
+        (&["--url", "http://localhost/", "--against", "missing.json"], 2, "cannot be read"),
+        (&["--url", "http://localhost/", "--against", "none.pem"], 2, "cannot be compared with"),
         (&["--outside", "--save-baseline"], 2, "cannot be used with"),
         (&["--outside"], 2, "stack.toml"),
     ] {

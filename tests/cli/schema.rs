@@ -29,6 +29,7 @@ const BEYOND: &[&str] = &[
     "overlay-reference",
     "preset-keys-elsewhere",
     "preset-twice",
+    "proxy-errors",
     "proxy-headers",
     "proxy-tls",
     "proxy-without-routes",

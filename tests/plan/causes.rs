@@ -15,10 +15,13 @@ fn told(plan: &Plan, service: &str) -> Vec<String> {
             Action::WriteFiles { service: s, links, .. } if s.as_str() == service && links.is_empty() => {
                 Some(step.cause.clone())
             }
-            Action::Stop { container, .. } if container.contains(&format!("-{service}-")) => step
-                .interrupts
-                .as_ref()
-                .map(|what| format!("{what}{}", step.at_most.map(|t| format!(", {t}")).unwrap_or_default())),
+            Action::Stop { container, .. } | Action::Reload { container, .. }
+                if container.contains(&format!("-{service}-")) =>
+            {
+                step.interrupts
+                    .as_ref()
+                    .map(|what| format!("{what}{}", step.at_most.map(|t| format!(", {t}")).unwrap_or_default()))
+            }
             _ => None,
         };
         out.extend(cause.filter(|c| {
@@ -29,89 +32,101 @@ fn told(plan: &Plan, service: &str) -> Vec<String> {
     out
 }
 
+type Make = fn(&mut Sketch);
+type Hand = fn(&mut World);
+
+/// What somebody changes in the file or by hand, and what the plan says of it about a service.
+const CASES: &[(&str, Make, Hand, &str, &[&str])] = &[
+    ("environment", |s| s.env = "b", |_| {}, "app", &["environment MODE changed"]),
+    ("secret", |s| s.secret = "other", |_| {}, "app", &["secret `token` changed"]),
+    ("image", |s| s.tag = 2, |_| {}, "app", &["image acme/app:1 → acme/app:2"]),
+    (
+        "image and environment",
+        |s| (s.tag, s.env) = (2, "b"),
+        |_| {},
+        "worker",
+        &["image acme/app:1 → acme/app:2; environment MODE changed"],
+    ),
+    ("more replicas", |s| s.replicas = 3, |_| {}, "app", &["replica 3 of 3"]),
+    ("more replicas", |s| s.replicas = 3, |_| {}, "proxy", &["replicas of app 2 → 3"]),
+    (
+        "limit",
+        |s| s.limit = 99,
+        |_| {},
+        "proxy",
+        &["route /: limit 50/s, burst 10 → 99/s, burst 10; route /api/: limit 50/s, burst 10 → 99/s, burst 10"],
+    ),
+    (
+        "a route less",
+        |s| s.api_route = false,
+        |_| {},
+        "proxy",
+        &["route /api/ is gone; port of api no longer set (was 9000); replicas of api no longer set (was 1)"],
+    ),
+    (
+        "tag moved",
+        |_| {},
+        |w| w.move_tag("acme/app:1"),
+        "app",
+        &["image digest moved: acme/app:1 is another image now"],
+    ),
+    (
+        "image gone",
+        |_| {},
+        |w| {
+            w.images.remove("acme/app:1");
+        },
+        "app",
+        &[],
+    ),
+    (
+        "network lost",
+        |_| {},
+        |w| w.lose_network("shop_to-db"),
+        "db",
+        &["it lost the network shop_to-db", "db is away until its successor is ready, 3m"],
+    ),
+    (
+        "no way out",
+        |s| s.egress = false,
+        |_| {},
+        "worker",
+        &["leaves network shop_default; joins network shop_to-worker"],
+    ),
+    (
+        "database",
+        |s| s.database = "512M",
+        |_| {},
+        "db",
+        &["command changed; memory 256M → 512M", "db is away until its successor is ready, 3m"],
+    ),
+    (
+        "port of the door",
+        |s| s.door = Some(("nginx:1.30", 9090)),
+        |_| {},
+        "proxy",
+        &[
+            "published 443 0.0.0.0:8081 → 0.0.0.0:9091; published 80 0.0.0.0:8080 → 0.0.0.0:9090",
+            "proxy is away until its successor is ready, 1m",
+        ],
+    ),
+    ("service gone", |s| s.worker = false, |_| {}, "worker", &["worker goes for good; its volumes stay"]),
+    ("port", |s| s.port = 8001, |_| {}, "proxy", &["port of app 8000 → 8001"]),
+    (
+        "port and image",
+        |s| (s.port, s.tag) = (8001, 2),
+        |_| {},
+        "proxy",
+        &["port of app 8000 → 8001", "requests to app may be answered with 502 until Nginx knows the new port, 1s"],
+    ),
+    ("no door", |s| s.door = None, |_| {}, "proxy", &["nobody answers any more"]),
+    ("no replicas", |s| s.replicas = 0, |_| {}, "app", &["the front door answers 503 for app: it has no replicas"]),
+];
+
 #[test]
 fn every_change_has_its_cause() {
-    type Make = fn(&mut Sketch);
-    type Hand = fn(&mut World);
-    let cases: &[(&str, Make, Hand, &str, &[&str])] = &[
-        ("environment", |s| s.env = "b", |_| {}, "app", &["environment MODE changed"]),
-        ("secret", |s| s.secret = "other", |_| {}, "app", &["secret `token` changed"]),
-        ("image", |s| s.tag = 2, |_| {}, "app", &["image acme/app:1 → acme/app:2"]),
-        (
-            "image and environment",
-            |s| (s.tag, s.env) = (2, "b"),
-            |_| {},
-            "worker",
-            &["image acme/app:1 → acme/app:2; environment MODE changed"],
-        ),
-        ("more replicas", |s| s.replicas = 3, |_| {}, "app", &["replica 3 of 3"]),
-        ("more replicas", |s| s.replicas = 3, |_| {}, "proxy", &["replicas of app 2 → 3"]),
-        (
-            "limit",
-            |s| s.limit = 99,
-            |_| {},
-            "proxy",
-            &["route /: limit 50/s, burst 10 → 99/s, burst 10; route /api/: limit 50/s, burst 10 → 99/s, burst 10"],
-        ),
-        (
-            "a route less",
-            |s| s.api_route = false,
-            |_| {},
-            "proxy",
-            &["route /api/ is gone; port of api no longer set (was 9000); replicas of api no longer set (was 1)"],
-        ),
-        (
-            "tag moved",
-            |_| {},
-            |w| w.move_tag("acme/app:1"),
-            "app",
-            &["image digest moved: acme/app:1 is another image now"],
-        ),
-        (
-            "image gone",
-            |_| {},
-            |w| {
-                w.images.remove("acme/app:1");
-            },
-            "app",
-            &[],
-        ),
-        (
-            "network lost",
-            |_| {},
-            |w| w.lose_network("shop_to-db"),
-            "db",
-            &["it lost the network shop_to-db", "db is away until its successor is ready, 3m"],
-        ),
-        (
-            "no way out",
-            |s| s.egress = false,
-            |_| {},
-            "worker",
-            &["leaves network shop_default; joins network shop_to-worker"],
-        ),
-        (
-            "database",
-            |s| s.database = "512M",
-            |_| {},
-            "db",
-            &["command changed; memory 256M → 512M", "db is away until its successor is ready, 3m"],
-        ),
-        (
-            "port of the door",
-            |s| s.door = Some(("nginx:1.30", 9090)),
-            |_| {},
-            "proxy",
-            &[
-                "published 443 0.0.0.0:8081 → 0.0.0.0:9091; published 80 0.0.0.0:8080 → 0.0.0.0:9090",
-                "proxy is away until its successor is ready, 1m",
-            ],
-        ),
-        ("no door", |s| s.door = None, |_| {}, "proxy", &["nobody answers any more"]),
-        ("no replicas", |s| s.replicas = 0, |_| {}, "app", &["the front door answers 503 for app: it has no replicas"]),
-    ];
     let mut wrong = Vec::new();
-    for (name, file, hand, service, expected) in cases {
+    for (name, file, hand, service, expected) in CASES {
         let mut world = World::new("shop");
         let mut sketch = Sketch::new();
         deploy(&mut world, &sketch.wish(), None).expect("the first deploy");
@@ -126,6 +141,27 @@ fn every_change_has_its_cause() {
         assert_eq!(plan.needs_consent(), plan.steps.iter().any(|s| s.interrupts.is_some()), "{name}");
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_runs_is_asked_at_a_new_port_before_the_front_door_sends_anybody_there() {
+    let mut world = World::new("shop");
+    let mut sketch = Sketch::new();
+    deploy(&mut world, &sketch.wish(), None).expect("the first deploy");
+    sketch.port = 8001;
+    let plan = sketch.wish().plan(&mut world).plan;
+    let at = |find: &dyn Fn(&Action) -> bool| plan.steps.iter().position(|s| find(&s.action));
+    let asks = |action: &Action, name: &str| match action {
+        Action::WaitReady { container, address: Some(to), .. } => container == name && to.port() == 8001,
+        _ => false,
+    };
+    let switch = at(&|a| matches!(a, Action::Switch { .. })).expect("it reloads");
+    for name in ["shop-app-1", "shop-app-2"] {
+        assert!(at(&|a| asks(a, name)).is_some_and(|step| step < switch), "{name}\n{plan}");
+    }
+    assert!(!plan.steps.iter().any(|s| matches!(s.action, Action::Create { .. })), "{plan}");
+    deploy(&mut world, &sketch.wish(), None).expect("the other port");
+    assert!(sketch.wish().plan(&mut world).plan.is_empty());
 }
 
 #[test]

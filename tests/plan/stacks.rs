@@ -11,6 +11,7 @@ use crate::wish::Wish;
 pub(crate) struct Sketch {
     pub(crate) app: &'static str,
     pub(crate) tag: u32,
+    pub(crate) port: u16,
     pub(crate) replicas: u32,
     pub(crate) env: &'static str,
     pub(crate) secret: &'static str,
@@ -33,6 +34,7 @@ impl Sketch {
         Self {
             app: "app",
             tag: 1,
+            port: 8000,
             replicas: 2,
             env: "a",
             secret: "s1",
@@ -52,7 +54,7 @@ impl Sketch {
     }
 
     pub(crate) fn text(&self) -> String {
-        let Self { app, tag, replicas, env, .. } = self;
+        let Self { app, tag, port, replicas, env, .. } = self;
         let mut out = String::from("name = \"shop\"\n");
         let egress = if self.egress { "" } else { "egress = false\n" };
         let database = if self.database.is_empty() { "" } else { "DATABASE_URL = \"${db.url}\"\n" };
@@ -60,7 +62,7 @@ impl Sketch {
         let job = if self.job { "pre_deploy = [\"migrate\"]\n" } else { "" };
         let _ = write!(
             out,
-            "[services.{app}]\nimage = \"acme/app:{tag}\"\nport = 8000\nreplicas = {replicas}\nhealthcheck = \"/health\"\nmetrics = \"/metrics\"\n{job}{egress}[services.{app}.environment]\nMODE = \"{env}\"\nTOKEN_FILE = \"${{secrets.token.file}}\"\n{database}{cache}"
+            "[services.{app}]\nimage = \"acme/app:{tag}\"\nport = {port}\nreplicas = {replicas}\nhealthcheck = \"/health\"\nmetrics = \"/metrics\"\n{job}{egress}[services.{app}.environment]\nMODE = \"{env}\"\nTOKEN_FILE = \"${{secrets.token.file}}\"\n{database}{cache}"
         );
         if self.worker {
             let _ = write!(out, "[services.worker]\nlike = \"{app}\"\ncommand = [\"work\"]\nreplicas = 1\n");
@@ -130,6 +132,8 @@ macro_rules! hand {
 
 pub(crate) const CHANGES: &[Change] = &[
     file!("image", |s| s.tag += 1),
+    file!("port of app", |s| s.port = 8001),
+    file!("port of app with the image", |s| (s.port, s.tag) = (8001, s.tag + 1)),
     file!("environment", |s| s.env = "b"),
     file!("secret", |s| s.secret = "s2"),
     file!("more replicas", |s| s.replicas += 2),

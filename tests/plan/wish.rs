@@ -189,7 +189,9 @@ fn files(stack: &Stack, placement: &Placement, values: &SecretValues) -> Files {
         let rules: Vec<_> = proxy.routes.iter().map(|r| json!([r.path, r.backend, r.limit, r.timeout])).collect();
         let certificate: Vec<&str> =
             values.iter().filter(|(n, _)| n.as_str().contains("tls")).map(|(_, v)| v.expose()).collect();
-        let rest = json!([rules, proxy.domains, proxy.headers, proxy.image, certificate]).to_string();
+        let asked = stack.services.values().filter(|s| routes.contains_key(s.name.as_str()));
+        let ports: Vec<_> = asked.map(|s| s.port).collect();
+        let rest = json!([rules, ports, proxy.domains, proxy.headers, proxy.image, certificate]).to_string();
         let text = serde_json::to_string(&Door { routes, rest }).expect("plain data");
         let files = vec![Artifact::plain("nginx.conf", text)];
         out.insert(door.service.clone(), (files_hash(b"key", &files), files));

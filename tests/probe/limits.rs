@@ -11,20 +11,20 @@ use crate::support::nginx::{Nginx, ports};
 use crate::support::{DOMAIN, ask, files, headers, lines, options, route, stack, target, ten_a_second};
 
 /// A server: what its `http` block and its location say.
-struct Case {
-    name: &'static str,
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
     zone: &'static str,
     location: &'static str,
     burst: u32,
     delay: Option<u32>,
     /// The check that must fail; `None` for a right server.
-    fails: Option<&'static str>,
+    pub(crate) fails: Option<&'static str>,
 }
 
 const ZONE: &str = "limit_req_zone $binary_remote_addr zone=z:1m rate=10r/s;";
 const SERVE: &str = "try_files /ok.txt =404;";
 
-fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let case = |name, zone, location, fails| Case { name, zone, location, burst: 20, delay: None, fails };
     let nodelay = "limit_req zone=z burst=20 nodelay;";
     vec![
@@ -35,6 +35,7 @@ fn cases() -> Vec<Case> {
         case("halved", "limit_req_zone $binary_remote_addr zone=z:1m rate=5r/s;", nodelay, Some("RL-3")),
         case("doubled", "limit_req_zone $binary_remote_addr zone=z:1m rate=20r/s;", nodelay, Some("RL-3")),
         case("no burst", ZONE, "limit_req zone=z;", Some("RL-1")),
+        case("twice the burst", ZONE, "limit_req zone=z burst=40 nodelay;", Some("RL-1")),
         case("delayed, not declared", ZONE, "limit_req zone=z burst=20;", Some("RL-2")),
         case(
             "forged header honoured",
@@ -60,6 +61,14 @@ fn config(case: &Case, port: u16) -> String {
            location / {{ {} {SERVE} }} }}",
         case.zone, case.location
     )
+}
+
+/// What one run says of a server, whatever else the machine does.
+pub(crate) async fn once(case: &Case) -> Vec<Finding> {
+    let [port] = ports();
+    let _nginx = Nginx::start(&config(case, port), &[], port);
+    let stack = stack(Tls::Off, vec![route("/", Some(ten_a_second(case.burst, case.delay)))]);
+    ask(&stack, &target(port, None), None, &options(&["RL"])).await
 }
 
 async fn measure(case: &Case) -> Vec<Finding> {

@@ -10,12 +10,15 @@
     reason = "a test that panics has failed, and what it prints is shown only then; nothing here is hot"
 )]
 
+mod burning;
 mod engine;
 mod hostile;
 mod limits;
+mod old;
 mod quotas;
 mod ready;
 mod support;
+mod testssl;
 mod tls;
 mod traffic;
 mod websocket;

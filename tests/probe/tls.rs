@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use stackctl::model::finding::Verdict;
+use stackctl::model::finding::{Finding, Verdict};
 
 use crate::support::certs::{Authority, Leaf};
 use crate::support::nginx::{Nginx, ports};
@@ -13,8 +13,8 @@ const GOOD: &str = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:EC
                     ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
 
 /// What differs from a right server.
-struct Case<'a> {
-    name: &'static str,
+pub(crate) struct Case<'a> {
+    pub(crate) name: &'static str,
     fails: &'static [&'static str],
     leaf: Leaf,
     chain: &'a str,
@@ -41,7 +41,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    fn config(&self, http: u16, https: u16) -> String {
+    pub(crate) fn config(&self, http: u16, https: u16) -> String {
         let mut sent: String = headers().iter().map(|(k, v)| format!("add_header {k} \"{v}\" always;\n")).collect();
         let plain = sent.clone();
         if self.hsts {
@@ -66,7 +66,24 @@ impl<'a> Case<'a> {
     }
 }
 
-fn cases(ca: &Authority) -> Vec<Case<'_>> {
+impl Case<'_> {
+    /// The server, at these ports.
+    pub(crate) fn serve(&self, http: u16, https: u16) -> Nginx {
+        let served = format!("{}{}", self.leaf.cert, self.chain);
+        let pem = [("cert.pem", served.as_str()), ("key.pem", self.leaf.key.as_str())];
+        Nginx::start(&self.config(http, https), &pem, https)
+    }
+
+    /// What the prober says of it; `only` names checks, none for all.
+    pub(crate) async fn probed(&self, ca: &Authority, http: u16, https: u16, only: &[&str]) -> Vec<Finding> {
+        let configured = self.stale.clone().unwrap_or(self.leaf.cert.clone());
+        let options = stackctl::probe::Options { trust: Some(ca.root.clone()), ..options(only) };
+        let stack = stack(files(), vec![route("/", None)]);
+        ask(&stack, &target(http, Some(https)), Some(&configured), &options).await
+    }
+}
+
+pub(crate) fn cases(ca: &Authority) -> Vec<Case<'_>> {
     let chain = ca.intermediate.as_str();
     let good = |name, fails| Case::right(name, fails, ca.good(DOMAIN), chain);
     let with = |name, fails, leaf| Case::right(name, fails, leaf, chain);
@@ -97,13 +114,8 @@ async fn each_server_fails_exactly_what_is_wrong_with_it() {
     for case in cases(&ca) {
         let started = Instant::now();
         let [http, https] = ports();
-        let served = format!("{}{}", case.leaf.cert, case.chain);
-        let pem = [("cert.pem", served.as_str()), ("key.pem", case.leaf.key.as_str())];
-        let nginx = Nginx::start(&case.config(http, https), &pem, https);
-        let configured = case.stale.clone().unwrap_or(case.leaf.cert.clone());
-        let options = stackctl::probe::Options { trust: Some(ca.root.clone()), ..options(&[]) };
-        let stack = stack(files(), vec![route("/", None)]);
-        let findings = ask(&stack, &target(http, Some(https)), Some(&configured), &options).await;
+        let nginx = case.serve(http, https);
+        let findings = case.probed(&ca, http, https, &[]).await;
         drop(nginx);
         let failed = ids(&findings, Verdict::Fail);
         println!("{:24} {failed:?} {} ms", case.name, started.elapsed().as_millis());

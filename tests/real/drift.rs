@@ -55,7 +55,11 @@ pub(crate) fn by_hand(site: &Site) {
 
     // Made again by somebody, with our labels and more rights.
     recreate(site, &of("app-3"));
-    site.run(&["plan"], VERSION).ends(0).says("user 10001 → 0").says("memory no longer set (was 128M)");
+    site.run(&["plan"], VERSION).ends(0).says("changed by hand:");
+    let mut said = site.run(&["status", "--drift"], VERSION).ends(0);
+    for words in ["user 10001 → 0", "memory no longer set (was 128M)", "security_opt no longer set", "log options"] {
+        said = said.says(words);
+    }
     let visitor = Visitor::of(site);
     site.up("2");
     visitor.was_always_served();

@@ -155,6 +155,38 @@ fn two_at_once_take_turns() {
     site.nothing_to_do("2");
 }
 
+/// Each has a lock of its own, and all look for free addresses at the same moment.
+#[test]
+fn stacks_that_come_up_at_once_get_addresses_of_their_own() {
+    let stack = |name: &str, port| slim(name, port).replace("replicas    = 3", "replicas    = 1");
+    let site = Site::new(&stack("t-same-1", 18197), "t-same-1", 18197);
+    let others = [("t-same-2", 18198), ("t-same-3", 18199)]
+        .map(|(name, port)| Site::on(None, None, &stack(name, port), name, port));
+    let sites = [&site, &others[0], &others[1]];
+    // The image is the same; building it is not what this is about.
+    for site in sites {
+        site.up("1");
+        site.run(&["down", "--volumes", "--yes"], &[]).ends(0);
+    }
+    for version in ["2", "3"] {
+        let running: Vec<_> = sites
+            .iter()
+            .map(|site| {
+                let mut command = site.command(&["up", "--yes", "--no-verify"], &[("APP_VERSION", version)]);
+                command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+            })
+            .collect();
+        for child in running {
+            said(&child.wait_with_output().unwrap()).ends(0);
+        }
+        for site in sites {
+            assert_eq!(site.get("/health").unwrap().0, 200, "{}", site.name);
+            site.nothing_to_do(version);
+            site.run(&["down", "--volumes", "--yes"], &[]).ends(0);
+        }
+    }
+}
+
 #[test]
 fn an_engine_that_is_not_there_is_said_in_words() {
     let site = Site::new(&slim("t-none", 18085), "t-none", 18085);

@@ -95,6 +95,9 @@ pub struct VerifyArgs {
     /// What ends with exit code 4: warn (warnings too), low (any failure), medium, high or critical (failures of at least this severity)
     #[arg(long, value_name = "LEVEL", value_enum, hide_possible_values = true, default_value = "low")]
     pub fail_on: FailOn,
+    /// Compare with an earlier report (--json): tell what is worse, and only that ends with exit code 4 or 6
+    #[arg(long, value_name = "FILE")]
+    pub against: Option<PathBuf>,
     /// Longest time for the whole checklist; what is not done by then counts as not judged
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = span)]
     pub deadline: Span,

@@ -51,6 +51,15 @@ http   = "nginx/http.conf"
 server = "nginx/server.conf""#,
     ),
     (
+        "notify",
+        r#"[notify]
+slack = "${secrets.slack}"
+on    = "failure"
+
+[secrets]
+slack = { env = "SLACK_WEBHOOK", optional = true }"#,
+    ),
+    (
         "native",
         r#"[services.app]
 image   = "app:1"

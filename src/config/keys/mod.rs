@@ -5,6 +5,7 @@ pub mod checklist;
 pub mod cors;
 pub mod limit;
 pub mod native;
+pub mod notify;
 pub mod preset;
 pub mod proxy;
 pub mod route;
@@ -38,6 +39,8 @@ table! {
         proxy: proxy::ProxyKeys,
         /// Paths of the front door, and who answers them.
         routes: Map<UrlPath, route::RouteKey>,
+        /// Who is told when a deploy has ended.
+        notify: notify::NotifyKeys,
         /// Checks of your own for `verify`, by name.
         checks: Map<Text, checklist::OwnKeys>,
         /// Findings that you put up with until a day.

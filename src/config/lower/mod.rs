@@ -8,6 +8,8 @@ mod image;
 mod like;
 mod limit;
 mod native;
+mod notify;
+mod pages;
 mod proxy;
 mod reference;
 mod rollout;
@@ -127,15 +129,13 @@ pub(super) fn lower(file: &File, input: &Input<'_>, problems: &mut Problems) -> 
             resolver.environment(service, keys);
         }
     }
-    for (name, there) in &mut elsewhere {
-        let users = services.values().filter(|s| s.depends_on.contains(name)).map(|s| s.name.clone());
-        there.users = users.collect();
-    }
+    find_users(&mut elsewhere, &services);
     offers.leave_out_of(&mut services);
     after_setup(&mut services);
     share_builds(&mut services, entries);
     let proxy = proxy::lower(file, &services, &mut declared, input, problems);
     let checklist = checklist::lower(file, &services, input, problems);
+    let notify = notify::lower(file, &declared, &mut used, input, problems);
     shape_of_stack::check(file, &services, proxy.as_ref(), &used, problems);
     lint::check(
         &lint::Stack {
@@ -160,8 +160,17 @@ pub(super) fn lower(file: &File, input: &Input<'_>, problems: &mut Problems) -> 
         secrets: declared,
         proxy,
         monitoring: monitoring(entries),
+        notify,
         pool: file.pool.as_ref().map_or_else(Pool::default, |p| p.value.0),
     })
+}
+
+/// Who needs what runs elsewhere.
+fn find_users(elsewhere: &mut BTreeMap<ServiceName, Elsewhere>, services: &BTreeMap<ServiceName, Service>) {
+    for (name, there) in elsewhere {
+        let users = services.values().filter(|s| s.depends_on.contains(name)).map(|s| s.name.clone());
+        there.users = users.collect();
+    }
 }
 
 /// What the services with Prometheus say to it.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::base::name::ServiceName;
 use crate::model::container::label;
 use crate::model::observed::ObservedContainer;
 use crate::model::parts::{self, Parts, hidden};
@@ -92,7 +93,7 @@ pub(super) fn of_files(inputs: &Inputs<'_>, files: &Files, placed: &Placed) -> P
         let routed: BTreeSet<_> = proxy.routes.iter().filter_map(|r| r.service()).collect();
         for service in routed.into_iter().filter_map(|name| inputs.stack.services.get(name)) {
             out.insert(format!("replicas of {}", service.name), service.replicas.to_string());
-            out.extend(service.port.map(|port| (format!("port of {}", service.name), port.to_string())));
+            out.extend(service.port.map(|port| (port_of(&service.name), port.to_string())));
         }
         let pair = proxy.tls.secrets();
         let pair: Vec<&str> = pair.into_iter().filter_map(|n| Some(inputs.values.get(n)?.expose())).collect();
@@ -104,6 +105,11 @@ pub(super) fn of_files(inputs: &Inputs<'_>, files: &Files, placed: &Placed) -> P
         out.insert(format!("file {}", file.path), hidden(inputs.key, file.content.expose().as_bytes()));
     }
     out
+}
+
+/// The part that says at which port the front door asks a service.
+pub(super) fn port_of(service: &ServiceName) -> String {
+    format!("port of {service}")
 }
 
 /// Why a service must load its files again.

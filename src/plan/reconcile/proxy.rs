@@ -249,8 +249,32 @@ impl Draft<'_> {
             listener: door.and_then(|r| placed.socket(r, PRIVATE_PORT)),
         };
         let reload = self.add(reload, "to load the switched files", vec![switch]);
+        if placed.service.as_str() == super::FRONT_DOOR {
+            self.tell_of_ports(reload);
+        }
         self.mark_as(placed, &said, vec![reload]);
         reload
+    }
+
+    /// Whether the front door sends requests to another port of the service than the one it has now.
+    pub(super) fn port_moves(&self, placed: &Placed) -> bool {
+        let loaded = self.inputs.observed.state.as_ref().and_then(|s| s.loaded.get(super::FRONT_DOOR));
+        let before = loaded.and_then(|parts| parts.get(&causes::port_of(&placed.service)));
+        let now = self.inputs.stack.services.get(&placed.service).and_then(|s| s.port);
+        self.routed(&placed.service) && before.is_some_and(|old| now.is_some_and(|port| port.to_string() != *old))
+    }
+
+    /// Traffic moves to containers that answer at another port, and the front door knows that port once it has loaded
+    /// its files: in between it asks the new address at the old port.
+    fn tell_of_ports(&mut self, reload: usize) {
+        let placement = self.placement;
+        let moving = placement.services.iter().filter(|p| p.bank != p.live && self.port_moves(p));
+        let names: Vec<&str> = moving.map(|p| p.service.as_str()).collect();
+        if !names.is_empty() {
+            let names = names.join(", ");
+            let what = format!("requests to {names} may be answered with 502 until Nginx knows the new port");
+            self.interrupt(reload, what, Some(Span::seconds(1)));
+        }
     }
 
     /// Files of a service that is about to be created.

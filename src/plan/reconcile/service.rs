@@ -40,7 +40,8 @@ impl Draft<'_> {
         let mut made = Vec::new();
         for replica in &placed.replicas {
             match &replica.existing {
-                Some((name, true)) if *name == replica.name && self.proven(name) => {}
+                // At another port it has not been seen ready.
+                Some((name, true)) if *name == replica.name && self.proven(name) && !self.port_moves(placed) => {}
                 Some((name, running)) => {
                     let mut after = before_start.clone();
                     if !running {

@@ -12,6 +12,18 @@ use crate::plan::step::Action;
 
 use super::{Draft, FRONT_DOOR};
 
+/// What a stack loses with a container that its file no longer names. Asked about, running or not: the name may be
+/// missing by mistake, and what the container wrote outside of volumes goes with it.
+fn gone(container: &ObservedContainer) -> String {
+    if container.service() != FRONT_DOOR {
+        return format!("{} goes for good; its volumes stay", container.service());
+    }
+    let ports: BTreeSet<String> = container.ports.iter().map(|(_, port, _)| port.to_string()).collect();
+    let ports: Vec<String> = ports.into_iter().collect();
+    let at = if ports.is_empty() { String::new() } else { format!(" at port {}", ports.join(", ")) };
+    format!("nobody answers{at} any more")
+}
+
 impl Draft<'_> {
     /// Old containers: drained, stopped, removed; then their successors get the final names.
     pub(super) fn retire(&mut self) {
@@ -26,19 +38,16 @@ impl Draft<'_> {
             let cause = format!("`{service}` is no longer in the file");
             let grace = Span::seconds(30);
             let mut after = gates.clone();
+            let mut first = None;
             if container.running() {
                 let stop = Action::Stop { container: container.name.clone(), grace };
                 let stop = self.add(stop, cause.clone(), after);
-                if container.service() == FRONT_DOOR {
-                    let ports: BTreeSet<String> = container.ports.iter().map(|(_, port, _)| port.to_string()).collect();
-                    let ports: Vec<String> = ports.into_iter().collect();
-                    let at = if ports.is_empty() { String::new() } else { format!(" at port {}", ports.join(", ")) };
-                    self.interrupt(stop, format!("nobody answers{at} any more"), None);
-                }
+                first = Some(stop);
                 after = vec![stop];
             }
-            let step = self.add(Action::Remove { container: container.name.clone() }, cause, after);
-            freed.insert(container.name.clone(), step);
+            let remove = self.add(Action::Remove { container: container.name.clone() }, cause, after);
+            freed.insert(container.name.clone(), remove);
+            self.interrupt(first.unwrap_or(remove), gone(&container), None);
         }
     }
 

@@ -119,7 +119,7 @@ pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
             PAGE.iter().map(|check| check.about(&url).line(proxy.headers_line).unsure(error.to_string())).collect()
         }
     };
-    let lost = context.url(proxy, &missing);
+    let lost = format!("{} (a path that is not there)", context.url(proxy, "/"));
     let plain = format!("http://{}{page}", context.authority(proxy.canonical(), false));
     let mut asked = vec![(&url, &shown), (&lost, &absent)];
     findings.extend(asked.iter().map(|(subject, response)| hsts(context, proxy, subject, response)));

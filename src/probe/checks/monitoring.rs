@@ -1,28 +1,25 @@
-//! Prometheus: whether it sees what it should see. And who hears of errors.
+//! Prometheus: whether it sees what it should see.
 
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::base::date::moment;
-use crate::base::secret::Secret;
 use crate::model::finding::Finding;
-use crate::model::secrets::SecretValues;
 use crate::model::service::{Preset, Service};
 use crate::model::stack::Stack;
 
 use super::super::check::{Check, Family, Judged, Severity};
 use super::super::context::Context;
-use super::super::net::client::{Door, Request};
 use super::super::text::clean;
 use super::super::tls::certificate::now;
-use super::health::{address, containers_of};
+use super::prometheus::{api, list, socket, word};
 use super::{all_are, none_apply};
 
-use Judged::{Fail, Pass, Skip, Unsure, Warn};
+use Judged::{Fail, Pass, Skip, Unsure};
 
 pub(in crate::probe) const MON_1: Check = Check {
     id: "MON-1",
@@ -68,29 +65,13 @@ pub(in crate::probe) const MON_4: Check = Check {
     remedy: "the Alertmanager that the configuration names is not found: is its name right, and does it resolve there?",
 };
 
-pub(in crate::probe) const ERR_1: Check = Check {
-    id: "ERR-1",
-    family: Family::Monitoring,
-    title: "error tracking",
-    question: "Does a service that is given a Sentry DSN get a right one, and may it reach it? The value is read, \
-               nothing is sent.",
-    pass: "https://KEY@HOST/PROJECT, and `egress` is on for the service",
-    source: "docs.sentry.io: what a DSN consists of",
-    severity: Severity::Medium,
-    remedy: "copy the DSN from the project's settings; remove `egress = false` from the service",
-};
-
 const OF_PROMETHEUS: [&Check; 4] = [&MON_1, &MON_2, &MON_3, &MON_4];
 
 pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
-    let mut findings =
-        if let Some(service) = context.stack.services.values().find(|s| s.preset == Some(Preset::Prometheus)) {
-            Box::pin(prometheus(context, service)).await
-        } else {
-            none_apply(&OF_PROMETHEUS, context.stack.project.as_str(), None, "the stack has no Prometheus")
-        };
-    findings.extend(tracking(context));
-    findings
+    match context.stack.services.values().find(|s| s.preset == Some(Preset::Prometheus)) {
+        Some(service) => Box::pin(prometheus(context, service)).await,
+        None => none_apply(&OF_PROMETHEUS, context.stack.project.as_str(), None, "the stack has no Prometheus"),
+    }
 }
 
 async fn prometheus(context: &Context<'_>, service: &Service) -> Vec<Finding> {
@@ -172,36 +153,6 @@ async fn rules_in_time(context: &Context<'_>, at: SocketAddrV4) -> Result<Value,
     }
 }
 
-/// Where Prometheus answers.
-pub(super) fn socket(context: &Context<'_>, service: &Service) -> Result<SocketAddrV4, Judged> {
-    let Some(observed) = context.observed.filter(|o| o.engine.local) else {
-        return Err(Skip("not visible from here: the containers' addresses cannot be reached".to_owned()));
-    };
-    let running = containers_of(observed, service.name.as_str()).find(|c| c.running());
-    let socket = running.and_then(address).zip(service.port).map(|(a, port)| SocketAddrV4::new(a, port));
-    socket.ok_or_else(|| Unsure("no container of it runs".to_owned()))
-}
-
-/// `data` of an answer of the API.
-pub(super) async fn api(at: SocketAddrV4, path: &str) -> Result<Value, String> {
-    let door = Door::plain(SocketAddr::V4(at), &at.to_string());
-    let response = door.get(&Request::path(path)).await.map_err(|e| e.to_string())?;
-    let body: Value =
-        serde_json::from_slice(&response.body).map_err(|_| format!("{} for {path}, and no JSON", response.status))?;
-    match body.get("data") {
-        Some(data) if response.status == 200 => Ok(data.clone()),
-        _ => Err(format!("{} for {path}: {}", response.status, word(&body, "error"))),
-    }
-}
-
-fn word<'a>(value: &'a Value, key: &str) -> &'a str {
-    value.get(key).and_then(Value::as_str).unwrap_or("")
-}
-
-fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
-    value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
 fn reached(stack: &Stack, data: &Value, young: &BTreeSet<String>) -> Judged {
     let targets = list(data, "activeTargets");
     let mut wrong = Vec::new();
@@ -280,61 +231,6 @@ fn heard(rules: &Value, config: &Value, managers: &Value) -> Judged {
     }
 }
 
-/// Variables that Sentry's libraries read.
-const DSN: [&str; 2] = ["SENTRY_DSN", "SENTRY_DSN_FILE"];
-
-fn tracking(context: &Context<'_>) -> Vec<Finding> {
-    let with = context.stack.services.values().filter(|s| DSN.iter().any(|name| s.environment.contains_key(*name)));
-    let findings: Vec<Finding> = with
-        .map(|service| {
-            let question = ERR_1.about(service.name.as_str()).line(service.line).from("stack.toml");
-            question.judged(match context.known.values {
-                Some(values) => tracked(service, values),
-                None => Skip("not visible from here: it needs the values of the secrets".to_owned()),
-            })
-        })
-        .collect();
-    if findings.is_empty() {
-        return none_apply(&[&ERR_1], context.stack.project.as_str(), None, "no service has SENTRY_DSN");
-    }
-    findings
-}
-
-fn tracked(service: &Service, values: &SecretValues) -> Judged {
-    let given = service.environment.get("SENTRY_DSN").map(|template| template.fill(values));
-    let file = service.environment.get("SENTRY_DSN_FILE");
-    let file = file.and_then(|template| template.files().next()).and_then(|name| values.get(name)).cloned();
-    let Some(dsn) = given.or(file).filter(|value| !value.expose().trim().is_empty()) else {
-        return Skip("the DSN is not set".to_owned());
-    };
-    if !service.egress {
-        return Fail("`egress = false`: it cannot reach it".to_owned());
-    }
-    match host_of(&dsn) {
-        Some((host, true)) => Pass(format!("errors go to {host}")),
-        Some((host, false)) => Warn(format!("errors go to {host} over plain HTTP")),
-        None => Fail("not of the form https://KEY@HOST/PROJECT".to_owned()),
-    }
-}
-
-/// Host of a DSN, and whether it is asked over HTTPS. The key stays where it is.
-fn host_of(dsn: &Secret) -> Option<(String, bool)> {
-    let (scheme, rest) = dsn.expose().trim().split_once("://")?;
-    let (key, place) = rest.split_once('@')?;
-    let (host, project) = place.split_once('/')?;
-    let project = project.rsplit('/').next()?;
-    let fine = !key.is_empty()
-        && !host.is_empty()
-        && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:".contains(&b))
-        && !project.is_empty()
-        && project.bytes().all(|b| b.is_ascii_digit());
-    match scheme {
-        "https" if fine => Some((host.to_owned(), true)),
-        "http" if fine => Some((host.to_owned(), false)),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 mod tests {
@@ -358,6 +254,7 @@ mod tests {
             pool: crate::model::stack::Pool::default(),
             checklist: crate::model::checklist::Checklist::default(),
             monitoring: crate::model::monitoring::Monitoring::default(),
+            notify: crate::model::notify::Notify::default(),
         }
     }
 
@@ -393,15 +290,5 @@ mod tests {
         assert!(matches!(loaded(&json!({"reloadConfigSuccess": true, "lastConfigTime": "t"})), Pass(_)));
         assert!(matches!(loaded(&json!({"reloadConfigSuccess": false})), Fail(_)));
         assert!(matches!(loaded(&json!({})), Unsure(_)));
-    }
-
-    #[test]
-    fn a_dsn_is_a_url_with_a_key_and_a_number() {
-        let host = |text: &str| host_of(&Secret::new(text));
-        assert_eq!(host("https://abc@o1.ingest.sentry.io/42"), Some(("o1.ingest.sentry.io".into(), true)));
-        assert_eq!(host("http://abc@errors.lan:9000/p/1\n"), Some(("errors.lan:9000".into(), false)));
-        for bad in ["", "abc", "https://o1.sentry.io/1", "https://@h/1", "https://a@h/x", "ftp://a@h/1"] {
-            assert_eq!(host(bad), None, "{bad}");
-        }
     }
 }

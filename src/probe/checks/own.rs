@@ -16,8 +16,7 @@ use super::super::context::Context;
 use super::super::net::client::Request;
 use super::super::net::http::Response;
 use super::super::text::clean;
-use super::monitoring;
-use super::{NO_PROXY, none_apply};
+use super::{NO_PROXY, none_apply, prometheus};
 
 use Judged::{Fail, Pass, Skip, Unsure};
 
@@ -239,12 +238,12 @@ async fn promql(context: &Context<'_>, query: &str, bounds: Bounds) -> Judged {
     let Some(service) = context.stack.services.values().find(|s| s.preset == Some(Preset::Prometheus)) else {
         return Skip("the stack has no Prometheus".to_owned());
     };
-    let at = match monitoring::socket(context, service) {
+    let at = match prometheus::socket(context, service) {
         Ok(at) => at,
         Err(why) => return why,
     };
     let path = format!("/api/v1/query?query={}", crate::model::secrets::percent_encode(query));
-    match monitoring::api(at, &path).await {
+    match prometheus::api(at, &path).await {
         Ok(data) => values(&data, bounds),
         Err(why) => Fail(why),
     }

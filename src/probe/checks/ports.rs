@@ -91,7 +91,8 @@ fn is_proxy(container: &crate::model::observed::ObservedContainer) -> bool {
 
 async fn open(context: &Context<'_>) -> Finding {
     let Some(host) = context.host().map(|address| address.ip()) else {
-        return NET_2.about("the host").unsure("no address of the host is known");
+        let why = "the stack has no front door, so nothing tells at which address others reach the host";
+        return NET_2.about("the host").not_applicable(why);
     };
     let question = NET_2.about(host.to_string());
     let door = [context.target.http_port, context.target.https_port];

@@ -126,7 +126,11 @@ async fn weak_suites(subject: &str, proxy: &Proxy, address: SocketAddr, answers:
     match answer(answers, Version::Tls12) {
         Some(found) if found.accepts(Version::Tls12) => {}
         Some(Answer::Unclear(why)) => return question.unsure(why),
-        _ => return question.not_applicable("TLS 1.2 is not spoken; all suites of 1.3 are good"),
+        _ => {
+            return question.not_applicable(
+                "TLS 1.2 is not spoken; of TLS 1.3 all suites are good, of older versions none (TLS-1)",
+            );
+        }
     }
     let bad = accepted(address, suites::BAD, proxy.canonical(), MOST_SUITES).await;
     let unusual = accepted(address, suites::UNUSUAL, proxy.canonical(), MOST_SUITES).await;

@@ -307,6 +307,7 @@ mod tests {
             pool: crate::model::stack::Pool::default(),
             checklist: crate::model::checklist::Checklist::default(),
             monitoring: crate::model::monitoring::Monitoring::default(),
+            notify: crate::model::notify::Notify::default(),
         }
     }
 

@@ -72,7 +72,8 @@ fn unlimited(context: &Context<'_>, proxy: &Proxy) -> Option<String> {
 async fn one(context: &Context<'_>, proxy: &Proxy, route: &Route, limit: &Limit) -> Vec<Finding> {
     let separator = if route.path.ends_with('/') { "" } else { "/" };
     let path = format!("{}{separator}{}", route.path, text::nonce());
-    let url = context.url(proxy, &path);
+    // Reports of two runs are compared: what was asked has one name, whatever the path's last part is this time.
+    let url = context.url(proxy, &route.path);
     let started = std::time::Instant::now();
     let door = match context.front(proxy) {
         Ok(door) => door,
@@ -115,10 +116,16 @@ async fn one(context: &Context<'_>, proxy: &Proxy, route: &Route, limit: &Limit)
         .collect();
     if let Some(rejected) = measured.rejected {
         let response = Ok(rejected);
+        let url = refused(&url);
         findings.push(headers::hsts(context, proxy, &url, &response));
         findings.push(headers::everywhere(proxy, &url, &response));
     }
     findings
+}
+
+/// What a response to a refused request is called.
+fn refused(url: &str) -> String {
+    format!("{url} (refused)")
 }
 
 fn judgements(limit: &Bucket, measured: &Measured) -> Vec<(&'static super::Check, Judgement)> {

@@ -34,8 +34,9 @@ pub(super) struct Subject<'a> {
     pub(super) proxy: &'a Proxy,
     pub(super) limit: &'a Limit,
     pub(super) quota: Quota,
-    /// Path and URL to ask.
+    /// Path to ask.
     pub(super) path: &'a str,
+    /// What it is called in reports.
     pub(super) url: &'a str,
     /// A path the quota does not hold for.
     pub(super) unlimited: Option<String>,
@@ -68,8 +69,9 @@ pub(super) async fn measure(context: &Context<'_>, door: &Door, subject: &Subjec
     if out.first().is_some_and(|f| f.verdict == crate::model::finding::Verdict::Pass) {
         context.count(1);
         let response = context.once(door, subject.path).await;
-        out.push(headers::hsts(context, subject.proxy, subject.url, &response));
-        out.push(headers::everywhere(subject.proxy, subject.url, &response));
+        let url = super::refused(subject.url);
+        out.push(headers::hsts(context, subject.proxy, &url, &response));
+        out.push(headers::everywhere(subject.proxy, &url, &response));
     }
     out
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::base::fix;
 use crate::base::problem::{Origin, Problem, Severity, line_column};
 
+use super::super::text::uri;
 use super::{Report, Source};
 
 /// The whole log. Equal reports are equal to the byte.
@@ -70,20 +71,6 @@ fn name(id: &str) -> String {
     id.split('-')
         .map(|word| word.split_at_checked(1).map_or(String::new(), |(first, rest)| first.to_uppercase() + rest))
         .collect()
-}
-
-/// A path as a URI reference (RFC 3986).
-fn uri(path: &str) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::from(if path.starts_with('/') { "file://" } else { "" });
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }
 
 #[cfg(test)]

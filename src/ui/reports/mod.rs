@@ -1,6 +1,7 @@
 //! The report of `verify` in the formats that other programs read. A new one is its file, and one line in
 //! [`crate::cli::args::Format`].
 
+pub mod earlier;
 pub mod github;
 pub mod html;
 pub mod markdown;

@@ -7,6 +7,7 @@ use crate::base::hash;
 use crate::model::finding::{Finding, Verdict};
 use crate::probe::{CATALOGUE, Severity};
 use crate::ui::findings::Report;
+use crate::ui::text::uri;
 
 use super::{is_problem, sentence, severity};
 
@@ -56,12 +57,24 @@ fn result(report: &Report<'_>, finding: &Finding) -> Value {
         "level": level(finding.verdict),
         "message": { "text": text },
         "locations": [{ "physicalLocation": {
-            "artifactLocation": { "uri": report.file, "uriBaseId": "%SRCROOT%" },
+            "artifactLocation": artifact(report.file),
             "region": { "startLine": finding.line.unwrap_or(1).max(1) },
         }}],
         "partialFingerprints": { "stackctlFinding/v1": hash::sha256_parts(same) },
         "properties": { "verdict": finding.verdict, "vantage": finding.vantage, "severity": severity(finding.id) },
     })
+}
+
+/// Where the findings belong: a file of the repository, one elsewhere, or a site that no file declares. Only the first
+/// is relative to something.
+fn artifact(file: &str) -> Value {
+    if file.contains("://") {
+        json!({ "uri": file })
+    } else if file.starts_with('/') {
+        json!({ "uri": uri(file) })
+    } else {
+        json!({ "uri": uri(file), "uriBaseId": "%SRCROOT%" })
+    }
 }
 
 fn level(verdict: Verdict) -> &'static str {

@@ -37,16 +37,19 @@ pub(super) struct Bench {
     /// What the stack gets from outside, if not what it should.
     given: BTreeMap<String, String>,
     /// Names that faults use.
-    names: [(&'static str, String); 4],
+    names: [(&'static str, String); 5],
 }
 
-fn names() -> [(&'static str, String); 4] {
+fn names(hand: &Hand) -> [(&'static str, String); 5] {
     let of = |container: &str, format: &str| docker(&["inspect", "-f", format, container]).trim().to_owned();
+    let door = hand.read("/door/current/nginx.conf");
+    let zone = door.split_once("zone=rate_").and_then(|(_, rest)| rest.split_once(':')).map(|(name, _)| name);
     let files = "{{range .Mounts}}{{if eq .Destination \"/run/secrets\"}}{{.Name}}{{end}}{{end}}";
     [
         ("APP_IMAGE", of("t-fault-app-1", "{{.Config.Image}}")),
         ("APP_ID", of("t-fault-app-1", "{{.Image}}")),
         ("REDIS_IMAGE", of("t-fault-redis-1", "{{.Config.Image}}")),
+        ("RATE_ZONE", format!("rate_{}", zone.unwrap())),
         ("WORKER_FILES", of("t-fault-worker-1", files)),
     ]
 }
@@ -59,8 +62,10 @@ impl Bench {
         site.run(&["up", "--yes", "--no-verify"], &ENV).ends(0);
         let items = "insert into items (name) select 'item ' || i from generate_series(1, 40) i";
         each(&[["exec", "t-fault-postgres-1", "psql", "-U", "t_fault", "-d", "t_fault", "-qc", items]]);
+        let hand = Hand::new();
+        let names = names(&hand);
         let mut bench = Self {
-            hand: Hand::new(),
+            hand,
             site,
             toml,
             healthy: HashMap::new(),
@@ -68,7 +73,7 @@ impl Bench {
             edited: false,
             replaced: None,
             given: BTreeMap::new(),
-            names: names(),
+            names,
         };
         // What Prometheus sees shall be there at once.
         let slow = ["scrape_interval: 15s", "scrape_timeout: 10s", "evaluation_interval: 15s"];
@@ -164,9 +169,11 @@ impl Bench {
 
     /// With the stack's own names.
     fn filled(&self, commands: &[Vec<String>]) -> Vec<Vec<String>> {
-        let fill =
-            |word: &String| self.names.iter().fold(word.clone(), |word, (name, value)| word.replace(name, value));
-        commands.iter().map(|command| command.iter().map(fill).collect()).collect()
+        commands.iter().map(|command| command.iter().map(|word| self.fill(word)).collect()).collect()
+    }
+
+    fn fill(&self, word: &str) -> String {
+        self.names.iter().fold(word.to_owned(), |word, (name, value)| word.replace(name, value))
     }
 
     fn shell(&self, line: &str) {
@@ -207,7 +214,7 @@ impl Bench {
 
     fn edits(&mut self, folder: &str, edits: &[[String; 3]]) {
         for [file, from, to] in edits {
-            let file = format!("{folder}/{file}");
+            let (file, from, to) = (format!("{folder}/{file}"), self.fill(from), &self.fill(to));
             if from.is_empty() {
                 self.hand.write(&file, to);
                 continue;

@@ -45,7 +45,8 @@ pub(super) struct Fault {
     pub(super) often: bool,
 
     // How it is made: one of these.
-    /// Text of Nginx's files (file, old, new) is replaced, and Nginx told to read them.
+    /// Text of Nginx's files (file, old, new) is replaced, and Nginx told to read them. `RATE_ZONE` stands for the zone of the
+    /// limit.
     pub(super) nginx: Option<Vec<[String; 3]>>,
     /// Nginx serves another certificate.
     pub(super) certificate: Option<Certificate>,

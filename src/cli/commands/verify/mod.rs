@@ -27,6 +27,7 @@ use crate::probe::{self, Known, Options, Severity, Target};
 use crate::ui::error::Failure;
 use crate::ui::findings::Report;
 use crate::ui::paint::Paint;
+use crate::ui::reports::earlier::Earlier;
 use crate::ui::{self, reports};
 
 /// How much of a report is shown, and what of it counts.
@@ -42,15 +43,23 @@ pub enum Shown {
         fail_on: FailOn,
         /// Times of answers are stored.
         save_baseline: bool,
+        /// What it is compared with.
+        earlier: Option<Earlier>,
     },
     /// Those that are not as they should be, and a count.
     Problems,
 }
 
 impl Shown {
-    fn all(args: &VerifyArgs, ctx: &Context<'_>) -> Self {
+    fn all(args: &VerifyArgs, ctx: &Context<'_>) -> Result<Self, Failure> {
         let format = args.format.unwrap_or(if ctx.out.is_json() { Format::Json } else { Format::Human });
-        Self::All { format, files: args.report.clone(), fail_on: args.fail_on, save_baseline: args.save_baseline }
+        Ok(Self::All {
+            format,
+            files: args.report.clone(),
+            fail_on: args.fail_on,
+            save_baseline: args.save_baseline,
+            earlier: args.against.as_ref().map(|file| earlier(file, &ctx.env.cwd)).transpose()?,
+        })
     }
 }
 
@@ -59,11 +68,12 @@ pub async fn run(args: &VerifyArgs, ctx: &Context<'_>) -> anyhow::Result<ExitSta
     if args.outside || args.url.is_some() {
         return outside::run(args, ctx).await;
     }
+    let shown = Shown::all(args, ctx)?;
     let source = load::stack(ctx)?;
     let engine = session::connect(ctx, &source).await?;
     let mut wanted = session::wanted(ctx, &source);
     wanted.look_into_files = !args.quick;
-    report(&engine, &wanted, &options(args, ctx)?, &Shown::all(args, ctx), ctx).await
+    report(&engine, &wanted, &options(args, ctx)?, &shown, ctx).await
 }
 
 /// What is asked, and how long.
@@ -90,6 +100,17 @@ fn authorities(file: &Path) -> Result<String, Failure> {
     }
     Err(Failure::usage(format!("`{}` holds no certificate", file.display()))
         .hint("write the authority's certificate into it, as PEM: -----BEGIN CERTIFICATE-----"))
+}
+
+/// The report that this one is compared with.
+fn earlier(file: &Path, folder: &Path) -> Result<Earlier, Failure> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(folder.join(file))
+        .map_err(|error| Failure::usage(format!("`{name}` cannot be read")).because(error))?;
+    Earlier::read(&name, &text).map_err(|why| {
+        Failure::usage(format!("`{name}` cannot be compared with: {why}"))
+            .hint(format!("write one while all is well: `stackctl verify --json >{name}`"))
+    })
 }
 
 /// Longest wait for the front door to become healthy.
@@ -169,10 +190,13 @@ async fn ask(asked: &Asked<'_>, shown: &Shown, ctx: &Context<'_>) -> anyhow::Res
         findings: &findings,
         started,
         millis: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        earlier: if let Shown::All { earlier, .. } = shown { earlier.as_ref() } else { None },
     };
     show(&report, shown, ctx)?;
     let fail_on = if let Shown::All { fail_on, .. } = shown { *fail_on } else { FailOn::Low };
-    Ok(judge(&findings, fail_on))
+    let earlier = report.earlier;
+    // What was so before is not this run's.
+    Ok(judge(findings.iter().filter(|f| earlier.is_none_or(|earlier| earlier.is_worse(f))), fail_on))
 }
 
 fn show(report: &Report<'_>, shown: &Shown, ctx: &Context<'_>) -> anyhow::Result<()> {
@@ -218,7 +242,8 @@ fn text(report: &Report<'_>, format: Format, paint: Paint, width: usize) -> Stri
     }
 }
 
-fn judge(findings: &[Finding], fail_on: FailOn) -> ExitStatus {
+fn judge<'a>(findings: impl Iterator<Item = &'a Finding>, fail_on: FailOn) -> ExitStatus {
+    let findings: Vec<&Finding> = findings.collect();
     let least = match fail_on {
         FailOn::Warn | FailOn::Low => Severity::Low,
         FailOn::Medium => Severity::Medium,
@@ -230,7 +255,7 @@ fn judge(findings: &[Finding], fail_on: FailOn) -> ExitStatus {
         Verdict::Warn => fail_on == FailOn::Warn,
         Verdict::Pass | Verdict::NotApplicable | Verdict::Inconclusive => false,
     };
-    if findings.iter().any(counts) {
+    if findings.iter().copied().any(counts) {
         ExitStatus::CheckFailed
     } else if findings.iter().any(|f| f.verdict == Verdict::Inconclusive) {
         ExitStatus::Unsure
@@ -257,7 +282,7 @@ mod tests {
             vantage: "",
             millis: 0,
         };
-        let of = |id, verdict, fail_on| judge(&[finding(id, verdict)], fail_on);
+        let of = |id, verdict, fail_on| judge([finding(id, verdict)].iter(), fail_on);
         // HDR-7 is low, NET-1 is critical.
         assert_eq!(of("HDR-7", Verdict::Fail, FailOn::Low), ExitStatus::CheckFailed);
         assert_eq!(of("HDR-7", Verdict::Fail, FailOn::Medium), ExitStatus::Done);
@@ -266,6 +291,6 @@ mod tests {
         assert_eq!(of("HDR-7", Verdict::Warn, FailOn::Warn), ExitStatus::CheckFailed);
         assert_eq!(of("NET-1", Verdict::Inconclusive, FailOn::Critical), ExitStatus::Unsure);
         let both = [finding("HDR-7", Verdict::Inconclusive), finding("NET-1", Verdict::Fail)];
-        assert_eq!(judge(&both, FailOn::High), ExitStatus::CheckFailed);
+        assert_eq!(judge(both.iter(), FailOn::High), ExitStatus::CheckFailed);
     }
 }

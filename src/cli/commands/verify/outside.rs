@@ -14,7 +14,7 @@ use super::{Asked, Shown, ask, options};
 
 /// Asks a stack at its address, or a site of anybody's making.
 pub(super) async fn run(args: &VerifyArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
-    let shown = Shown::all(args, ctx);
+    let shown = Shown::all(args, ctx)?;
     let place = args.url.as_deref().map(place).transpose()?;
     let options = options(args, ctx)?;
     if args.outside {
