@@ -23,11 +23,11 @@ fn hello(version: [u8; 2], suite: [u8; 2]) -> Vec<u8> {
     out.push(0x00); // no session
     out.extend(suite);
     out.push(0x00); // no compression
-    out.extend([0x0e, 0x00, 0x00, 0x00]); // ServerHelloDone
+    out.extend([0x0e, 0x00, 0x00, 0x00]); // `ServerHelloDone`
     out
 }
 
-/// A fatal alert: handshake_failure.
+/// A fatal alert: `handshake_failure`.
 fn refusal(version: [u8; 2]) -> Vec<u8> {
     vec![0x15, version[0], version[1], 0x00, 0x02, 0x02, 0x28]
 }
