@@ -11,6 +11,7 @@ STACKCTL := target/release/stackctl --file stack.example.toml
 
 SOAK_BUDGET ?= 2400
 SOAK_TESTS  ?= kill:: release:: faults:: healthy::
+SOAK_PROBES ?= burning:: testssl::
 # Another one every time; the one of a failure is in its output.
 ifndef SOAK_SEED
 SOAK_SEED   := $(shell date +%s)
@@ -66,7 +67,7 @@ soak: images-all tools ## the long tests, for SOAK_BUDGET seconds, from SOAK_SEE
 	@echo "soak: SOAK_BUDGET=$(SOAK_BUDGET) SOAK_SEED=$(SOAK_SEED)"
 	@$(with_env) SOAK=1 SOAK_BUDGET=$(SOAK_BUDGET) SOAK_SEED=$(SOAK_SEED) \
 		cargo test --locked --test cli -- fuzz::
-	@SOAK=1 cargo test --locked --test probe -- --test-threads=1 --nocapture burning:: testssl::
+	@[ -z "$(SOAK_PROBES)" ] || SOAK=1 cargo test --locked --test probe -- --test-threads=1 --nocapture $(SOAK_PROBES)
 	@$(with_env) SOAK=1 SOAK_BUDGET=$(SOAK_BUDGET) SOAK_SEED=$(SOAK_SEED) \
 		cargo test --locked --test real -- --test-threads=1 --nocapture $(SOAK_TESTS)
 
@@ -74,6 +75,8 @@ bench: images build ## against docker compose, side by side; benches/compose.py 
 	@tests/images/tools.sh compose-2.26
 	@$(with_env) benches/compose.py $(BENCH)
 	@$(with_env) benches/render.py
+	@cargo build --locked --quiet --example load
+	@$(with_env) benches/quota.py
 	@$(with_env) benches/verify.py
 
 lint: ## format and lints, as CI asks

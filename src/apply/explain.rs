@@ -3,12 +3,15 @@
 
 use std::path::Path;
 
+use crate::base::name::ServiceName;
+use crate::base::problem::Problems;
 use crate::base::secret::Secret;
 use crate::config::Source;
-use crate::config::explain::{Place, what_if};
+use crate::config::decode::Decode as _;
+use crate::config::explain::{Change, Place, what_if};
 use crate::config::interpolate::Variables;
-use crate::config::shape::Shape;
-use crate::config::tree::{Entry, Node, Part, Value};
+use crate::config::shape::{Key, Shape};
+use crate::config::tree::{self, Entry, Node, Part, Value};
 use crate::files::Folder;
 use crate::model::artifact::Artifact;
 use crate::model::secrets::{SecretSource, SecretValues};
@@ -49,10 +52,9 @@ pub fn effect(
     let beside = Folder(file.parent().unwrap_or(Path::new("/")).to_owned());
     let source = Source { text, beside: &beside };
     let mut valid = false;
-    for other in others(place, stack) {
-        let Some(changed) = what_if(source, stack.stage.as_deref(), variables, &place.segments, other) else {
-            continue;
-        };
+    let value = |value| vec![Change::Value(place.segments.clone(), value)];
+    for changes in twin(place, stack).into_iter().chain(others(place, stack).into_iter().map(value)) {
+        let Some(changed) = what_if(source, stack.stage.as_deref(), variables, changes) else { continue };
         // Another value may be one that a format refuses.
         let Ok(then) = rendered(&changed, file) else { continue };
         valid = true;
@@ -81,6 +83,29 @@ fn stand_ins(stack: &Stack) -> SecretValues {
     values
 }
 
+/// Name that no stack has, for a service to try instead.
+const TWIN: &str = "explained";
+
+/// Where a service is named: another one of the same kind, so that it is only the name that makes the difference.
+fn twin(place: &Place, stack: &Stack) -> Option<Vec<Change>> {
+    fn names_one(shape: &Shape) -> bool {
+        match shape {
+            Shape::Either(shapes) => shapes.iter().any(names_one),
+            _ => *shape == ServiceName::shape(),
+        }
+    }
+    let named = place.written.as_ref().filter(|_| names_one(&place.shape)).map(|w| &w.value)?;
+    let Value::Text(parts) = named else { return None };
+    let [Part::Text(name)] = parts.as_slice() else { return None };
+    stack.services.contains_key(name.as_str()).then(|| {
+        let instead = Value::Text(vec![Part::Text(TWIN.to_owned())]);
+        vec![
+            Change::Twin { of: name.clone(), named: TWIN.to_owned() },
+            Change::Value(place.segments.clone(), Some(instead)),
+        ]
+    })
+}
+
 /// Values to try instead, the nearest first; `None` leaves the key out.
 fn others(place: &Place, stack: &Stack) -> Vec<Option<Value>> {
     let mut out = Vec::new();
@@ -89,10 +114,18 @@ fn others(place: &Place, stack: &Stack) -> Vec<Option<Value>> {
         out.push(None);
     }
     candidates(&place.shape, written, stack, &mut out);
+    out.extend(place.key.as_ref().and_then(example).map(Some));
     if written.is_some() {
         out.push(None);
     }
     out
+}
+
+/// The value that the description of a key shows.
+fn example(key: &Key) -> Option<Value> {
+    let mut problems = Problems::default();
+    let mut root = tree::parse(&format!("x = {}", key.example), &mut problems);
+    root.take("x").filter(|_| !problems.has_errors()).map(|entry| entry.node.value)
 }
 
 fn candidates(shape: &Shape, written: Option<&Value>, stack: &Stack, out: &mut Vec<Option<Value>>) {
@@ -125,6 +158,7 @@ fn candidates(shape: &Shape, written: Option<&Value>, stack: &Stack, out: &mut V
                 "SIGUSR1",
                 "1000:1000",
                 "hex:48",
+                "https://explained.example.com/directory",
             ];
             // Another tag of the same image, another name that begins alike.
             if let Some(Value::Text(parts)) = written

@@ -107,6 +107,7 @@ impl Prepared {
     /// What the plan was made from, to find out later whether it is still the same.
     pub fn seal(&self, wanted: &Wanted) -> Seal {
         let seal = self.with_inputs(wanted, |inputs| Seal::of(inputs, &self.plan, &self.fresh));
+        let seal = seal.with_lock(&wanted.stack, wanted.locked.as_ref());
         Seal { files: wanted.look_into_files, ..seal }
     }
 

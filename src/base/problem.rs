@@ -25,6 +25,8 @@ pub enum Origin {
     EnvFile(Arc<EnvFile>),
     /// stack.toml, overlays included.
     Stack,
+    /// stack.lock beside the file.
+    Lock,
 }
 
 /// A file of variables. Its text holds values nobody may see: it goes along so that a problem can show its line.
@@ -101,6 +103,13 @@ impl Problem {
     pub fn in_env(mut self) -> Self {
         self.origin = Origin::Env;
         self.hidden = true;
+        self
+    }
+
+    /// In stack.lock.
+    #[must_use]
+    pub fn in_lock(mut self) -> Self {
+        self.origin = Origin::Lock;
         self
     }
 
@@ -189,7 +198,8 @@ impl Problems {
         self.0.retain(|p| p.rule != rule);
     }
 
-    /// `.env` and its like before the file, each in the order of places; those without a place first; equal ones once.
+    /// `.env` and its like before the file, stack.lock behind it, each in the order of places; those without a place
+    /// first; equal ones once.
     pub fn sorted(mut self) -> Vec<Problem> {
         self.0.sort_by_cached_key(|p| {
             (p.origin.clone(), p.span.as_ref().map_or(0, |s| s.start), p.span.as_ref().map_or(0, |s| s.end), p.severity)

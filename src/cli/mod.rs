@@ -1,6 +1,7 @@
 //! L6: the command line. Arguments become settings, settings go to a command, a command ends in an exit status.
 
 pub mod args;
+mod candidates;
 pub mod commands;
 mod complete;
 pub mod context;
@@ -13,5 +14,6 @@ pub mod sealed;
 pub mod session;
 pub mod settings;
 pub mod target;
+mod text;
 
 pub use run::run;

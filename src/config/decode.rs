@@ -161,10 +161,10 @@ impl<K: MapKey, V: Decode> Decode for Map<K, V> {
             let key = K::parse(&entry.key);
             if key.is_none() {
                 problems.push(
-                    Problem::error(if K::WHAT == "path" {
-                        format!("`{}` is not a path", entry.key)
-                    } else {
-                        format!("`{}` cannot be the name of a {}", entry.key, K::WHAT)
+                    Problem::error(match K::WHAT {
+                        "path" => format!("`{}` is not a path", entry.key),
+                        "status" => format!("no page can be given for `{}`", entry.key),
+                        what => format!("`{}` cannot be the name of a {what}", entry.key),
                     })
                     .at(entry.key_span.clone())
                     .label(format!("allowed: {}", K::RULE)),
@@ -201,12 +201,13 @@ impl<T: Decode> Decode for Vec<At<T>> {
 }
 
 /// Declares a table of stack.toml: its keys, what they are, their defaults, an example of each and their text, all in
-/// one place: `key: Type = "default" => "example"`, both as they are written in TOML. Makes
-/// the struct the decoder fills (each key optional, with its place) and the description docs and schema come from.
+/// one place: `key: Type = "default" => "example"`, both as they are written in TOML. `short for KEY` behind the table's
+/// name: that key's value may stand alone in the table's place. Makes the struct the decoder fills (each key optional,
+/// with its place) and the description that docs, schema, completions and `explain` come from.
 macro_rules! table {
     (
         $(#[doc = $text:literal])*
-        $name:ident as $word:literal {
+        $name:ident as $word:literal $(short for $($short:ident),+)? {
             $( $(#[doc = $key_text:literal])* $key:ident : $type:ty $(= $default:literal)? $(=> $example:literal)?, )*
         }
     ) => {
@@ -229,6 +230,7 @@ macro_rules! table {
                         example: concat!($($example)?),
                         shape: <$type as $crate::config::decode::Decode>::shape(),
                     }, )* ],
+                    short: &[ $( $(stringify!($short)),+ )? ],
                 })
             }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::base::name::EnvName;
-use crate::base::problem::{Problem, Problems};
+use crate::base::problem::{Problem, Problems, Severity, line_column};
 
 use super::interpolate::Variables;
 
@@ -75,6 +75,17 @@ pub fn parse(text: &str, problems: &mut Problems) -> Dotenv {
     out
 }
 
+/// Variables of a text in the form of `.env`, or the first line that is wrong, in words without values.
+pub fn variables(text: &str) -> Result<Variables, String> {
+    let mut problems = Problems::default();
+    let found = parse(text, &mut problems);
+    let first = problems.sorted().into_iter().find(|p| p.severity == Severity::Error);
+    first.map_or(Ok(found.variables), |problem| {
+        let line = problem.span.map_or(1, |span| line_column(text, span.start).0);
+        Err(format!("line {line} of .env: {}", problem.message))
+    })
+}
+
 /// Shell in a file that no shell reads.
 fn judge(name: &str, value: &str, place: &Range<usize>, problems: &mut Problems) {
     if value.starts_with("$(") || (value.len() > 1 && value.starts_with('`') && value.ends_with('`')) {
@@ -129,6 +140,13 @@ mod tests {
         assert!(problems.is_empty(), "{problems:?}");
         assert_eq!(env.place("B", "x y").and_then(|p| text.get(p)), Some("'x y'"));
         assert_eq!(env.place("B", "from the environment"), None);
+    }
+
+    #[test]
+    fn the_first_line_that_is_wrong_is_named() {
+        assert_eq!(variables("A=1\nB='x'").map(|v| v.len()), Ok(2));
+        let said = "line 2 of .env: this line of `.env` is not `NAME=value`";
+        assert_eq!(variables("A=1\nnonsense\n"), Err(said.into()));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::interpolate::Variables;
 use super::lower::apply_like;
 use super::shape::{Key, Shape};
 use super::tree::{self, Entry, Node, Value};
-use super::{Source, describe};
+use super::{Source, describe, short};
 
 /// A key of the file, written or not.
 #[derive(Debug, Clone)]
@@ -49,6 +49,20 @@ pub enum From {
     Like(String),
 }
 
+/// Something else that the file could say.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// Another value at a path, or none.
+    Value(Vec<String>, Option<Value>),
+    /// A service of another name that is like this one in everything.
+    Twin {
+        /// The service.
+        of: String,
+        /// The other name.
+        named: String,
+    },
+}
+
 /// Finds a key by its path, such as `services.app.memory` or `routes."/api/".limit`. Quotes around names may be left
 /// out: shells eat them. The error says what is allowed.
 pub fn locate(text: &str, stage: Option<&str>, path: &str) -> Result<Place, String> {
@@ -62,9 +76,14 @@ pub fn locate(text: &str, stage: Option<&str>, path: &str) -> Result<Place, Stri
     let mut rest = path;
     while !rest.is_empty() {
         let (segment, after) = next(&place.shape, node, rest)?;
-        let (shape, key) = below(&place.shape, &segment, node)
-            .ok_or_else(|| unknown(&place.shape, &place.segments, &segment, node))?;
-        node = node.and_then(|n| n.get(&segment)).map(|e| &e.node);
+        let unknown = || unknown(&place.shape, &place.segments, &segment, node);
+        let (shape, key) = below(&place.shape, &segment).ok_or_else(unknown)?;
+        let there = node.and_then(|n| short::under(&place.shape, n, &segment));
+        // A name that users choose must be in the file.
+        if key.is_none() && there.is_none() {
+            return Err(unknown());
+        }
+        node = there;
         place.segments.push(segment);
         (place.shape, place.key) = (shape, key);
         rest = after;
@@ -87,16 +106,20 @@ pub fn locate(text: &str, stage: Option<&str>, path: &str) -> Result<Place, Stri
     Ok(place)
 }
 
-/// The stack with another value at a place, or with none; `None` if it is not valid then.
-pub fn what_if(
-    source: Source<'_>,
-    stage: Option<&str>,
-    variables: &Variables,
-    segments: &[String],
-    value: Option<Value>,
-) -> Option<Stack> {
+/// The stack of a file that says something else; `None` if it is not valid then.
+pub fn what_if(source: Source<'_>, stage: Option<&str>, variables: &Variables, changes: Vec<Change>) -> Option<Stack> {
     let (mut root, _) = overlaid(&tree::parse(source.text, &mut Problems::default()), stage);
-    set(&mut root, segments, value)?;
+    for change in changes {
+        match change {
+            Change::Value(segments, value) => set(&mut root, &describe::file_shape(), &segments, value)?,
+            Change::Twin { of, named } => {
+                let services = &mut root.entry("services")?.node;
+                let twin = Entry { key: named, ..services.get(&of)?.clone() };
+                let Value::Table(entries) = &mut services.value else { return None };
+                entries.push(twin);
+            }
+        }
+    }
     let mut problems = Problems::default();
     let stack = super::build(source, root, None, stage, variables, &mut problems);
     stack.filter(|_| !problems.has_errors())
@@ -113,36 +136,41 @@ fn overlaid(base: &Node, stage: Option<&str>) -> (Node, Option<Node>) {
     (root, overlay)
 }
 
-fn get<'a>(node: &'a Node, segments: &[String]) -> Option<&'a Node> {
-    segments.iter().try_fold(node, |node, segment| node.get(segment).map(|e| &e.node))
+/// What stands at a path.
+fn get<'a>(root: &'a Node, segments: &[String]) -> Option<&'a Node> {
+    let mut at = (describe::file_shape(), root);
+    for segment in segments {
+        at = (below(&at.0, segment)?.0, short::under(&at.0, at.1, segment)?);
+    }
+    Some(at.1)
 }
 
 fn model_of(root: &Node, segments: &[String]) -> Option<String> {
     root.get("services")?.node.get(segments.get(1)?)?.node.get("like")?.node.plain()
 }
 
-fn set(node: &mut Node, segments: &[String], value: Option<Value>) -> Option<()> {
+fn set(node: &mut Node, shape: &Shape, segments: &[String], value: Option<Value>) -> Option<()> {
     let (first, rest) = segments.split_first()?;
+    short::write_out(shape, node);
     let span = node.span.clone();
     let Value::Table(entries) = &mut node.value else { return None };
-    if let Some(at) = entries.iter().position(|e| e.key == *first) {
-        if rest.is_empty() {
-            match value {
-                Some(value) => entries[at].node.value = value,
-                None => drop(entries.remove(at)),
-            }
-            return Some(());
-        }
-        return set(&mut entries[at].node, rest, value);
-    }
-    let node = Node { span: span.clone(), value: Value::Table(Vec::new()) };
-    entries.push(Entry { key: first.clone(), key_span: span, node });
-    let new = &mut entries.last_mut()?.node;
+    let at = entries.iter().position(|e| e.key == *first);
     if rest.is_empty() {
-        new.value = value?;
+        match (at, value) {
+            (Some(at), Some(value)) => entries[at].node.value = value,
+            (Some(at), None) => drop(entries.remove(at)),
+            (None, value) => {
+                entries.push(Entry { key: first.clone(), key_span: span.clone(), node: Node { span, value: value? } });
+            }
+        }
         return Some(());
     }
-    set(new, rest, value)
+    let at = at.unwrap_or_else(|| {
+        let node = Node { span: span.clone(), value: Value::Table(Vec::new()) };
+        entries.push(Entry { key: first.clone(), key_span: span, node });
+        entries.len() - 1
+    });
+    set(&mut entries[at].node, &below(shape, first)?.0, rest, value)
 }
 
 /// The next name of a path and what is left behind it. Names chosen by users may hold dots: the longest one that is in
@@ -175,14 +203,14 @@ fn names_are_free(shape: &Shape) -> bool {
     }
 }
 
-/// What may stand under a name. A name that users choose must be in the file.
-fn below(shape: &Shape, segment: &str, node: Option<&Node>) -> Option<(Shape, Option<Key>)> {
+/// What may stand under a name, and the description of that key; names that users choose have none.
+fn below(shape: &Shape, segment: &str) -> Option<(Shape, Option<Key>)> {
     match shape {
         Shape::Table(table) => {
             table.keys.iter().find(|k| k.name == segment).map(|k| (k.shape.clone(), Some(k.clone())))
         }
-        Shape::Map { value, .. } => node?.get(segment).map(|_| ((**value).clone(), None)),
-        Shape::Either(shapes) => shapes.iter().find_map(|s| below(s, segment, node)),
+        Shape::Map { value, .. } => Some(((**value).clone(), None)),
+        Shape::Either(shapes) => shapes.iter().find_map(|s| below(s, segment)),
         _ => None,
     }
 }
@@ -247,6 +275,10 @@ mod tests {
             (None, "routes.\"/v1.0/\".websocket", "routes|/v1.0/|websocket", file("true")),
             (None, "routes./v1.0/.websocket", "routes|/v1.0/|websocket", file("true")),
             (None, "proxy.hsts", "proxy|hsts", None),
+            (None, "routes./", "routes|/", file("\"app\"")),
+            (None, "routes./.service", "routes|/|service", file("\"app\"")),
+            (None, "routes./.limit.rate", "routes|/|limit|rate", None),
+            (None, "services.app.build.target", "services|app|build|target", None),
         ] {
             assert_eq!(found(stage, path), Ok((segments.to_owned(), written)), "{path}");
         }
@@ -268,18 +300,34 @@ mod tests {
     #[test]
     fn another_value_makes_another_stack() {
         let way: Vec<String> = ["services", "app", "replicas"].map(String::from).to_vec();
+        let source = Source { text: TEXT, beside: &crate::config::beside::Nothing };
         let with = |value| {
-            what_if(
-                Source { text: TEXT, beside: &crate::config::beside::Nothing },
-                None,
-                &Variables::new(),
-                &way,
-                value,
-            )
-            .map(|s| s.services["app"].replicas)
+            let change = Change::Value(way.clone(), value);
+            what_if(source, None, &Variables::new(), vec![change]).map(|s| s.services["app"].replicas)
         };
         assert_eq!(with(Some(Value::Integer(5))), Some(5));
         assert_eq!(with(None), Some(1));
         assert_eq!(with(Some(Value::Integer(500))), None);
+    }
+
+    #[test]
+    fn a_short_form_is_written_out_where_something_is_put_beside_it() {
+        let source = Source { text: TEXT, beside: &crate::config::beside::Nothing };
+        let path = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+        let routes = |changes| {
+            let stack = what_if(source, None, &Variables::new(), changes)?;
+            let leads = |route: &crate::model::proxy::Route, name: &str| {
+                crate::base::name::ServiceName::parse(name).is_some_and(|name| route.leads_to(&name))
+            };
+            let shown = |r: &crate::model::proxy::Route| format!("{} {} {}", r.path, r.websocket, leads(r, "twin"));
+            Some(stack.proxy?.routes.iter().map(shown).collect::<Vec<_>>())
+        };
+        let websocket = Change::Value(path(&["routes", "/", "websocket"]), Some(Value::Boolean(true)));
+        assert_eq!(routes(vec![websocket]), Some(vec!["/v1.0/ true false".to_owned(), "/ true false".to_owned()]));
+        let twin = Change::Twin { of: "app".into(), named: "twin".into() };
+        let name = Value::Text(vec![tree::Part::Text("twin".into())]);
+        let other = Change::Value(path(&["routes", "/"]), Some(name));
+        assert_eq!(routes(vec![other.clone()]), None, "there is no such service");
+        assert_eq!(routes(vec![twin, other]), Some(vec!["/v1.0/ true false".to_owned(), "/ false true".to_owned()]));
     }
 }

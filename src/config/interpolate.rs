@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::base::name::EnvName;
-use crate::base::problem::{Problem, Problems, Severity, line_column};
+use crate::base::problem::{Problem, Problems};
 use crate::base::suggest::nearest;
 
 use super::tree::{Node, Part, Value};
@@ -41,7 +41,7 @@ pub fn interpolate(node: &mut Node, variables: &Variables, problems: &mut Proble
         }
         Value::List(items) => items.iter_mut().for_each(|item| interpolate(item, variables, problems)),
         Value::Table(entries) => entries.iter_mut().for_each(|e| interpolate(&mut e.node, variables, problems)),
-        Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Date => {}
+        Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Date(_) => {}
     }
 }
 
@@ -103,26 +103,9 @@ fn value(reference: &str, variables: &Variables) -> Result<String, Box<Problem>>
     Err(Box::new(problem))
 }
 
-/// Variables of a text in the form of `.env`, or the first line that is wrong, in words without values.
-pub fn dotenv(text: &str) -> Result<Variables, String> {
-    let mut problems = Problems::default();
-    let found = super::dotenv::parse(text, &mut problems);
-    let first = problems.sorted().into_iter().find(|p| p.severity == Severity::Error);
-    first.map_or(Ok(found.variables), |problem| {
-        let line = problem.span.map_or(1, |span| line_column(text, span.start).0);
-        Err(format!("line {line} of .env: {}", problem.message))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn dotenv_names_the_first_line_that_is_wrong() {
-        assert_eq!(dotenv("A=1\nB='x'").map(|v| v.len()), Ok(2));
-        assert_eq!(dotenv("A=1\nnonsense\n"), Err("line 2 of .env: this line of `.env` is not `NAME=value`".into()));
-    }
 
     #[test]
     fn variables_and_defaults() {

@@ -12,7 +12,9 @@ pub mod lint;
 pub mod lock;
 mod lower;
 pub mod preset;
+pub mod print;
 pub mod shape;
+pub mod short;
 pub mod tree;
 pub mod values;
 pub mod web;
@@ -110,6 +112,9 @@ pub fn stages(text: &str) -> Vec<String> {
 
 type Stage = (String, Node);
 
+/// Most stages of a file: all of them are checked, each time.
+const MOST_STAGES: usize = 32;
+
 /// Where a stack is read from.
 #[derive(Clone, Copy)]
 pub struct Source<'a> {
@@ -154,7 +159,14 @@ fn take_stages(root: &mut Node, problems: &mut Problems) -> Vec<Stage> {
         return Vec::new();
     };
     let mut out = Vec::new();
-    for mut stage in stages {
+    if let Some(first) = stages.get(MOST_STAGES) {
+        problems.push(
+            Problem::error(format!("a file has at most {MOST_STAGES} stages, this one has {}", stages.len()))
+                .at(first.key_span.clone())
+                .help("stages that come and go can be files of their own, with `--file`"),
+        );
+    }
+    for mut stage in stages.into_iter().take(MOST_STAGES) {
         let named = ProjectName::parse(&stage.key).is_some();
         if !named {
             problems.push(

@@ -50,6 +50,9 @@ pub struct Table {
     pub text: String,
     /// Its keys.
     pub keys: Vec<Key>,
+    /// Keys that all have the value that stands in the table's place: a route that is nothing but the name of a service
+    /// is one with that `service`. Empty where only a table will do.
+    pub short: &'static [&'static str],
 }
 
 /// A key.

@@ -28,8 +28,8 @@ pub enum Value {
     Float(f64),
     /// `true` or `false`.
     Boolean(bool),
-    /// A date or time: no key takes one.
-    Date,
+    /// A date or time as it is written: no key takes one.
+    Date(String),
     /// A list.
     List(Vec<Node>),
     /// A table, in the order of the file.
@@ -64,7 +64,7 @@ impl Value {
             Self::Integer(_) => "a whole number",
             Self::Float(_) => "a number",
             Self::Boolean(_) => "true or false",
-            Self::Date => "a date",
+            Self::Date(_) => "a date",
             Self::List(_) => "a list",
             Self::Table(_) => "a table",
         }
@@ -76,6 +76,14 @@ impl Node {
     pub fn get(&self, key: &str) -> Option<&Entry> {
         match &self.value {
             Value::Table(entries) => entries.iter().find(|e| e.key == key),
+            _ => None,
+        }
+    }
+
+    /// The entry with this key, of a table, to be changed.
+    pub fn entry(&mut self, key: &str) -> Option<&mut Entry> {
+        match &mut self.value {
+            Value::Table(entries) => entries.iter_mut().find(|e| e.key == key),
             _ => None,
         }
     }
@@ -126,38 +134,50 @@ pub fn parse(text: &str, problems: &mut Problems) -> Node {
         problems.push(problem);
     }
     let span = table.span();
-    Node { span, value: Value::Table(entries(table.into_inner())) }
+    Node { span, value: Value::Table(entries(table.into_inner(), problems)) }
 }
 
-fn entries(table: DeTable<'_>) -> Vec<Entry> {
+fn entries(table: DeTable<'_>, problems: &mut Problems) -> Vec<Entry> {
     let mut entries: Vec<Entry> = table
         .into_iter()
         .map(|(key, value)| {
             let key_span = key.span();
-            Entry { key: key.into_inner().into_owned(), key_span, node: node(value) }
+            Entry { key: key.into_inner().into_owned(), key_span, node: node(value, problems) }
         })
         .collect();
     entries.sort_by_key(|e| e.key_span.start);
     entries
 }
 
-fn node(value: Spanned<DeValue<'_>>) -> Node {
+fn node(value: Spanned<DeValue<'_>>, problems: &mut Problems) -> Node {
     let span = value.span();
     let value = match value.into_inner() {
-        DeValue::String(text) => Value::Text(parts(&text)),
+        DeValue::String(text) => {
+            let (parts, open) = parts(&text);
+            if open {
+                problems.push(
+                    Problem::error("this reference is not closed")
+                        .rule("syntax")
+                        .at(span.clone())
+                        .help("write `${NAME}`; `$${` is a literal `${`"),
+                );
+            }
+            Value::Text(parts)
+        }
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
             .map_or_else(|_| Value::Float(f64::INFINITY), Value::Integer),
         DeValue::Float(number) => Value::Float(number.as_str().parse().unwrap_or(f64::NAN)),
         DeValue::Boolean(value) => Value::Boolean(value),
-        DeValue::Datetime(_) => Value::Date,
-        DeValue::Array(items) => Value::List(items.into_iter().map(node).collect()),
-        DeValue::Table(table) => Value::Table(entries(table)),
+        DeValue::Datetime(date) => Value::Date(date.to_string()),
+        DeValue::Array(items) => Value::List(items.into_iter().map(|item| node(item, problems)).collect()),
+        DeValue::Table(table) => Value::Table(entries(table, problems)),
     };
     Node { span, value }
 }
 
-/// Cuts a string at its references. `$${` is a literal `${`; any other `$` is itself.
-fn parts(text: &str) -> Vec<Part> {
+/// Cuts a string at its references, and says whether the last one is left open. `$${` is a literal `${`; any other `$` is
+/// itself.
+fn parts(text: &str) -> (Vec<Part>, bool) {
     let mut parts = Vec::new();
     let mut plain = String::new();
     let mut rest = text;
@@ -170,23 +190,21 @@ fn parts(text: &str) -> Vec<Part> {
             continue;
         }
         plain.push_str(before);
-        if let Some(end) = after.find('}') {
-            if !plain.is_empty() {
-                parts.push(Part::Text(std::mem::take(&mut plain)));
-            }
-            parts.push(Part::Reference(after[2..end].to_owned()));
-            rest = &after[end + 1..];
-        } else {
-            // An unclosed reference is kept as one that no name can match, so that it is reported at its place.
-            parts.push(Part::Reference(after[2..].to_owned()));
-            return parts;
+        if !plain.is_empty() {
+            parts.push(Part::Text(std::mem::take(&mut plain)));
         }
+        let Some(end) = after.find('}') else {
+            parts.push(Part::Reference(after[2..].to_owned()));
+            return (parts, true);
+        };
+        parts.push(Part::Reference(after[2..end].to_owned()));
+        rest = &after[end + 1..];
     }
     plain.push_str(rest);
     if !plain.is_empty() || parts.is_empty() {
         parts.push(Part::Text(plain));
     }
-    parts
+    (parts, false)
 }
 
 #[cfg(test)]
@@ -204,10 +222,10 @@ mod tests {
             ("x${a.b}y", vec![text("x"), reference("a.b"), text("y")]),
             ("cost $5 $$ ", vec![text("cost $5 $$ ")]),
             ("$${A}", vec![text("${A}")]),
-            ("${A", vec![reference("A")]),
         ] {
-            assert_eq!(parts(input), expected, "{input}");
+            assert_eq!(parts(input), (expected, false), "{input}");
         }
+        assert_eq!(parts("x${A"), (vec![text("x"), reference("A")], true));
     }
 
     #[test]

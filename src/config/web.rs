@@ -4,7 +4,7 @@ use crate::base::name::DomainName;
 use crate::base::net::Network;
 use crate::base::problem::Problems;
 
-use super::decode::Decode;
+use super::decode::{Decode, MapKey};
 use super::shape::Shape;
 use super::tree::Node;
 use super::values::parsed;
@@ -24,6 +24,18 @@ impl Decode for HeaderName {
             let refuse = || format!("`{text}` is not the name of a header; allowed: letters, digits and `-`");
             sane.then(|| Self(text.to_owned())).ok_or_else(refuse)
         })
+    }
+}
+
+/// A status with which the front door itself answers, and can be given a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageStatus(pub u16);
+
+impl MapKey for PageStatus {
+    const WHAT: &'static str = "status";
+    const RULE: &'static str = "403, 404, 413, 429, 500, 502, 503 and 504, which the front door itself answers";
+    fn parse(text: &str) -> Option<Self> {
+        ["403", "404", "413", "429", "500", "502", "503", "504"].contains(&text).then(|| text.parse().ok().map(Self))?
     }
 }
 

@@ -54,6 +54,9 @@ pub struct Proxy {
     /// Lines of the user's own.
     #[serde(default, skip_serializing_if = "Snippets::none")]
     pub snippets: Snippets,
+    /// HTML pages of the user's own, by status, for what the front door itself answers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pages: BTreeMap<u16, String>,
     /// Largest request body where a route does not say otherwise.
     pub max_body: ByteSize,
     /// Routes, the most specific (longest path) first.

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::base::hash;
 use crate::base::name::{ProjectName, SecretName};
 use crate::model::container::label;
+use crate::model::lock::{Lock, lockable};
 use crate::model::parts::{Parts, hidden, without_lines};
+use crate::model::stack::Stack;
 
 use super::step::{Action, Plan};
 use super::{Inputs, image};
@@ -55,6 +57,17 @@ impl Seal {
             steps: plan.steps.iter().map(|s| masked(&format!("{}: {}", s.action, s.cause))).collect(),
             files: false,
         }
+    }
+
+    /// The same for images that are held to what a lock says of them. What it says of images that this stack does not
+    /// run is of no matter here.
+    #[must_use]
+    pub fn with_lock(mut self, stack: &Stack, lock: Option<&Lock>) -> Self {
+        let digest = |image: &String| lock.and_then(|lock| lock.images.get(image)).cloned();
+        for image in lockable(stack).keys() {
+            self.wanted.extend(digest(image).map(|digest| (format!("stack.lock's digest of `{image}`"), digest)));
+        }
+        self
     }
 
     /// What is different now, in words; empty if the plan can be carried out as it was seen.

@@ -106,6 +106,7 @@ pub fn site(place: &Place) -> Result<Stack, String> {
         trusted_proxies: Vec::new(),
         real_ip_header: "X-Forwarded-For".to_owned(),
         snippets: Snippets::default(),
+        pages: BTreeMap::new(),
         max_body: ByteSize(0),
         routes: vec![route],
         memory: ByteSize(0),

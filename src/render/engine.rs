@@ -33,6 +33,7 @@ builtin!(NGINX_MAIN, "nginx/nginx.conf", escape::nginx);
 builtin!(NGINX_HEADERS, "nginx/headers.conf", escape::nginx);
 builtin!(NGINX_HIDE, "nginx/hide.conf", escape::nginx);
 builtin!(NGINX_ERRORS, "nginx/errors.conf", escape::nginx);
+builtin!(NGINX_PAGES, "nginx/pages.conf", escape::nginx_value);
 builtin!(NGINX_PROXY, "nginx/proxy.conf", escape::nginx);
 builtin!(PROMETHEUS, "prometheus/prometheus.yml", escape::prometheus);
 builtin!(PROMETHEUS_RULES, "prometheus/rules.yml", escape::prometheus);

@@ -49,6 +49,25 @@ pub fn nginx(value: &str, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(b"\"")
 }
 
+/// The value of a variable that nobody looks into: in Nginx's `geo`, `$` is a sign like others. Line breaks and tabs
+/// are text.
+///
+/// # Errors
+/// Other control characters.
+pub fn nginx_value(value: &str, out: &mut dyn Write) -> io::Result<()> {
+    if value.chars().any(|c| c.is_control() && !matches!(c, '\t' | '\n' | '\r')) {
+        return refuse("nginx", value, "it contains a control character");
+    }
+    out.write_all(b"\"")?;
+    for c in value.chars() {
+        match c {
+            '"' | '\\' => write!(out, "\\{c}")?,
+            _ => write!(out, "{c}")?,
+        }
+    }
+    out.write_all(b"\"")
+}
+
 /// One YAML scalar: a double-quoted string, JSON's escapes, everything that some YAML version takes for a line break
 /// or cannot print escaped.
 ///

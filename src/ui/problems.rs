@@ -35,6 +35,8 @@ pub struct Report<'a> {
     pub stack: Source<'a>,
     /// `.env` beside it; empty if there is none.
     pub env: Source<'a>,
+    /// `stack.lock` beside it; empty if there is none.
+    pub lock: Source<'a>,
     /// Their problems, sorted.
     pub problems: &'a [Problem],
 }
@@ -84,6 +86,7 @@ impl Report<'_> {
         match origin {
             Origin::Stack => self.stack.clone(),
             Origin::Env => self.env.clone(),
+            Origin::Lock => self.lock.clone(),
             Origin::EnvFile(file) => {
                 let name = Path::new(&*self.stack.name).with_file_name(&file.path);
                 Source { name: name.display().to_string().into(), text: &file.text }
@@ -164,11 +167,12 @@ impl Report<'_> {
     fn shown_text(&self, origin: &Origin) -> String {
         let mut out = self.source(origin).text.to_owned();
         let of_it = self.problems.iter().filter(|p| p.origin == *origin && p.hidden);
-        let places: Vec<_> = if *origin == Origin::Stack {
-            of_it.filter_map(|p| p.span.clone()).collect()
-        } else {
+        let places: Vec<_> = match origin {
+            Origin::Stack | Origin::Lock => of_it.filter_map(|p| p.span.clone()).collect(),
             // Nothing that stands in files of variables is shown but names.
-            lines(&out).map(|line| line.start + out[line.clone()].find('=').map_or(0, |at| at + 1)..line.end).collect()
+            Origin::Env | Origin::EnvFile(_) => lines(&out)
+                .map(|line| line.start + out[line.clone()].find('=').map_or(0, |at| at + 1)..line.end)
+                .collect(),
         };
         for span in places {
             let (start, end) = (floor(&out, span.start), floor(&out, span.end.max(span.start)));
@@ -222,7 +226,8 @@ mod tests {
     fn shown(text: &str, problems: &[Problem]) -> String {
         let (out, _, stderr) = Output::buffers(&Env::default(), Manner::default());
         let env = Source { name: ".env".into(), text: "A=hunter2\nhunter2\n" };
-        Report { stack: Source { name: "stack.toml".into(), text }, env, problems }.show(&out);
+        let lock = Source { name: "stack.lock".into(), text: "" };
+        Report { stack: Source { name: "stack.toml".into(), text }, env, lock, problems }.show(&out);
         stderr.text()
     }
 

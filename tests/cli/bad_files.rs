@@ -22,6 +22,21 @@ fn files_that_cannot_be_read() {
     Case::new().file("stack.toml", BASE.replace('\n', "\r\n")).snapshot("file-windows-line-ends", &["check"]);
 }
 
+/// All stages are checked each time: a file with thousands of them would be read for minutes.
+#[test]
+fn stages_have_an_end() {
+    let stages = |number: usize| {
+        let stage = |n| format!("[stages.s{n}]\nservices.app.replicas = 2\n");
+        let text = BASE.to_owned() + &(0..number).map(stage).collect::<String>();
+        Case::new().file("stack.toml", text).run(&["check", "--stage", "s31"])
+    };
+    assert_eq!(stages(32).code, Some(0));
+    let many = stages(5000);
+    assert_eq!(many.code, Some(2));
+    assert!(many.stderr.contains("a file has at most 32 stages, this one has 5000"), "{}", many.stderr);
+    assert!(many.stderr.contains("[stages.s32]"), "at the first that is too many: {}", many.stderr);
+}
+
 #[test]
 fn a_file_above_is_suggested() {
     let case = Case::new().file("stack.toml", BASE).file("deep/er/x", "");
@@ -59,6 +74,28 @@ fn files_beside() {
         (&app["project_files"][0]["source"], &app["project_files"][0]["target"]),
         (&"conf".into(), &"/etc/app".into())
     );
+}
+
+#[test]
+fn pages_for_errors() {
+    let text = format!(
+        "{BASE}[routes]\n\"/\" = \"app\"\n[proxy.errors]\n403 = \"pages/empty.html\"\n404 = \"pages/right.html\"\n\
+         413 = \"pages\"\n502 = \"pages/bell.html\"\n503 = \"pages/large.html\"\n504 = \"pages/none.html\"\n"
+    );
+    let case = Case::new()
+        .file("stack.toml", &text)
+        .file("pages/right.html", "<h1>Not here</h1>\n<p>$5 {off}; \"really\"</p>\n")
+        .file("pages/empty.html", " \n")
+        .file("pages/bell.html", "<h1>Oh</h1>\r\n\u{7}\n")
+        .file("pages/large.html", "x".repeat((64 << 10) + 1));
+    case.snapshot("pages-for-errors", &["check"]);
+    let right = Case::new()
+        .file("stack.toml", format!("{BASE}[routes]\n\"/\" = \"app\"\n[proxy.errors]\n404 = \"pages/right.html\"\n"))
+        .file("pages/right.html", "<h1>Not here</h1>\n");
+    let outcome = right.run(&["check", "--json"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let said: serde_json::Value = serde_json::from_str(&outcome.stdout).expect("JSON");
+    assert_eq!(said["stack"]["proxy"]["pages"]["404"], "<h1>Not here</h1>\n");
 }
 
 #[test]

@@ -89,6 +89,168 @@ fn folders_are_recognised() {
     }
 }
 
+/// A folder, and what the file that becomes of it has to hold.
+type Shape = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
+
+/// Row by row: every kind of file that is looked at, alone, and every framework.
+const SHAPES: &[Shape] = &[
+    ("Dockerfile, nothing said", &[("Dockerfile", "FROM scratch\n")], &["build       = \".\"", "port        = 8000"]),
+    (
+        "Dockerfile, EXPOSE",
+        &[("Dockerfile", "FROM a AS b\nEXPOSE 1\nFROM c\nEXPOSE 9000/tcp 9001\n")],
+        &["port        = 9000"],
+    ),
+    ("Dockerfile, CMD", &[("Dockerfile", "CMD [\"x\", \"--bind\", \"0.0.0.0:7000\"]\n")], &["port        = 7000"]),
+    ("requirements.txt", &[("requirements.txt", "requests\n")], &["port        = 8000"]),
+    (
+        "requirements.txt, needs",
+        &[("requirements.txt", "psycopg[binary]>=3\nRQ==1 # queue\n-r more.txt\ngit+https://x/y\n")],
+        &["preset = \"postgres:17\"", "preset = \"redis:7\""],
+    ),
+    (
+        "pyproject.toml",
+        &[("pyproject.toml", "[project]\ndependencies = [\"flask\", \"asyncpg\"]\n")],
+        &["port        = 5000", "postgres:17"],
+    ),
+    (
+        "pyproject.toml, Poetry",
+        &[("pyproject.toml", "[tool.poetry.dependencies]\npython = \"^3.12\"\nfastapi = \"*\"\nredis = \"5\"\n")],
+        &["port        = 8000", "redis:7"],
+    ),
+    (
+        "pyproject.toml, broken",
+        &[("pyproject.toml", "[project\n"), ("Dockerfile", "EXPOSE 80\n")],
+        &["port        = 80"],
+    ),
+    (
+        "package.json, needs",
+        &[("package.json", "{\"dependencies\": {\"pg\": \"8\", \"bullmq\": \"5\", \"express\": \"5\"}}")],
+        &["postgres:17", "redis:7", "3000"],
+    ),
+    ("package.json", &[("package.json", "{\"name\": \"x\"}")], &["port        = 3000"]),
+    ("package.json, broken", &[("package.json", "{"), ("Dockerfile", "EXPOSE 80\n")], &["port        = 80"]),
+    (
+        "Procfile, PORT",
+        &[("Procfile", "web: gunicorn app:app -b 0.0.0.0:$PORT\n")],
+        &["\"0.0.0.0:8000\"", "port        = 8000"],
+    ),
+    (
+        "Procfile, all kinds",
+        &[(
+            "Procfile",
+            "# processes\nweb: serve --port 4000\nURGENT_jobs: work -q urgent\nrelease: migrate\npostgres: pg\nodd name: x\n",
+        )],
+        &["port        = 4000", "[services.urgent-jobs]", "pre_deploy  = [\"migrate\"]"],
+    ),
+    (
+        "compose.yaml",
+        &[(
+            "compose.yaml",
+            "services:\n    web:\n        image: ghcr.io/acme/web:2\n        ports: [\"80:8080\"]\n    cache:\n        image: redis:alpine\n",
+        )],
+        &["image       = \"ghcr.io/acme/web:2\"", "port        = 8080", "redis:7"],
+    ),
+    (
+        "compose.yml",
+        &[(
+            "compose.yml",
+            "name: x\nservices:\n  api:\n    build:\n      context: ./api\n    ports:\n      - target: 80\n      - \"127.0.0.1:9000:9001/tcp\"\n",
+        )],
+        &["build       = \"./api\"", "port        = 9001"],
+    ),
+    (
+        "docker-compose.yml, a PostgreSQL that is too old",
+        &[("docker-compose.yml", "services:\n  db:\n    image: postgres:9.6\n  app:\n    build: .\n")],
+        &["preset = \"postgres:17\""],
+    ),
+    (
+        "docker-compose.yaml, tags without a version",
+        &[(
+            "docker-compose.yaml",
+            "services:\n  db:\n    image: docker.io/library/postgres:bookworm@sha256:0\n  r:\n    image: redis\n  app:\n    image: \"app:${TAG}\"\n",
+        )],
+        &["preset = \"postgres:17\"", "preset = \"redis:7\""],
+    ),
+    (
+        "docker-compose.yml, versions that are known",
+        &[(
+            "docker-compose.yml",
+            "services:\n  db:\n    image: postgres:14-alpine\n  r:\n    image: redis:7.2-alpine\n  app:\n    build: .\n",
+        )],
+        &["preset = \"postgres:14-alpine\"", "preset = \"redis:7.2-alpine\""],
+    ),
+    (
+        "FastAPI",
+        &[("requirements.txt", "fastapi\n"), ("main.py", "@app.get(\"/healthz\")\n@app.websocket(\"/ws\")\n")],
+        &["8000", "\"/healthz\"", "websocket = true"],
+    ),
+    (
+        "Flask",
+        &[("requirements.txt", "Flask==3\n"), ("app.py", "@app.route('/health')\n")],
+        &["5000", "healthcheck = \"/health\""],
+    ),
+    (
+        "Django",
+        &[("requirements.txt", "django\n"), ("manage.py", "")],
+        &["8000", "[\"python\", \"manage.py\", \"migrate\", \"--noinput\"]"],
+    ),
+    ("Streamlit", &[("requirements.txt", "streamlit\n")], &["8501", "\"/_stcore/health\"", "websocket = true"]),
+    (
+        "Alembic",
+        &[("requirements.txt", "fastapi\nalembic\n"), ("alembic.ini", "")],
+        &["pre_deploy  = [\"alembic\", \"upgrade\", \"head\"]"],
+    ),
+    (
+        "NestJS",
+        &[("package.json", "{\"dependencies\": {\"@nestjs/core\": \"11\"}}"), ("src/main.ts", "")],
+        &["port        = 3000"],
+    ),
+    (
+        "Next.js",
+        &[("package.json", "{\"dependencies\": {\"next\": \"15\", \"react\": \"19\"}}")],
+        &["port        = 3000"],
+    ),
+    (
+        "Fastify",
+        &[("package.json", "{\"dependencies\": {\"fastify\": \"5\"}}"), ("server.js", "app.get('/up')\n")],
+        &["3000", "\"/up\""],
+    ),
+    (
+        "Express",
+        &[("package.json", "{\"dependencies\": {\"express\": \"5\", \"socket.io\": \"4\"}}")],
+        &["3000", "websocket = true"],
+    ),
+    ("Koa", &[("package.json", "{\"dependencies\": {\"koa\": \"3\"}}")], &["port        = 3000"]),
+    (
+        "sources alone",
+        &[("app/main.py", "import fastapi\nfrom redis.asyncio import Redis\n")],
+        &["port        = 8000", "redis:7"],
+    ),
+];
+
+#[test]
+fn every_shape_becomes_a_file_that_is_right() {
+    for (shape, files, expected) in SHAPES {
+        for users in ["development", "1000", "10000"] {
+            let case = files.iter().fold(Case::new(), |case, (path, text)| case.file(&format!("shop/{path}"), text));
+            let args = ["init", "--file", "shop/stack.toml", "--yes", "--users", users];
+            let outcome = case.run(&args);
+            assert_eq!(outcome.code, Some(0), "{shape}: {}", outcome.stderr);
+            let text = std::fs::read_to_string(case.path().join("shop/stack.toml")).expect("the file");
+            for line in *expected {
+                assert!(text.contains(line), "{shape}: no `{line}` in\n{text}");
+            }
+            let outcome = case.run(&["check", "--file", "shop/stack.toml", "--json"]);
+            let said: serde_json::Value = serde_json::from_str(&outcome.stdout).expect("JSON");
+            let problems = said["problems"].as_array().expect("a list").iter();
+            let rules: Vec<&str> = problems.filter_map(|p| p["rule"].as_str()).collect();
+            // A program that does not read files has its URL in a variable, which the file says.
+            assert!(rules.iter().all(|rule| *rule == "secret-in-environment"), "{shape}: {}", outcome.stdout);
+            assert_eq!(outcome.code, Some(0), "{shape}");
+        }
+    }
+}
+
 #[test]
 fn nothing_is_overwritten() {
     let case = Case::new().file("stack.toml", "mine");

@@ -52,6 +52,51 @@ fn a_lock_that_is_wrong_is_shown_at_its_place() {
     case.snapshot("lock-wrong-json", &["plan", "--json"]);
 }
 
+/// `check` reads it, too: what is wrong with it is wrong with the stack, what `lock` would change is a warning.
+#[test]
+fn check_reads_the_lock() {
+    let with = |lock: String| Case::new().file("stack.toml", STACK).file("stack.lock", lock);
+    let complete = with(locked(ALL)).run(&["check"]);
+    assert_eq!((complete.code, complete.stderr.as_str()), (Some(0), ""));
+
+    let other = with(locked(&["ghcr.io/acme/sum:1.4", "nginx:1.30", "redis:7"]));
+    other.snapshot("lock-check", &["check"]);
+    let said = other.run(&["check", "--json", "--stage", "staging"]);
+    let said: serde_json::Value = serde_json::from_str(&said.stdout).expect("JSON");
+    assert_eq!(said["valid"], true);
+    let seen: Vec<String> = said["problems"]
+        .as_array()
+        .expect("problems")
+        .iter()
+        .map(|p| format!("{}:{} {} {}", p["file"], p["place"]["line"], p["rule"], p["severity"]).replace('"', ""))
+        .collect();
+    assert_eq!(seen, ["stack.lock:3 lock-incomplete warning", "stack.lock:6 lock-left-over warning"]);
+    let sarif = other.run(&["check", "--format", "sarif"]);
+    assert_eq!(sarif.code, Some(0));
+    let sarif: serde_json::Value = serde_json::from_str(&sarif.stdout).expect("JSON");
+    let seen: Vec<String> = sarif["runs"][0]["results"]
+        .as_array()
+        .expect("results")
+        .iter()
+        .map(|result| {
+            let place = &result["locations"][0]["physicalLocation"];
+            let line = &place["region"]["startLine"];
+            let file = place["artifactLocation"]["uri"].as_str().unwrap_or_default();
+            format!("{file}:{line} {}", result["ruleId"].as_str().unwrap_or_default())
+        })
+        .collect();
+    assert_eq!(seen, ["stack.lock:3 lock-incomplete", "stack.lock:6 lock-left-over"]);
+    let words = with(locked(&[ALL, &["redis:7"]].concat())).run(&["lock", "--check"]).stderr;
+    assert!(!words.contains("warning"), "`lock` itself says what it would change: {words}");
+
+    let broken = with(locked(ALL).replace("sha256:a", "sha256:A"));
+    broken.snapshot("lock-check-wrong", &["check"]);
+    let said: serde_json::Value = serde_json::from_str(&broken.run(&["check", "--json"]).stdout).expect("JSON");
+    assert_eq!((&said["valid"], &said["problems"][0]["file"]), (&false.into(), &"stack.lock".into()));
+    let both = Case::new().file("stack.toml", STACK.replace("port", "prot")).file("stack.lock", "version = 2\n");
+    both.snapshot("lock-check-both", &["check"]);
+}
+
 #[test]
 fn nothing_to_lock() {
     let text = "name = \"sum\"\n[services.tool]\nbuild = \".\"\n";

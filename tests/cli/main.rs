@@ -5,9 +5,12 @@
 #![expect(unreachable_pub, reason = "a test binary has no public interface")]
 
 mod bad_files;
+mod complete;
 mod docs;
+mod explain;
 mod fuzz;
 mod harness;
+mod identity;
 mod init;
 mod lock;
 mod outside;

@@ -35,6 +35,7 @@ const BEYOND: &[&str] = &[
     "preset-typo",
     "preset-unknown",
     "proxy-domains",
+    "proxy-errors",
     "proxy-headers",
     "proxy-ports",
     "proxy-tls",

@@ -2,7 +2,7 @@
 
 use crate::harness::Case;
 
-const GOOD: &str = r#"name = "sum"
+pub const GOOD: &str = r#"name = "sum"
 
 [services.app]
 image = "ghcr.io/acme/sum:1.4"
@@ -83,22 +83,6 @@ fn good_files() {
 }
 
 #[test]
-fn values_are_explained() {
-    let case = Case::new().file("stack.toml", GOOD);
-    for (name, args) in [
-        ("replicas", &["explain", "services.app.replicas"][..]),
-        ("stage", &["--stage", "staging", "explain", "services.app.replicas"]),
-        ("default", &["explain", "proxy.hsts"]),
-        ("preset", &["explain", "services.postgres.memory"]),
-        ("route-limit", &["explain", "routes./api/.limit.rate"]),
-        ("json", &["explain", "services.app.image", "--json"]),
-        ("typo", &["explain", "services.app.replica"]),
-    ] {
-        case.snapshot(&format!("explain-{name}"), args);
-    }
-}
-
-#[test]
 fn flags_win_over_variables() {
     let case = Case::new().file("a.toml", GOOD).var("STACKCTL_FILE", "b.toml").var("STACKCTL_COLOR", "always");
     assert_eq!(case.run(&["check"]).code, Some(2));
@@ -140,61 +124,6 @@ fn a_full_disk_is_a_failure() {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.starts_with("error: cannot write to standard output"), "{stderr}");
-}
-
-#[test]
-fn completions_and_manual() {
-    let case = Case::new();
-    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let outcome = case.run(&["completions", shell]);
-        assert!(outcome.code == Some(0) && outcome.stdout.contains("STACKCTL_COMPLETE"), "{shell}");
-    }
-    case.snapshot("man", &["man", "out/man1"]);
-    let mut pages: Vec<String> = std::fs::read_dir(case.path().join("out/man1"))
-        .expect("pages")
-        .flatten()
-        .map(|e| e.file_name().to_string_lossy().into_owned())
-        .collect();
-    pages.sort();
-    let said = case.run(&["man", "out/man1"]).stderr;
-    assert!(said.contains(&format!("wrote {} pages", pages.len())), "{said}: {pages:?}");
-    assert!(pages.iter().any(|page| page == "stackctl-secrets-set.1"), "commands of commands, too: {pages:?}");
-    let up = std::fs::read_to_string(case.path().join("out/man1/stackctl-up.1")).expect("a page");
-    assert!(up.contains("stackctl\\-up") && up.contains("no\\-verify"), "{up}");
-}
-
-/// Bash itself, with the script it gets, completes commands, flags, services, stages and checks.
-#[test]
-fn bash_completes_names_of_the_file() {
-    let case = Case::new().file("stack.toml", GOOD).file("other.toml", "[services.lonely]\n[stages.far]\n");
-    let program = std::path::Path::new(env!("CARGO_BIN_EXE_stackctl")).parent().expect("a folder");
-    for (line, expected) in [
-        ("ver", "verify"),
-        ("logs ", "app postgres"),
-        ("logs po", "postgres"),
-        ("--stage st", "staging"),
-        ("--file other.toml logs l", "lonely"),
-        ("--file=other.toml --stage f", "far"),
-        ("explain services.app.rep", "services.app.replicas"),
-        ("verify --only WS-1", "WS-1"),
-    ] {
-        let script = format!(
-            "source <(stackctl completions bash)\nCOMP_WORDS=(stackctl {line}{})\nCOMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n\
-             _clap_complete_stackctl stackctl \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"\nIFS=' '\necho \"${{COMPREPLY[*]}}\"\n",
-            if line.ends_with(' ') { "''" } else { "" }
-        );
-        let output = std::process::Command::new("bash")
-            .args(["--norc", "-c", &script])
-            .current_dir(case.path())
-            .env_clear()
-            .env("PATH", format!("{}:/usr/bin:/bin", program.display()))
-            .output()
-            .expect("bash");
-        let shown = String::from_utf8_lossy(&output.stdout);
-        let mut names: Vec<&str> = shown.split_whitespace().filter(|w| !w.starts_with('-')).collect();
-        names.sort_unstable();
-        assert_eq!(names.join(" "), expected, "{line}: {}", String::from_utf8_lossy(&output.stderr));
-    }
 }
 
 #[test]

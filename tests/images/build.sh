@@ -23,6 +23,8 @@ prom/prometheus:v2.53.3        prometheus  trixie    VERSION=2.53.3
 library/nginx:1.26             nginx       trixie    VERSION=1.26 MODULES=libnginx-mod-http-js
 library/nginx:1.22             nginx       bookworm  VERSION=1.22
 library/nginx:1.26-brotli      nginx       trixie    VERSION=1.26 MODULES=libnginx-mod-http-brotli-filter
+test/systemd:252               systemd     bookworm  VERSION=252 PACKAGES=python3-flask,gunicorn,python3-fastapi,uvicorn,python-is-python3,nginx,curl
+test/systemd:257               systemd     trixie    VERSION=257
 library/postgres:17            postgres    trixie    VERSION=17
 library/redis:8                redis       trixie    VERSION=8
 '

@@ -1,5 +1,6 @@
 //! A sealed plan is carried out as it was seen, or not at all.
 
+use stackctl::model::lock::Lock;
 use stackctl::plan::Seal;
 
 use crate::model::World;
@@ -60,6 +61,32 @@ fn it_says_what_is_different() {
         change(&mut world, &mut sketch);
         let wish = sketch.wish();
         assert_eq!(seal.broken_by(&wish.seal_of(&world.observe(&wish.stack))), [expected]);
+    }
+}
+
+/// What `apply::prepare` adds for a lock: an entry that changed is named, whatever else follows from it.
+#[test]
+fn a_changed_entry_of_the_lock_is_named() {
+    let (world, sketch) = there();
+    let wish = sketch.wish();
+    let lock = |entries: &[(&str, &str)]| Lock {
+        images: entries.iter().map(|(image, digest)| ((*image).to_owned(), format!("sha256:{digest}"))).collect(),
+    };
+    let seal = |lock: Option<&Lock>| wish.seal_of(&world.observe(&wish.stack)).with_lock(&wish.stack, lock);
+    let then = lock(&[("acme/app:1", "a"), ("acme/api:1", "b"), ("of/another:stage", "c")]);
+    let sealed = seal(Some(&then));
+    let cases: [(Option<Lock>, &[&str]); 5] = [
+        (Some(lock(&[("acme/app:1", "a"), ("acme/api:1", "b"), ("of/another:stage", "d")])), &[]),
+        (Some(lock(&[("acme/app:1", "x"), ("acme/api:1", "b")])), &["stack.lock's digest of `acme/app:1` changed"]),
+        (Some(lock(&[("acme/app:1", "a")])), &["stack.lock's digest of `acme/api:1` is gone"]),
+        (
+            Some(lock(&[("acme/app:1", "a"), ("acme/api:1", "b"), ("redis:7", "e")])),
+            &["stack.lock's digest of `redis:7` is new"],
+        ),
+        (None, &["stack.lock's digest of `acme/api:1` is gone", "stack.lock's digest of `acme/app:1` is gone"]),
+    ];
+    for (now, expected) in cases {
+        assert_eq!(sealed.broken_by(&seal(now.as_ref())), expected, "{now:?}");
     }
 }
 

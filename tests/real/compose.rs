@@ -1,6 +1,6 @@
 //! Plain `docker compose` on a stack of ours.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use super::support::{Site, root, said, slim};
@@ -47,6 +47,8 @@ fn what_render_writes_serves_as_the_stack_did() {
     let site = Site::new(&stack, "t-rend", 18122);
     site.up("1");
     let ours = answers(&site);
+    let judged = verdicts(&site);
+    assert!(judged.values().filter(|verdict| *verdict == "pass").count() >= 15, "{judged:#?}");
     assert!(ours.contains("3 replicas") && ours.contains("429"), "{ours}");
     // Once more into the same folder: what is there stays.
     site.run(&["render", "out"], &[]).ends(0).says("generated secrets were made");
@@ -61,8 +63,24 @@ fn what_render_writes_serves_as_the_stack_did() {
     let up = Composed(&site);
     up.compose(&["up", "-d", "--wait", "--build"]).ends(0);
     assert_eq!(answers(&site), ours);
+    assert_eq!(verdicts(&site), judged);
     drop(up);
     assert_eq!(site.list("containers"), ["t-rend-stackctl"], "what Compose took down leaves the state alone");
+}
+
+/// What `verify --outside` finds, check by check and place by place.
+fn verdicts(site: &Site) -> BTreeMap<String, String> {
+    let said = site.run(&["--json", "verify", "--outside"], &[("APP_VERSION", "1")]);
+    let report: serde_json::Value = serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{e}: {}", said.err));
+    let mut out = BTreeMap::new();
+    for finding in report["findings"].as_array().unwrap() {
+        // Some ask for what is certainly not there: another name each time.
+        let place = finding["subject"].as_str().unwrap().split("/stackctl-").next().unwrap_or_default();
+        let name = format!("{} {place}", finding["id"]);
+        let verdict = finding["verdict"].as_str().unwrap().to_owned();
+        assert!(out.insert(name, verdict).is_none(), "{finding} is there twice");
+    }
+    out
 }
 
 /// What people get from the front door: statuses, headers, redirects, limits, and how many replicas answer.

@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use stackctl::base::name::ServiceName;
+use stackctl::base::units::ByteSize;
 use stackctl::model::proxy::{Proxy, Route, Tls, TlsProfile};
 use stackctl::model::stack::Stack;
 use stackctl::render::{Banks, MAINTENANCE, RenderError};
@@ -66,6 +67,62 @@ fn maintenance_is_a_file() {
             assert_eq!(get(&door, &format!("{SITE}/")).status, 200, "{tag}");
         }
     }
+}
+
+#[test]
+fn pages_of_ones_own_say_it_in_ones_own_words() {
+    // What means something to Nginx, and more of it than a word of its configuration may have.
+    let signs = "$uri ${uri} \"'\\ ; { } # \\n {{ x }} {% y %} ä€\u{2028}\u{1f600}\r\n\t";
+    let page = |status: u16, times: usize| format!("<h1>{status}</h1>\n{}", signs.repeat(times));
+    let pages =
+        [(404, page(404, 1)), (413, page(413, 300)), (429, page(429, 2)), (502, page(502, 700)), (503, page(503, 9))];
+    let (mut stack, ups) = site(|proxy| {
+        proxy.pages = pages.clone().into();
+        proxy.closed = vec!["/metrics".to_owned()];
+        proxy.routes.push(route("/login", |r| r.limit = Some(sample::limit(15, "1/m", 0, None))));
+        proxy.routes.push(route("/small/", |r| r.max_body = ByteSize(10)));
+        proxy.routes.push(sample::route("/gone/", "gone"));
+        proxy.routes.push(sample::route("/later/", "later"));
+    });
+    stack.services.insert(sample::name("gone"), sample::service("gone", Some(9)));
+    stack.services.insert(sample::name("later"), sample::service("later", Some(7000)));
+    let mut ups = ups;
+    ups.extend(upstreams(&[("gone", &[&format!("{}:9", docker::gateway())])]));
+    for tag in OLD_AND_NEW {
+        accepted(tag, "pages", &render(&stack, tag, &ups, "1"));
+        let door = open_with(tag, &stack, &ups);
+        assert_eq!(get(&door, &format!("{SITE}/login")).status, 200, "{tag}");
+        let post = |path: &str| ask(&door, &format!("{SITE}{path}"), &["--data", "more than ten bytes"]).unwrap();
+        let mut answers = vec![
+            (404, get(&door, &format!("{SITE}/metrics"))),
+            (404, post("/.env")),
+            (413, post("/small/")),
+            (429, get(&door, &format!("{SITE}/login"))),
+            (429, post("/login")),
+            (502, get(&door, &format!("{SITE}/gone/"))),
+            (502, post("/gone/")),
+            (503, get(&door, &format!("{SITE}/later/"))),
+        ];
+        door.put_file("live/on");
+        door.put_link(&format!("live/{MAINTENANCE}"), "on");
+        answers.push((503, get(&door, &format!("{SITE}/any"))));
+        answers.push((503, post("/any")));
+        for (status, answer) in &answers {
+            assert_eq!(answer.status, *status, "{tag}: {:?}", answer.headers);
+            let wanted = &pages.iter().find(|(own, _)| own == status).unwrap().1;
+            assert!(answer.body == *wanted, "{tag}: {status}: {}", answer.body);
+            assert_eq!(answer.all("content-type"), ["text/html"], "{tag}: {status}");
+            for name in ["x-frame-options", "x-content-type-options", "referrer-policy", "content-security-policy"] {
+                assert_eq!(answer.all(name).len(), 1, "{tag}: {status}: {name}: {:?}", answer.headers);
+            }
+        }
+        door.put_link(&format!("live/{MAINTENANCE}"), "off");
+        // Without a page of its own there is the friendly one; what a service answers stays its own.
+        let slow = ask(&door, &format!("{SITE}/status/404"), &[]).unwrap();
+        assert!(slow.status == 404 && slow.body.starts_with("app\n"), "{tag}: {}", slow.body);
+    }
+    stack.proxy.as_mut().unwrap().pages.insert(404, "a\0b".to_owned());
+    assert!(matches!(golden::front_door(&stack, "nginx:1.30"), Err(RenderError::Value { .. })));
 }
 
 #[test]

@@ -117,6 +117,7 @@ fn rich() -> Stack {
         credentials: true,
         max_age: Span::seconds(600),
     });
+    proxy.pages = [(404, "<h1>$uri \"; } {</h1>\n".repeat(300)), (503, "<p>Back soon.</p>".to_owned())].into();
     let route = &mut proxy.routes[2];
     route.connections = Some(Connections { most: 2, declared: "/pages/".to_owned() });
     route.allow = vec!["192.0.2.0/24".parse().unwrap()];

@@ -30,7 +30,7 @@ fn words(text: &[&str]) -> Vec<String> {
 }
 
 /// A web application with a job before it and one by the clock, and a service in somebody's home.
-fn stack() -> Stack {
+pub(crate) fn stack() -> Stack {
     let mut stack = sample::full();
     stack.services.get_mut("postgres").unwrap().preset = Some(Preset::Postgres);
     let app = stack.services.get_mut("app").unwrap();
@@ -77,7 +77,7 @@ fn values() -> SecretValues {
     [(sample::secret("key"), Secret::new("a \"b\" $c"))].into()
 }
 
-fn rendered(stack: &Stack) -> Vec<Artifact> {
+pub(crate) fn rendered(stack: &Stack) -> Vec<Artifact> {
     let made = rcgen::generate_simple_self_signed(vec!["sum.example.com".to_owned()]).unwrap();
     let (chain, key) = (made.cert.pem(), Secret::new(made.signing_key.serialize_pem()));
     native(&NativeInput { stack, values: &values(), certificate: Some((&chain, &key)) }).unwrap()
@@ -91,7 +91,7 @@ fn file<'a>(files: &'a [Artifact], path: &str) -> &'a str {
         .expose()
 }
 
-fn put(folder: &Path, files: &[Artifact]) {
+pub(crate) fn put_files(folder: &Path, files: &[Artifact]) {
     for file in files {
         let path = folder.join(&file.path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -104,7 +104,7 @@ fn said(output: &Output) -> String {
 }
 
 /// What `systemd-analyze verify` has against the units of a folder.
-fn verify(units: &Path) -> String {
+pub(crate) fn verify(units: &Path) -> String {
     let mut out = String::new();
     for unit in units_in(units) {
         let output = Command::new("systemd-analyze")
@@ -120,7 +120,7 @@ fn verify(units: &Path) -> String {
     out
 }
 
-fn units_in(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn units_in(folder: &Path) -> Vec<PathBuf> {
     let mut units: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     units.sort();
     units
@@ -140,8 +140,8 @@ fn exposure(unit: &Path) -> f64 {
 }
 
 /// The units of these files in a folder, with programs that are here in the place of those that are not.
-fn here(folder: &Path, files: &[Artifact], programs: &[&str]) -> PathBuf {
-    put(folder, files);
+pub(crate) fn here(folder: &Path, files: &[Artifact], programs: &[&str]) -> PathBuf {
+    put_files(folder, files);
     let bin = folder.join("bin");
     std::fs::create_dir_all(&bin).unwrap();
     for program in programs {
@@ -198,7 +198,9 @@ fn systemd_takes_every_unit_and_they_are_tight() {
 fn users_and_modes_are_made_as_declared() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
-    put(root, &rendered(&stack()));
+    let mut stack = stack();
+    stack.proxy.as_mut().unwrap().tls = sample::acme();
+    put_files(root, &rendered(&stack));
     let in_root = |program: &str, arguments: &[&str]| {
         let mut command = Command::new(program);
         command.arg(format!("--root={}", root.display())).args(arguments);
@@ -217,10 +219,15 @@ fn users_and_modes_are_made_as_declared() {
         ("etc/sum/credentials", 0o700, 0),
         ("etc/sum/credentials/key", 0o400, 0),
         ("etc/sum/nginx/certs/site.key", 0o440, numbers["sum-proxy"]),
+        // Where an authority's questions are answered, and what the front door looks for there.
+        ("run/stackctl/challenges", 0o755, 0),
+        ("run/stackctl/live", 0o755, 0),
     ] {
         let found = std::fs::metadata(root.join(path)).unwrap();
         assert_eq!((found.permissions().mode() & 0o777, found.gid()), (mode, group), "{path}");
     }
+    let door = std::fs::read_to_string(root.join("etc/sum/nginx/nginx.conf")).unwrap();
+    assert!(door.contains("alias /run/stackctl/challenges/;"), "{door}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use stackctl::model::proxy::{Backend, Balance, Route, Server};
 use crate::client::{ask, get};
 use crate::docker;
 use crate::door::{OLD_AND_NEW, accepted, open_with, render};
-use crate::front::{SITE, route, site, socket};
+use crate::front::{SITE, from, route, site, socket};
 use crate::sample::{self, upstreams};
 use crate::service;
 
@@ -75,6 +75,70 @@ fn each_wait_has_its_own_bound() {
         let start = Instant::now();
         assert_eq!(get(&door, &format!("{SITE}/")).status, 504, "{tag}");
         assert!((600..1500).contains(&start.elapsed().as_millis()), "{tag}: {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn a_stream_arrives_as_it_is_sent() {
+    for tag in OLD_AND_NEW {
+        let (stack, ups) = site(|proxy| {
+            proxy.routes.push(route("/drip/stream", |r| r.buffering = false));
+        });
+        let door = open_with(tag, &stack, &ups);
+        for (path, streams) in [("/drip/stream", true), ("/drip", false)] {
+            let mut stream = TcpStream::connect(format!("{}:80", door.address())).unwrap();
+            stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: sum.example.com\r\n\r\n").as_bytes()).unwrap();
+            let (start, mut text, mut first) = (Instant::now(), Vec::new(), None);
+            let mut buffer = [0; 4096];
+            loop {
+                let read = stream.read(&mut buffer).unwrap();
+                text.extend(&buffer[..read]);
+                if first.is_none() && text.ends_with(b"first ") {
+                    first = Some(start.elapsed());
+                }
+                if read == 0 {
+                    break;
+                }
+            }
+            assert!(text.ends_with(b"first later"), "{tag}: {path}: {}", String::from_utf8_lossy(&text));
+            let early = first.is_some_and(|at| at < Duration::from_millis(700));
+            assert_eq!(early, streams, "{tag}: {path}: {first:?}");
+        }
+    }
+}
+
+#[test]
+fn a_service_that_takes_nothing_is_given_up() {
+    for tag in OLD_AND_NEW {
+        let (stack, ups) = site(|proxy| {
+            let shape = |r: &mut Route| (r.send_timeout, r.max_body) = (Span::seconds(1), ByteSize(100 << 20));
+            proxy.routes.push(route("/deaf", shape));
+        });
+        let door = open_with(tag, &stack, &ups);
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file_mut().set_len(50 << 20).unwrap();
+        let start = Instant::now();
+        let arguments = ["-X", "POST", "-T", file.path().to_str().unwrap(), "-H", "Expect:"];
+        let answer = ask(&door, &format!("{SITE}/deaf"), &arguments).unwrap();
+        assert_eq!(answer.status, 504, "{tag}: {}", door.logs());
+        assert!((900..3000).contains(&start.elapsed().as_millis()), "{tag}: {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn text_is_compressed_and_says_so_to_caches() {
+    for tag in OLD_AND_NEW {
+        let (stack, ups) = site(|_| {});
+        let door = open_with(tag, &stack, &ups);
+        let wide = format!("X-Wide: {}", "wide ".repeat(400));
+        let asked = |path: &str, accepted: &str| {
+            let answer = from(&door, path, &[&format!("Accept-Encoding: {accepted}"), &wide]);
+            assert_eq!(answer.status, 200, "{tag}: {path}");
+            (answer.all("content-encoding").join(" "), answer.all("vary").contains(&"Accept-Encoding"))
+        };
+        assert_eq!(asked("/typed", "gzip"), ("gzip".to_owned(), true), "{tag}");
+        assert_eq!(asked("/typed", "identity"), (String::new(), true), "{tag}: not for whom it is not");
+        assert_eq!(asked("/untyped", "gzip"), (String::new(), false), "{tag}: what is no text by its type");
     }
 }
 

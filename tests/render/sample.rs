@@ -82,6 +82,7 @@ pub(crate) fn proxy(domains: &[&str], routes: Vec<Route>) -> Proxy {
         .into(),
         headers_line: 13,
         snippets: stackctl::model::proxy::Snippets::default(),
+        pages: BTreeMap::new(),
         max_body: ByteSize(10 << 20),
         routes,
         memory: ByteSize(128 << 20),

@@ -15,7 +15,7 @@ pub(crate) fn seen(start: &str) -> usize {
 }
 
 /// Starts it; the port. It echoes what it was asked, sends headers that the front door must not let through, answers
-/// `/status/N` with N, `/abort…` not at all, `/sleep/N` after N seconds, redirects to `/there`, and upgrades
+/// `/status/N` with N, `/drip` in two parts a second apart, `/deaf` after it has listened to nothing for a while, `/abort…` not at all, `/sleep/N` after N seconds, redirects to `/there`, and upgrades
 /// `WebSockets`: it says "hello", and three seconds later, or N under `/silent/N`, "goodbye".
 pub(crate) fn start(name: &'static str) -> u16 {
     let listener = TcpListener::bind("0.0.0.0:0").expect("a port");
@@ -43,6 +43,9 @@ fn serve(name: &str, mut stream: TcpStream) -> Option<()> {
             .nth(1)
             .map_or(0, |rest| rest.lines().next().unwrap_or("0").trim().parse::<u64>().unwrap_or(0));
         SEEN.lock().unwrap().push(head.lines().next().unwrap_or_default().to_owned());
+        if head.contains(" /deaf ") {
+            thread::sleep(Duration::from_secs(4));
+        }
         let received = std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink()).ok()?;
         let path = head.split(' ').nth(1).unwrap_or("/");
         if head.to_lowercase().contains("\r\nupgrade: websocket") {
@@ -52,6 +55,12 @@ fn serve(name: &str, mut stream: TcpStream) -> Option<()> {
             thread::sleep(Duration::from_secs(silent));
             stream.write_all(b"goodbye").ok()?;
             return None;
+        }
+        if path.starts_with("/drip") {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nfirst ").ok()?;
+            thread::sleep(Duration::from_secs(1));
+            stream.write_all(b"later").ok()?;
+            continue;
         }
         if path.starts_with("/abort") {
             return None;

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 
 use crate::base::units::Span;
-use crate::cli::complete;
+use crate::cli::candidates;
 
 use super::span;
 
@@ -58,7 +58,7 @@ pub struct LockArgs {
     #[arg(long)]
     pub check: bool,
     /// Services whose images to upgrade; all if none is named; `proxy` is the front door
-    #[arg(value_name = "SERVICE", requires = "upgrade", add = ArgValueCandidates::new(complete::services))]
+    #[arg(value_name = "SERVICE", requires = "upgrade", add = ArgValueCandidates::new(candidates::services))]
     pub services: Vec<String>,
 }
 
@@ -69,10 +69,10 @@ pub struct VerifyArgs {
     #[arg(long)]
     pub quick: bool,
     /// Only these checks, such as TLS-1,HDR-2; a family such as TLS means all of it
-    #[arg(long, value_name = "IDS", value_delimiter = ',', add = ArgValueCandidates::new(complete::checks))]
+    #[arg(long, value_name = "IDS", value_delimiter = ',', add = ArgValueCandidates::new(candidates::checks))]
     pub only: Vec<String>,
     /// All but these checks
-    #[arg(long, value_name = "IDS", value_delimiter = ',', add = ArgValueCandidates::new(complete::checks))]
+    #[arg(long, value_name = "IDS", value_delimiter = ',', add = ArgValueCandidates::new(candidates::checks))]
     pub skip: Vec<String>,
     /// Only what can be seen from outside, at the address of the first domain; no engine is needed
     #[arg(long)]

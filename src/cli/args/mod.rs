@@ -19,7 +19,7 @@ use clap_complete::engine::ArgValueCandidates;
 use crate::base::units::Span;
 use crate::ui::paint::ColourChoice;
 
-use super::complete;
+use super::candidates;
 
 pub use cert::{CertCommand, CertImportArgs, IssueArgs};
 pub use deploy::{FailOn, Format, LockArgs, PlanArgs, UpArgs, VerifyArgs};
@@ -52,7 +52,7 @@ pub struct Global {
     #[arg(long, global = true, value_name = "PATH", display_order = 100)]
     pub file: Option<PathBuf>,
     /// Stage of the stack, such as staging
-    #[arg(long, global = true, value_name = "NAME", display_order = 101, add = ArgValueCandidates::new(complete::stages))]
+    #[arg(long, global = true, value_name = "NAME", display_order = 101, add = ArgValueCandidates::new(candidates::stages))]
     pub stage: Option<String>,
     /// Docker engine: unix:///var/run/docker.sock, ssh://user@host, tcp://host:2376
     #[arg(long, global = true, value_name = "URL", display_order = 102)]

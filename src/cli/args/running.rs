@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 
 use crate::base::units::Span;
-use crate::cli::complete;
+use crate::cli::candidates;
 
 use super::span;
 
@@ -23,7 +23,7 @@ pub struct StatusArgs {
 #[derive(Debug, Clone, Args)]
 pub struct LogsArgs {
     /// Services to show; all if none is named
-    #[arg(value_name = "SERVICE", add = ArgValueCandidates::new(complete::services))]
+    #[arg(value_name = "SERVICE", add = ArgValueCandidates::new(candidates::services))]
     pub services: Vec<String>,
     /// Go on until interrupted
     #[arg(long, short)]

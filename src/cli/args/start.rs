@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 
-use crate::cli::complete;
+use crate::cli::candidates;
 
 /// `check`
 #[derive(Debug, Clone, Default, Args)]
@@ -30,7 +30,7 @@ pub enum CheckFormat {
 #[derive(Debug, Clone, Args)]
 pub struct ExplainArgs {
     /// Path of a key, such as services.app.memory or routes./api/.limit
-    #[arg(value_name = "PATH", add = ArgValueCandidates::new(complete::paths))]
+    #[arg(value_name = "PATH", add = ArgValueCandidates::new(candidates::paths))]
     pub path: String,
 }
 

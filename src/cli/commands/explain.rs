@@ -9,6 +9,7 @@ use crate::cli::exit::ExitStatus;
 use crate::cli::{load, session};
 use crate::config::decode::Decode as _;
 use crate::config::explain::{From, Place, locate};
+use crate::config::print;
 use crate::model::stack::Stack;
 use crate::probe::CATALOGUE;
 use crate::ui::error::Failure;
@@ -92,9 +93,7 @@ pub fn run(args: &ExplainArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> 
 fn value(place: &Place, stack: &Stack, text: &str) -> (Option<String>, String) {
     let line = |at: usize| line_column(text, at).0;
     if let Some(written) = &place.written {
-        let shown = text.get(written.span.clone()).unwrap_or_default().lines().next().unwrap_or_default().to_owned();
-        // The place of a table is its header, which says nothing that the path does not.
-        let shown = Some(shown).filter(|s| !s.is_empty() && !is_header(s));
+        let shown = Some(print::value(&written.value));
         let at = line(written.span.start);
         let from = match &written.from {
             From::File => format!("line {at}"),
@@ -113,10 +112,6 @@ fn value(place: &Place, stack: &Stack, text: &str) -> (Option<String>, String) {
         None if default.is_empty() => (None, "not set".to_owned()),
         None => (Some(default.to_owned()), "default".to_owned()),
     }
-}
-
-fn is_header(text: &str) -> bool {
-    text.starts_with('[') && text.ends_with(']') && !text.contains(['"', ',', ' '])
 }
 
 /// What a preset puts there.

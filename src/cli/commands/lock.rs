@@ -11,10 +11,11 @@ use crate::cli::context::Context;
 use crate::cli::exit::ExitStatus;
 use crate::cli::load::{self, Source};
 use crate::cli::session;
-use crate::config::{self, lock as file};
+use crate::config::Source as Text;
+use crate::config::lock::{self as file, References};
 use crate::files;
 use crate::model::artifact::Artifact;
-use crate::model::lock::{Change, Lock, lockable};
+use crate::model::lock::{Change, Lock};
 use crate::plan::image::mirrored;
 use crate::ui::error::Failure;
 use crate::ui::text::count;
@@ -22,7 +23,7 @@ use crate::ui::text::count;
 /// Looks up what tags mean and writes it down.
 pub async fn run(args: &LockArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
     let source = load::stack(ctx)?;
-    let (wanted, complete) = references(&source, ctx);
+    let References { images: wanted, unread } = references(&source, ctx);
     known(&args.services, &wanted)?;
     let before = source.lock.clone().unwrap_or_default();
     let upgraded = |services: &BTreeSet<String>| {
@@ -30,7 +31,7 @@ pub async fn run(args: &LockArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatu
     };
     let (asked, kept): (Vec<_>, Vec<_>) =
         wanted.iter().partition(|(image, services)| upgraded(services) || !before.images.contains_key(*image));
-    let mut after = if complete { Lock::default() } else { before.clone() };
+    let mut after = if unread.is_empty() { Lock::default() } else { before.clone() };
     after.images.extend(kept.iter().filter_map(|(image, _)| before.images.get_key_value(*image)).map(owned));
     if !asked.is_empty() {
         let images: Vec<&String> = asked.iter().map(|(image, _)| *image).collect();
@@ -65,28 +66,16 @@ fn owned((image, digest): (&String, &String)) -> (String, String) {
     (image.clone(), digest.clone())
 }
 
-/// The images of every stage, with the services that run them; and whether every stage could be read. One that needs
-/// variables that are not set here keeps what is locked for it.
-fn references(source: &Source, ctx: &Context<'_>) -> (BTreeMap<String, BTreeSet<String>>, bool) {
-    let mut out = lockable(&source.stack);
-    let mut complete = true;
+/// The images of every stage, with the services that run them. What is locked for a stage that needs variables that are
+/// not set here stays.
+fn references(source: &Source, ctx: &Context<'_>) -> References {
     let beside = files::Folder(source.folder.clone());
-    let stages = config::stages(&source.text);
-    for stage in std::iter::once(None).chain(stages.iter().map(|s| Some(s.as_str()))) {
-        if stage == source.stack.stage.as_deref() {
-            continue;
-        }
-        if let Some(stack) = config::load_beside(&source.text, stage, &source.variables, &beside).stack {
-            for (image, services) in lockable(&stack) {
-                out.entry(image).or_default().extend(services);
-            }
-        } else {
-            complete = false;
-            let name = stage.map_or("the default stage".to_owned(), |s| format!("stage {s}"));
-            ctx.out.warn(format!("{name} cannot be read here; what is locked for it stays"));
-        }
+    let wanted = file::references(Text { text: &source.text, beside: &beside }, &source.stack, &source.variables);
+    for stage in &wanted.unread {
+        let name = stage.as_ref().map_or("the default stage".to_owned(), |s| format!("stage {s}"));
+        ctx.out.warn(format!("{name} cannot be read here; what is locked for it stays"));
     }
-    (out, complete)
+    wanted
 }
 
 fn known(services: &[String], wanted: &BTreeMap<String, BTreeSet<String>>) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 use crate::config::decode::Decode as _;
 use crate::config::keys::File;
 use crate::config::shape::Shape;
+use crate::config::short;
 use crate::config::tree::{Node, Value};
 
 /// Every path that `explain` could be asked for: the keys of all tables that are there, written or not.
@@ -14,7 +15,8 @@ pub fn paths(root: &Node) -> Vec<String> {
     out
 }
 
-fn walk(shape: &Shape, node: Option<&Node>, path: &str, out: &mut Vec<String>) {
+/// The paths below one, of what the shape allows and what is there.
+pub(super) fn walk(shape: &Shape, node: Option<&Node>, path: &str, out: &mut Vec<String>) {
     let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     match shape {
         Shape::Table(table) => {
@@ -35,9 +37,11 @@ fn walk(shape: &Shape, node: Option<&Node>, path: &str, out: &mut Vec<String>) {
                 out.push(path);
             }
         }
-        // A short form has no keys; what it could be instead is another file.
-        Shape::Either(shapes) if node.is_some_and(|n| matches!(n.value, Value::Table(_))) => {
-            for shape in shapes {
+        Shape::Either(shapes) => {
+            let Some(there) = node else { return };
+            // What is short for a table has its keys.
+            let table = matches!(there.value, Value::Table(_)) || !short::keys(shape, there).is_empty();
+            for shape in shapes.iter().filter(|_| table) {
                 walk(shape, node, path, out);
             }
         }
@@ -65,10 +69,12 @@ mod tests {
         for key in &file.keys {
             assert!(all.contains(&key.name.to_owned()), "{}", key.name);
         }
-        for path in ["services.app", "services.app.healthcheck.retries", "routes./", "routes./x.timeout"] {
+        for path in
+            ["services.app", "services.app.healthcheck.retries", "routes./", "routes./.timeout", "routes./x.timeout"]
+        {
             assert!(all.contains(&path.to_owned()), "{path}");
         }
-        for path in ["services.app.deploy.watch", "routes./.timeout", "services.worker.image", "proxy.hsts"] {
+        for path in ["services.app.deploy.watch", "services.app.build.target", "services.worker.image", "proxy.hsts"] {
             assert!(!all.contains(&path.to_owned()), "{path}: its table is not there");
         }
     }

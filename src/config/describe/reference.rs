@@ -63,7 +63,8 @@ pub fn reference() -> String {
     out
 }
 
-fn section(out: &mut String, table: &Table, paths: &[&str]) {
+/// What is said about one table, which stands at these paths.
+pub(super) fn section(out: &mut String, table: &Table, paths: &[&str]) {
     match paths.first() {
         Some(&"") | None => out.push_str("## The file\n\n"),
         Some(_) => {
@@ -72,6 +73,10 @@ fn section(out: &mut String, table: &Table, paths: &[&str]) {
         }
     }
     let _ = writeln!(out, "{}\n", table.text);
+    let short: Vec<String> = table.short.iter().map(|key| format!("`{key}`")).collect();
+    if !short.is_empty() {
+        let _ = writeln!(out, "The value of {} alone can stand in the table's place.\n", short.join(" and of "));
+    }
     if let Some(example) = examples::of(table.name) {
         let _ = writeln!(out, "```toml\n{example}\n```\n");
     }

@@ -17,7 +17,8 @@ pub fn schema() -> Value {
     schema
 }
 
-fn table(table: &Table, definitions: &mut Map<String, Value>) -> Value {
+/// One table. Those in it go into the definitions.
+pub(super) fn table(table: &Table, definitions: &mut Map<String, Value>) -> Value {
     let mut keys = Map::new();
     for key in &table.keys {
         let mut value = shape(&key.shape, definitions);

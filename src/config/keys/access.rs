@@ -76,7 +76,7 @@ impl Decode for EnvFiles {
 
 table! {
     /// A secret's file, and who may read it.
-    SecretUseKeys as "a secret's file" {
+    SecretUseKeys as "a secret's file" short for source {
         /// The secret.
         source: SecretName => r#""licence""#,
         /// Permission bits, in octal. Without it: the owner may read where a number is known (`user`, `uid`), else everyone in the container.

@@ -78,7 +78,7 @@ impl Decode for Date {
     }
 
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        if node.value == Value::Date {
+        if let Value::Date(_) = node.value {
             problems
                 .push(Problem::error("a date is written as a string here").at(node.span.clone()).fix("\"2027-03-31\""));
             return None;

@@ -10,7 +10,7 @@ use crate::config::web::{HeaderName, Method, Origin};
 
 table! {
     /// Sites whose scripts may read the answers. Nginx answers preflights and sends the headers; what the service sends of them is dropped, so that there is one authority.
-    CorsKeys as "cors" {
+    CorsKeys as "cors" short for origins {
         /// Origins such as `"https://app.example.com"`, compared whole; `"*"` for any.
         origins: Vec<At<Origin>> => r#"["https://app.example.com"]"#,
         /// Methods they may use.

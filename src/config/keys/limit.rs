@@ -10,7 +10,7 @@ use crate::config::web::HeaderName;
 
 table! {
     /// A limit per client: a `rate` with a burst (Nginx's leaky bucket), or a `quota` (so many in any hour). Refused requests get 429 and `Retry-After`, and do not count.
-    LimitKeys as "a limit" {
+    LimitKeys as "a limit" short for quota {
         /// Sustained rate, such as `"10/s"` or `"30/m"`.
         rate: Rate => r#""10/s""#,
         /// Requests above the rate that are still admitted.

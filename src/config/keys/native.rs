@@ -9,7 +9,7 @@ use crate::config::values::{Command, parsed};
 
 table! {
     /// How a service runs on a host without containers: `render` writes a systemd unit for it, and all it needs, below `native/`.
-    NativeKeys as "native" {
+    NativeKeys as "native" short for folder {
         /// Folder on the host with the program. Programs are looked for in its `.venv/bin` and `venv/bin` first.
         folder: HostFolder => r#""/opt/app""#,
         /// User it runs as, made with the units. Without it, the stack's name.

@@ -8,7 +8,7 @@ use crate::config::decode::{At, Decode, Map, table};
 use crate::config::shape::Shape;
 use crate::config::tree::Node;
 use crate::config::values::{Cores, Int, Text, UrlPath, word};
-use crate::config::web::HeaderName;
+use crate::config::web::{HeaderName, PageStatus};
 use crate::model::proxy::TlsProfile;
 
 use super::cors::CorsKey;
@@ -54,6 +54,8 @@ table! {
         max_body: ByteSize = "\"10M\"" => r#""20M""#,
         /// Lines of your own for Nginx, by the place they go to: files of the project.
         snippets: SnippetKeys,
+        /// Pages of your own, by status, for what the front door itself answers: HTML files of the project of 64 KiB at most, with styles and images inside, since nothing else may be there to answer. 503 is the page of `maintenance on`, too. What services answer passes as it is.
+        errors: Map<PageStatus, Text> => r#"{ 404 = "pages/404.html", 503 = "pages/503.html" }"#,
         /// Most memory Nginx may use.
         memory: ByteSize = "\"256M\"" => r#""512M""#,
         /// Share of the processor for Nginx.

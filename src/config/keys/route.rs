@@ -16,7 +16,7 @@ use super::limit::LimitKey;
 
 table! {
     /// A path of the front door. The longest matching path wins.
-    RouteKeys as "a route" {
+    RouteKeys as "a route" short for service {
         /// Service that answers.
         service: ServiceName => r#""app""#,
         /// Instead of a service, servers elsewhere, by plain HTTP: `"10.0.0.11:8000"`, or with a weight. One that fails is left out for ten seconds.
@@ -48,7 +48,7 @@ table! {
 
 table! {
     /// A server that is not of the stack.
-    ServerKeys as "a server" {
+    ServerKeys as "a server" short for address {
         /// Host name or address, and port.
         address: Address => r#""10.0.0.11:8000""#,
         /// Its share of the requests.

@@ -32,7 +32,7 @@ table! {
 
 table! {
     /// A limit of a process. `-1` is none.
-    UlimitKeys as "a ulimit" {
+    UlimitKeys as "a ulimit" short for soft, hard {
         /// Where it starts; the process may raise it to `hard`.
         soft: Int<{ -1 }, 1_000_000_000_000> => "1024",
         /// The most.

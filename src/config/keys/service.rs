@@ -138,7 +138,7 @@ table! {
 
 table! {
     /// How an image is built.
-    BuildKeys as "build" {
+    BuildKeys as "build" short for context {
         /// Folder that is sent to the engine, relative to stack.toml.
         context: Text = "\".\"" => r#""./backend""#,
         /// Dockerfile, relative to the context.
@@ -170,7 +170,7 @@ table! {
 
 table! {
     /// How to know that a service is ready. Give one of `path`, `command` or `tcp`.
-    HealthKeys as "healthcheck" {
+    HealthKeys as "healthcheck" short for path {
         /// A path on `port` that answers 2xx or 3xx.
         path: UrlPath => r#""/health""#,
         /// A command in the container that exits 0.

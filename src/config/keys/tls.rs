@@ -20,7 +20,7 @@ table! {
 
 table! {
     /// Certificates of an authority that speaks ACME, asked for and renewed by stackctl. Whoever writes this agrees to the authority's terms of service. Until the first one is there, a trial certificate serves.
-    AcmeKeys as "tls.acme" {
+    AcmeKeys as "tls.acme" short for email {
         /// Where the authority may write to.
         email: EmailKey => r#""ops@example.com""#,
         /// The authority: `"letsencrypt"`, `"zerossl"` (which wants `eab_kid` and `eab_key`), or the URL of a directory.

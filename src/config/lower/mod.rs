@@ -3,12 +3,16 @@
 mod beside;
 mod checklist;
 mod cors;
+mod health;
+mod image;
 mod like;
 mod limit;
 mod native;
 mod notify;
+mod pages;
 mod proxy;
 mod reference;
+mod rollout;
 mod route;
 mod runtime;
 mod secrets;

@@ -15,7 +15,7 @@ use crate::model::proxy::{Connections, Proxy, TlsProfile};
 use crate::model::secrets::SecretSpec;
 use crate::model::service::Service;
 
-use super::{Input, cors, limit, route, snippets, tls};
+use super::{Input, cors, limit, pages, route, snippets, tls};
 
 /// Sent with every response unless `headers` says otherwise. By OWASP's Secure Headers project, but for what breaks
 /// ordinary sites (a Content-Security-Policy fits one application only; COEP must be opted into).
@@ -101,6 +101,7 @@ pub(super) fn lower(
         headers: headers(keys, problems),
         headers_line: at(headers_key.map(|h| &h.span)),
         snippets: snippets::lower(keys, input, problems),
+        pages: pages::lower(keys, input, problems),
         max_body,
         routes,
         memory: keys.and_then(|k| k.memory.as_ref()).map_or(ByteSize(256 << 20), |m| m.value),

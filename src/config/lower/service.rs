@@ -1,4 +1,4 @@
-//! One service.
+//! One service: what its preset brings, and what the user wrote over that.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -6,15 +6,14 @@ use std::ops::Range;
 use crate::base::name::{ProjectName, SecretName, ServiceName, VolumeName};
 use crate::base::problem::{Problem, Problems};
 use crate::base::suggest::nearest;
-use crate::base::units::Span;
 use crate::config::decode::At;
-use crate::config::keys::service::{BuildKey, DeployKeys, HealthKey, HealthKeys, ServiceKeys};
+use crate::config::keys::service::ServiceKeys;
 use crate::config::preset::{self, external};
 use crate::config::values::{Int, is_absolute};
 use crate::model::secrets::{SecretSpec, Template};
-use crate::model::service::{Ask, Build, Health, Image, Kind, Rollout, Service, VolumeMount};
+use crate::model::service::{Image, Service, VolumeMount};
 
-use super::{Input, beside, native, runtime};
+use super::{Input, beside, health, image, native, rollout, runtime};
 
 /// A service, and what it brings along.
 #[derive(Default)]
@@ -69,7 +68,7 @@ pub(super) fn lower(
         });
     }
     let own_image = keys.value.image.is_some() || keys.value.build.is_some();
-    let own_image = if own_image || found.is_none() { Some(image(name, keys, problems)?) } else { None };
+    let own_image = if own_image || found.is_none() { Some(image::lower(name, keys, problems)?) } else { None };
     let mut service = Service::new(name.value.clone(), line, own_image.clone().unwrap_or(Image::Pull(String::new())));
     service.memory = keys.value.memory.as_ref().map(|m| m.value);
     service.cpus = keys.value.cpus.as_ref().map(|c| c.value.0);
@@ -180,99 +179,6 @@ fn preset_of(keys: &ServiceKeys, problems: &mut Problems) -> Option<(&'static pr
     found
 }
 
-fn image(name: &At<ServiceName>, keys: &At<ServiceKeys>, problems: &mut Problems) -> Option<Image> {
-    match (&keys.value.image, &keys.value.build) {
-        (Some(image), Some(_)) => {
-            problems.push(
-                Problem::error("`image` and `build` exclude each other")
-                    .at(image.span.clone())
-                    .help("keep one of them"),
-            );
-            None
-        }
-        (Some(image), None) => {
-            let text = &image.value.0;
-            let sane = !text.is_empty() && !text.starts_with('-') && text.bytes().all(|b| b.is_ascii_graphic());
-            if !sane {
-                problems.push(Problem::error(format!("`{text}` is not an image reference")).at(image.span.clone()));
-                return None;
-            }
-            Some(Image::Pull(if text.contains('@') || text.rsplit('/').next().is_some_and(|last| last.contains(':')) {
-                text.clone()
-            } else {
-                format!("{text}:latest")
-            }))
-        }
-        (None, Some(build)) => Some(Image::Build(lower_build(&name.value, &build.value))),
-        (None, None) => {
-            // A preset that was misspelt has been reported already.
-            if keys.value.preset.is_none() && keys.value.like.is_none() {
-                problems.push(
-                    Problem::error(format!("`{}` has nothing to run", name.value))
-                        .at(name.span.clone())
-                        .help("give it `image`, `build`, `preset` or `like`")
-                        .fix("build = \".\""),
-                );
-            }
-            None
-        }
-    }
-}
-
-fn lower_build(name: &ServiceName, key: &BuildKey) -> Build {
-    let mut build = Build {
-        name: name.clone(),
-        context: ".".to_owned(),
-        dockerfile: "Dockerfile".to_owned(),
-        target: None,
-        args: BTreeMap::new(),
-    };
-    match key {
-        BuildKey::Folder(folder) => build.context.clone_from(&folder.0),
-        BuildKey::Keys(keys) => {
-            if let Some(context) = &keys.context {
-                build.context.clone_from(&context.value.0);
-            }
-            if let Some(dockerfile) = &keys.dockerfile {
-                build.dockerfile.clone_from(&dockerfile.value.0);
-            }
-            build.target = keys.target.as_ref().map(|t| t.value.0.clone());
-            for (key, value) in keys.args.iter().flat_map(|m| &m.value.0) {
-                build.args.insert(key.value.0.clone(), value.value.0.clone());
-            }
-        }
-    }
-    build
-}
-
-fn rollout(keys: &DeployKeys, replicas: u32, problems: &mut Problems) -> Rollout {
-    let span = |key: &Option<At<Span>>| key.as_ref().map_or(Span::seconds(0), |s| s.value);
-    let canary = keys.canary.as_ref().map_or(0, |c| c.value.get());
-    if let Some(at) = keys.canary.as_ref().filter(|_| canary > 0 && canary >= replicas) {
-        problems.push(
-            Problem::error(format!("{canary} of {replicas} containers first is all of them"))
-                .at(at.span.clone())
-                .help("`canary` must be less than `replicas`"),
-        );
-    }
-    let stop_first = keys.order.as_ref().is_some_and(|o| o.value.stop_first);
-    if let Some(at) = keys.watch.as_ref().filter(|w| stop_first && !w.value.0.is_zero()) {
-        problems.push(
-            Problem::error("there is nothing to go back to: with `order = \"stop-first\"` the old containers are gone")
-                .at(at.span.clone())
-                .help("leave out `watch`, or `order`"),
-        );
-    }
-    Rollout {
-        parallel: keys.parallel.as_ref().map(|p| p.value.get()),
-        canary,
-        stop_first,
-        min_healthy: span(&keys.min_healthy),
-        watch: span(&keys.watch),
-        timeout: keys.timeout.as_ref().map(|t| t.value),
-    }
-}
-
 /// What the user wrote, over what the preset knows.
 fn own_keys(service: &mut Service, keys: &At<ServiceKeys>, input: &Input<'_>, problems: &mut Problems) {
     let k = &keys.value;
@@ -326,7 +232,7 @@ fn own_keys(service: &mut Service, keys: &At<ServiceKeys>, input: &Input<'_>, pr
     service.stop_grace_period = k.stop_grace_period.as_ref().map_or(service.stop_grace_period, |s| s.value);
     service.drain = k.drain.as_ref().map_or(service.drain, |s| s.value);
     if let Some(deploy) = &k.deploy {
-        service.deploy = rollout(&deploy.value, service.replicas, problems);
+        service.deploy = rollout::lower(&deploy.value, service.replicas, problems);
     }
     service.metrics = k.metrics.as_ref().map(|m| m.value.0.clone()).or(service.metrics.take());
     service.cap_add.extend(k.cap_add.iter().flat_map(|list| &list.value).map(|c| c.value.0.to_owned()));
@@ -342,81 +248,10 @@ fn own_keys(service: &mut Service, keys: &At<ServiceKeys>, input: &Input<'_>, pr
             problems.push(Problem::error("not a signal").at(signal.span.clone()).fix("\"SIGTERM\""));
         }
     }
-    health(service, keys, input, problems);
+    health::lower(service, keys, input, problems);
     if service.metrics.is_some() && service.port.is_none() {
         let span = k.metrics.as_ref().map_or(0..0, |m| m.span.clone());
         problems.push(Problem::error("`metrics` needs a `port`").at(span).fix("port = 8000"));
-    }
-}
-
-fn health(service: &mut Service, keys: &At<ServiceKeys>, input: &Input<'_>, problems: &mut Problems) {
-    let defaults = |ask, line| Health {
-        ask,
-        body: None,
-        interval: Span::seconds(10),
-        timeout: Span::seconds(5),
-        retries: 3,
-        start_period: Span::seconds(60),
-        line,
-    };
-    let Some(key) = &keys.value.healthcheck else {
-        if service.health.is_none() && service.port.is_some() && !is_job(keys) {
-            service.health = Some(defaults(Ask::Tcp, service.line));
-        }
-        return;
-    };
-    let line = input.line(&key.span);
-    let health = match &key.value {
-        HealthKey::Path(path) => Some(defaults(Ask::Http(path.0.clone()), line)),
-        HealthKey::Keys(table) => asked(table, service, &key.span, problems).map(|ask| Health {
-            body: body(table, &ask, problems),
-            ask,
-            interval: table.interval.as_ref().map_or(Span::seconds(10), |v| v.value),
-            timeout: table.timeout.as_ref().map_or(Span::seconds(5), |v| v.value),
-            retries: table.retries.as_ref().map_or(3, |v| Int::get(v.value)),
-            start_period: table.start_period.as_ref().map_or(Span::seconds(60), |v| v.value),
-            line,
-        }),
-    };
-    if let Some(health) = health {
-        if matches!(health.ask, Ask::Http(_) | Ask::Tcp) && service.port.is_none() {
-            problems.push(Problem::error("this health check needs a `port`").at(key.span.clone()).fix("port = 8000"));
-        }
-        service.health = Some(health);
-    }
-}
-
-fn is_job(keys: &At<ServiceKeys>) -> bool {
-    keys.value.kind.as_ref().is_some_and(|k| k.value.0 == Kind::Job)
-}
-
-/// What the answer must hold; only HTTP has a body.
-fn body(table: &HealthKeys, ask: &Ask, problems: &mut Problems) -> Option<String> {
-    let body = table.body.as_ref()?;
-    if !matches!(ask, Ask::Http(_)) {
-        let problem = Problem::error("only the answer to a `path` has a body").at(body.span.clone());
-        problems.push(problem.help("ask a `path` instead, or leave `body` away"));
-    } else if body.value.0.trim().is_empty() {
-        problems.push(Problem::error("every answer holds nothing").at(body.span.clone()).help("leave `body` away"));
-    }
-    Some(body.value.0.clone())
-}
-
-fn asked(table: &HealthKeys, service: &Service, span: &Range<usize>, problems: &mut Problems) -> Option<Ask> {
-    let tcp = table.tcp.as_ref().is_some_and(|t| t.value);
-    match (&table.path, &table.command, tcp) {
-        (Some(path), None, false) => Some(Ask::Http(path.value.0.clone())),
-        (None, Some(command), false) => Some(Ask::Command(command.value.0.clone())),
-        (None, None, true) => Some(Ask::Tcp),
-        (None, None, false) if service.health.is_some() => service.health.as_ref().map(|h| h.ask.clone()),
-        (None, None, false) if service.port.is_some() => Some(Ask::Tcp),
-        _ => {
-            problems.push(
-                Problem::error("a health check asks one question: give one of `path`, `command` and `tcp`")
-                    .at(span.clone()),
-            );
-            None
-        }
     }
 }
 

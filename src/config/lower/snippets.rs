@@ -36,25 +36,28 @@ pub(super) fn lower(keys: Option<&ProxyKeys>, input: &Input<'_>, problems: &mut 
 }
 
 fn read(path: &At<Text>, input: &Input<'_>, problems: &mut Problems) -> Option<String> {
+    let text = file(path, input, problems)?;
+    let Some(line) = unescaped(&text) else { return Some(text) };
+    problems.push(
+        Problem::error(format!("`{}`, line {line}: a value is printed without being escaped", path.value.0))
+            .at(path.span.clone())
+            .help("take `safe` away: a value becomes one word of Nginx, whatever is in it"),
+    );
+    None
+}
+
+/// The text of one file of the project.
+pub(super) fn file(path: &At<Text>, input: &Input<'_>, problems: &mut Problems) -> Option<String> {
     let name = &path.value.0;
-    let mut refuse = |message: String, help: &str| {
-        problems.push(Problem::error(message).at(path.span.clone()).help(help));
-        None
-    };
-    let text = match input.beside.read(name) {
+    let (message, help) = match input.beside.read(name) {
         Ok(files) => match files.into_iter().next().filter(|file| file.path.is_empty()) {
-            Some(file) => file.text,
-            None => return refuse(format!("`{name}` is a folder, not a file"), "name the file itself"),
+            Some(file) => return Some(file.text),
+            None => (format!("`{name}` is a folder, not a file"), "name the file itself"),
         },
-        Err(why) => return refuse(format!("`{name}` {why}"), "the path starts at the folder of stack.toml"),
+        Err(why) => (format!("`{name}` {why}"), "the path starts at the folder of stack.toml"),
     };
-    match unescaped(&text) {
-        Some(line) => refuse(
-            format!("`{name}`, line {line}: a value is printed without being escaped"),
-            "take `safe` away: a value becomes one word of Nginx, whatever is in it",
-        ),
-        None => Some(text),
-    }
+    problems.push(Problem::error(message).at(path.span.clone()).help(help));
+    None
 }
 
 /// The line, from 1, with a tag that takes the escaping away: `safe`, as a filter or around a block.

@@ -10,6 +10,8 @@ pub(super) mod setup;
 #[cfg(test)]
 mod tests;
 
+pub use postgres::MAJORS as POSTGRES_MAJORS;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::name::{SecretName, ServiceName};

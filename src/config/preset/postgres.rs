@@ -23,8 +23,8 @@ const UID: u32 = 999;
 /// User of the official image on Alpine.
 const ALPINE_UID: u32 = 70;
 
-/// Major versions whose data directory is where we mount the volume, and that are still maintained (13) or nearly.
-const MAJORS: std::ops::RangeInclusive<u32> = 13..=17;
+/// Versions of PostgreSQL that the preset knows: major ones whose data directory is where we mount the volume, and that are still maintained (13) or nearly.
+pub const MAJORS: std::ops::RangeInclusive<u32> = 13..=17;
 
 fn expand(x: &mut Expansion<'_>) {
     let name = x.service.name.clone();

@@ -56,7 +56,8 @@ impl<'a> Variables<'a> {
             let why = "another secret has the same name as a variable";
             return Err(RenderError::Value { format: "compose", value: name.to_string(), why });
         }
-        let optional = self.stack.secrets.get(name).is_some_and(|spec| spec.optional);
+        // Of a group, another one may have the value.
+        let optional = self.stack.secrets.get(name).is_some_and(|spec| spec.optional || spec.one_of.is_some());
         Ok(if optional { Part::Optional(variable) } else { Part::Required(variable) })
     }
 }

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::base::secret::Secret;
 use crate::model::artifact::Artifact;
+use crate::model::proxy::Proxy;
 use crate::model::secrets::SecretValues;
 use crate::model::service::{Kind, Service};
 use crate::model::stack::Stack;
@@ -58,6 +59,8 @@ struct Modes<'a> {
     project: &'a str,
     /// The user of the front door, if there is one.
     proxy: Option<String>,
+    /// An authority asks the front door before it gives a certificate.
+    challenges: bool,
 }
 
 #[derive(Serialize)]
@@ -112,7 +115,8 @@ pub fn native(input: &NativeInput<'_>) -> Result<Vec<Artifact>, RenderError> {
     };
     let hosts = engine::fill(&NATIVE_HOSTS, &hosts(stack))?;
     out.push(Artifact::plain(format!("etc/{project}/hosts"), hosts));
-    let modes = engine::fill(&NATIVE_MODES, &Modes { project, proxy })?;
+    let challenges = stack.proxy.as_ref().is_some_and(Proxy::is_asked);
+    let modes = engine::fill(&NATIVE_MODES, &Modes { project, proxy, challenges })?;
     out.push(Artifact::plain(format!("etc/tmpfiles.d/{project}.conf"), modes));
     let users = engine::fill(&NATIVE_USERS, &Users { project, users })?;
     out.push(Artifact::plain(format!("etc/sysusers.d/{project}.conf"), users));

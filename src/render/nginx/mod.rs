@@ -21,7 +21,7 @@ use crate::model::proxy::{Proxy, TlsProfile};
 use crate::model::stack::Stack;
 
 use super::RenderError;
-use super::engine::{self, NGINX_ERRORS, NGINX_HEADERS, NGINX_HIDE, NGINX_MAIN, NGINX_PROXY};
+use super::engine::{self, NGINX_ERRORS, NGINX_HEADERS, NGINX_HIDE, NGINX_MAIN, NGINX_PAGES, NGINX_PROXY};
 use super::escape;
 
 mod candidate;
@@ -142,6 +142,7 @@ struct View<'a> {
     place: PlaceView,
     own_http: bool,
     own_server: bool,
+    own_pages: bool,
 }
 
 #[derive(Serialize)]
@@ -194,10 +195,11 @@ pub fn nginx(input: &ProxyInput<'_>) -> Result<Vec<Artifact>, RenderError> {
     let quotas = limits.has_quotas();
     let pools = upstreams::pools(input)?;
     let forwarded = forwarded(proxy);
+    let pages = errors::Pages::of(proxy);
     let main = view(input, locations, limits, pools, live);
     let mut files = vec![
         Artifact::plain("nginx.conf", engine::fill(&NGINX_MAIN, &main)?),
-        Artifact::plain("snippets/errors.conf", engine::fill(&NGINX_ERRORS, &errors::Pages::new())?),
+        Artifact::plain("snippets/errors.conf", engine::fill(&NGINX_ERRORS, &pages)?),
         Artifact::plain("snippets/headers.conf", engine::fill(&NGINX_HEADERS, &headers)?),
         Artifact::plain("snippets/hide.conf", engine::fill(&NGINX_HIDE, &headers)?),
         Artifact::plain("snippets/proxy.conf", engine::fill(&NGINX_PROXY, &forwarded)?),
@@ -208,6 +210,9 @@ pub fn nginx(input: &ProxyInput<'_>) -> Result<Vec<Artifact>, RenderError> {
             let text = engine::fill_own(&path, text, escape::nginx, &Own::of(input))?;
             files.push(Artifact::plain(path, text));
         }
+    }
+    if !proxy.pages.is_empty() {
+        files.push(Artifact::plain("snippets/pages.conf", engine::fill(&NGINX_PAGES, &pages)?));
     }
     if quotas {
         files.push(Artifact::plain("snippets/quota.js", QUOTA));
@@ -276,6 +281,7 @@ fn view<'a>(
         place: PlaceView::of(input),
         own_http: proxy.snippets.http.is_some(),
         own_server: proxy.snippets.server.is_some(),
+        own_pages: !proxy.pages.is_empty(),
     }
 }
 

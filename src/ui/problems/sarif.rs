@@ -82,7 +82,8 @@ mod tests {
         let text = "é = 1\nreplcas = 2\n";
         let problem = Problem::error("unknown key").rule("unknown-key").at(7..14).fix("replicas");
         let stack = Source { name: "my stack.toml".into(), text };
-        let log = sarif(&Report { stack, env: Source { name: ".env".into(), text: "" }, problems: &[problem] });
+        let none = |name: &'static str| Source { name: name.into(), text: "" };
+        let log = sarif(&Report { stack, env: none(".env"), lock: none("stack.lock"), problems: &[problem] });
         let result = &log["runs"][0]["results"][0];
         assert_eq!(result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"], "my%20stack.toml");
         let region = json!({ "startLine": 2, "startColumn": 1, "endLine": 2, "endColumn": 8 });

@@ -92,6 +92,7 @@ pub(crate) fn stack(tls: Tls, routes: Vec<Route>) -> Stack {
         headers: headers(),
         headers_line: 13,
         snippets: stackctl::model::proxy::Snippets::default(),
+        pages: BTreeMap::new(),
         max_body: ByteSize(1 << 20),
         routes,
         memory: ByteSize(1 << 28),

@@ -1,8 +1,6 @@
 //! A glance into a compose file: names, images, ports and commands of its services. Not a YAML parser: what is written
 //! in another style than nearly everybody's is not seen, and then asked for.
 
-use super::look::words;
-
 /// A service of a compose file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Service {
@@ -17,16 +15,10 @@ pub(super) struct Service {
 impl Service {
     /// What the file of ours has a preset or a place of its own for, with the image's tag.
     pub(super) fn database(&self) -> Option<(&'static str, String)> {
-        let image = self.image.as_deref()?.rsplit('/').next()?;
-        let (name, tag) = image.split_once(':').unwrap_or((image, "latest"));
+        let image = self.image.as_deref()?.rsplit('/').next()?.split('@').next()?;
+        let (name, tag) = image.split_once(':').unwrap_or((image, ""));
         let known = ["postgres", "redis", "nginx", "traefik", "caddy", "prometheus", "grafana", "pgadmin4", "qdrant"];
-        let name = known.into_iter().find(|k| *k == name)?;
-        let tag = match (name, tag) {
-            ("postgres", "latest" | "alpine") => "17",
-            ("redis", "latest" | "alpine") => "7",
-            (_, tag) => tag,
-        };
-        Some((name, tag.to_owned()))
+        known.into_iter().find(|k| *k == name).map(|name| (name, tag.to_owned()))
     }
 }
 
@@ -68,6 +60,10 @@ pub(super) fn services(text: &str) -> Vec<Service> {
             "image" => service.image = Some(value.to_owned()).filter(|v| !v.contains('$')),
             "build" => service.build = Some(if value.is_empty() { "." } else { value }.to_owned()),
             "context" if key == "build" => service.build = Some(value.to_owned()),
+            "ports" if value.starts_with('[') => {
+                let first = value.trim_matches(['[', ']']).split(',').next();
+                service.port = service.port.or_else(|| port(first?));
+            }
             "command" if !value.is_empty() && !value.contains(['$', '|', '>', '&', ';']) => {
                 service.command = Some(words(&value.replace(['[', ']', ',', '"', '\''], " ")));
             }
@@ -76,6 +72,11 @@ pub(super) fn services(text: &str) -> Vec<Service> {
         name.clone_into(&mut key);
     }
     out
+}
+
+/// A command line that no shell has to read, cut at blanks.
+pub(super) fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
 }
 
 fn bare(text: &str) -> &str {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::base::name::{DomainName, ProjectName, ServiceName};
 use crate::cli::args::Users;
+use crate::config::print::literal;
 
 use super::look::Found;
 use super::size::{self, Role};
@@ -53,11 +54,11 @@ impl Draft {
             "# `stackctl check` says what is wrong with this file, `stackctl plan` what it\n\
              # would do, `stackctl up` does it.\n\n\
              name = {}\n\n[services.app]\n",
-            quoted(&self.name)
+            literal(&self.name)
         );
         let _ = match &self.source {
-            Source::Build(folder) => writeln!(out, "# A folder with a Dockerfile.\nbuild       = {}", quoted(folder)),
-            Source::Image(image) => writeln!(out, "image       = {}", quoted(image)),
+            Source::Build(folder) => writeln!(out, "# A folder with a Dockerfile.\nbuild       = {}", literal(folder)),
+            Source::Image(image) => writeln!(out, "image       = {}", literal(image)),
         };
         if let Some(command) = &self.found.command {
             let _ = writeln!(out, "command     = {}", list(command));
@@ -67,7 +68,7 @@ impl Draft {
             "# Where it listens; never published itself.\nport        = {}\n\
              # A path that answers 2xx or 3xx when it is ready.\nhealthcheck = {}\n",
             self.port,
-            quoted(&self.health)
+            literal(&self.health)
         );
         if let Some(job) = &self.found.pre_deploy {
             let _ = writeln!(out, "# Once per release, before it gets traffic.\npre_deploy  = {}", list(job));
@@ -78,9 +79,9 @@ impl Draft {
         let _ = write!(
             out,
             "\n[proxy]\n# All others redirect to the first.\ndomains = [{}]\n\
-             # For trials; later {{ files = {{ cert = \"…\", key = \"…\" }} }}.\ntls     = \"self-signed\"\n\
+             # For trials; for real {{ acme = \"you@example.com\" }}.\ntls     = \"self-signed\"\n\
              # limit = {{ rate = \"20/s\", burst = 40 }} # per client\n\n[routes]\n\"/\" = {}\n",
-            quoted(&self.domain),
+            literal(&self.domain),
             if self.found.websocket { "{ service = \"app\", websocket = true, timeout = \"1h\" }" } else { "\"app\"" }
         );
         out
@@ -135,12 +136,12 @@ impl Draft {
             let _ = write!(
                 out,
                 "\n[services.postgres]\n# User, database, password, volume and tuning come with it.\npreset = {}\n",
-                quoted(&format!("postgres:{tag}"))
+                literal(&format!("postgres:{tag}"))
             );
             self.size(out, Role::Database, 6);
         }
         if let Some(tag) = &self.found.redis {
-            let preset = quoted(&format!("redis:{tag}"));
+            let preset = literal(&format!("redis:{tag}"));
             let _ = write!(out, "\n[services.redis]\n# maxmemory and its policy follow.\npreset = {preset}\n");
             self.size(out, Role::Cache, 6);
         }
@@ -148,24 +149,8 @@ impl Draft {
 }
 
 fn list(words: &[String]) -> String {
-    let words: Vec<String> = words.iter().map(|w| quoted(w)).collect();
+    let words: Vec<String> = words.iter().map(|word| literal(word)).collect();
     format!("[{}]", words.join(", "))
-}
-
-/// A TOML string; `${` would be a reference.
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.replace("${", "$${").chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if c.is_control() => {
-                let _ = write!(out, "\\u{:04X}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }
 
 /// A name that is allowed, made of a folder's.

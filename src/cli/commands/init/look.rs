@@ -4,7 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::compose;
+use crate::config::preset::POSTGRES_MAJORS;
+
+use super::compose::{self, words};
+
+/// What is taken where nobody says which version.
+pub(super) const POSTGRES: &str = "17";
+
+/// The same of Redis.
+pub(super) const REDIS: &str = "7";
 
 /// Files that are looked at, relative to the folder.
 pub(super) const FILES: &[&str] = &[
@@ -85,6 +93,10 @@ const FRAMEWORKS: &[(&str, &str, u16)] = &[
     ("koa", "Koa", 3000),
 ];
 
+/// Languages by the file that names their packages, and where most programs listen that need no framework.
+const LANGUAGES: &[(&str, &str, u16)] =
+    &[("requirements.txt", "Python", 8000), ("pyproject.toml", "Python", 8000), ("package.json", "Node.js", 3000)];
+
 /// Looks at all files.
 pub(super) fn look(files: &Files) -> Found {
     let mut found = Found::default();
@@ -93,6 +105,10 @@ pub(super) fn look(files: &Files) -> Found {
     let framework = FRAMEWORKS.iter().find(|(package, _, _)| packages.contains(*package));
     if let Some((_, name, _)) = framework {
         found.reasons.push(format!("{name}, by its packages"));
+    }
+    let language = LANGUAGES.iter().find(|(file, _, _)| files.contains_key(file)).filter(|_| framework.is_none());
+    if let Some((file, name, _)) = language {
+        found.reasons.push(format!("{name}, by its {file}"));
     }
     if files.contains_key("Dockerfile") {
         found.build = Some(".".to_owned());
@@ -111,6 +127,7 @@ pub(super) fn look(files: &Files) -> Found {
         found.port = Some(*port);
         found.reasons.push(format!("port {port}, {name}'s own"));
     }
+    found.port = found.port.or(language.map(|(_, _, port)| *port));
     needs(&packages, &mut found);
     migrations(files, &packages, &mut found);
     let sources: Vec<&str> = files.iter().filter(|(n, _)| is_source(n)).map(|(_, t)| t.as_str()).collect();
@@ -187,10 +204,6 @@ fn port_of(words: &[String]) -> Option<u16> {
     })
 }
 
-pub(super) fn words(text: &str) -> Vec<String> {
-    text.split_whitespace().map(str::to_owned).collect()
-}
-
 /// `NAME: command` lines. What only a shell could run is left out, and said so.
 fn procfile(text: &str, found: &mut Found) {
     for line in text.lines() {
@@ -228,8 +241,11 @@ fn compose_file(name: &str, text: &str, found: &mut Found) {
     let mut app: Option<&compose::Service> = None;
     for service in &services {
         match service.database() {
-            Some(("postgres", tag)) => found.postgres = Some(tag),
-            Some(("redis", tag)) => found.redis = Some(tag),
+            Some(("postgres", tag)) => found.postgres = Some(postgres(&tag, &mut found.reasons)),
+            Some(("redis", tag)) => {
+                let versioned = tag.starts_with(|c: char| c.is_ascii_digit());
+                found.redis = Some(if versioned { tag } else { REDIS.to_owned() });
+            }
             None if app.is_none_or(|a| a.port.is_none() && service.port.is_some()) => app = Some(service),
             // Another service, or a front door: that one is ours.
             _ => {}
@@ -248,18 +264,31 @@ fn compose_file(name: &str, text: &str, found: &mut Found) {
     }
 }
 
+/// A tag that the preset takes: the version says which data it can read, so another one is said.
+fn postgres(tag: &str, reasons: &mut Vec<String>) -> String {
+    let digits: String = tag.chars().take_while(char::is_ascii_digit).collect();
+    match digits.parse::<u32>() {
+        Ok(major) if POSTGRES_MAJORS.contains(&major) => return tag.to_owned(),
+        Ok(major) => {
+            reasons.push(format!("PostgreSQL {major}, and wrote {POSTGRES}: its data has to be taken over by a dump"));
+        }
+        Err(_) => {}
+    }
+    POSTGRES.to_owned()
+}
+
 fn needs(packages: &BTreeSet<String>, found: &mut Found) {
     let any = |names: &[&'static str]| names.iter().copied().find(|n| packages.contains(*n));
     if let Some(package) = any(&["psycopg", "psycopg2", "psycopg2-binary", "asyncpg", "pg", "pg-promise", "postgres"])
         && found.postgres.is_none()
     {
-        found.postgres = Some("17".to_owned());
+        found.postgres = Some(POSTGRES.to_owned());
         found.reasons.push(format!("PostgreSQL, for {package}"));
     }
     if let Some(package) = any(&["redis", "celery", "rq", "ioredis", "bull", "bullmq", "aioredis"])
         && found.redis.is_none()
     {
-        found.redis = Some("7".to_owned());
+        found.redis = Some(REDIS.to_owned());
         found.reasons.push(format!("Redis, for {package}"));
     }
 }

@@ -115,7 +115,8 @@ fn ask(ctx: &Context<'_>, found: Found, folder: &str, users: Option<Users>) -> R
     }
     draft.port = prompt::input(out, "Port it listens on", &draft.port, draft::check_port)?;
     draft.health = prompt::input(out, "Path that answers when it is ready", &draft.health, draft::check_path)?;
-    for (tag, name, newest) in [(&mut draft.found.postgres, "PostgreSQL", "17"), (&mut draft.found.redis, "Redis", "7")]
+    for (tag, name, newest) in
+        [(&mut draft.found.postgres, "PostgreSQL", look::POSTGRES), (&mut draft.found.redis, "Redis", look::REDIS)]
     {
         let wanted = prompt::confirm(out, &format!("Add {name}?"), tag.is_some())?;
         *tag = wanted.then(|| tag.take().unwrap_or_else(|| newest.to_owned()));

@@ -11,7 +11,7 @@ use crate::cli::context::Context;
 use crate::cli::exit::ExitStatus;
 use crate::cli::load::Source;
 use crate::cli::session;
-use crate::config::interpolate::dotenv;
+use crate::config::dotenv;
 use crate::files;
 use crate::files::private::read_private;
 use crate::model::artifact::{Artifact, Content};
@@ -23,8 +23,8 @@ use crate::ui::text::count;
 pub(super) async fn import(args: &ImportArgs, source: &Source, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
     let text = read_private(&ctx.env.cwd.join(&args.path)).map_err(Failure::usage)?;
     let shown = args.path.display().to_string();
-    let mut variables =
-        dotenv(text.expose()).map_err(|message| Failure::usage(message.replace(".env", &format!("`{shown}`"))))?;
+    let mut variables = dotenv::variables(text.expose())
+        .map_err(|message| Failure::usage(message.replace(".env", &format!("`{shown}`"))))?;
     let (mut stored, mut sealed) = (BTreeMap::new(), BTreeMap::new());
     for (name, spec) in &source.stack.secrets {
         let variable = match &spec.source {
@@ -108,7 +108,7 @@ fn quoted(value: &Secret) -> Option<String> {
         return None;
     }
     [format!("'{text}'"), format!("\"{text}\""), text.to_owned()].into_iter().find(|written| {
-        dotenv(&format!("A={written}")).is_ok_and(|read| read.get("A").is_some_and(|value| value == text))
+        dotenv::variables(&format!("A={written}")).is_ok_and(|read| read.get("A").is_some_and(|value| value == text))
     })
 }
 
@@ -120,7 +120,7 @@ mod tests {
     fn what_is_pulled_is_read_back() {
         for text in ["plain", "with ' quote", "with # and \" both", "a=b", " blanks "] {
             let written = quoted(&Secret::new(text)).unwrap_or_default();
-            let read = dotenv(&format!("A={written}")).unwrap_or_default();
+            let read = dotenv::variables(&format!("A={written}")).unwrap_or_default();
             assert_eq!(read.get("A").map(String::as_str), Some(text), "{written}");
         }
         assert_eq!(quoted(&Secret::new("two\nlines")), None);
