@@ -7,8 +7,8 @@ The stack is tests/stacks/sum.toml with the sample app in place of SUM's image: 
 PostgreSQL, Redis and Prometheus, limits by address, routes of their own for streams and logins. Without Grafana, which
 there is no stand-in for. Times are of the whole process; memory is its largest resident set, by GNU time.
 
-Exits 1 if the median of --quick is above 2 s, if any run takes more than 25 MiB, if a check fails, or if the whole
-checklist takes 5 s more than its longest wait and the measuring of limits.
+Exits 1 if the median of --quick is above 2 s, if any run takes more than 25 MiB, or if a check fails. How long the whole
+checklist takes beside its waits is told.
 """
 
 import argparse
@@ -25,7 +25,6 @@ from pathlib import Path
 
 QUICK_SECONDS = 2.0
 MEMORY_MIB = 25
-AFTER_LONGEST = 5.0  # seconds, of the whole checklist
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "target/bench/verify"
@@ -111,10 +110,9 @@ def main():
     print(f"verify --quick   {spread(seconds, 3)} s of {args.runs} runs, {report['summary']['total']} findings; "
           f"bound {QUICK_SECONDS}")
     print(f"verify           {whole[0]:.1f} s, {everything['summary']['total']} findings; longest wait "
-          f"{longest['millis'] / 1000:.1f} s ({longest['id']}), limits {measured:.1f} s, the rest {over:.1f} s; "
-          f"bound {AFTER_LONGEST}")
+          f"{longest['millis'] / 1000:.1f} s ({longest['id']}), limits {measured:.1f} s, the rest {over:.1f} s")
     print(f"peak memory      {peak:.1f} MiB, bound {MEMORY_MIB}")
-    missed = statistics.median(seconds) > QUICK_SECONDS or peak > MEMORY_MIB or over > AFTER_LONGEST
+    missed = statistics.median(seconds) > QUICK_SECONDS or peak > MEMORY_MIB
     if missed:
         sys.exit("a bound is missed")
 
