@@ -22,6 +22,8 @@ use super::{Inside, Known, Options, Target};
 
 /// Longest Retry-After that is waited for, in seconds: one a minute, and its rounding, is not.
 const MOST_PATIENT: u64 = 15;
+/// The same with `--quick`.
+const LEAST_PATIENT: u64 = 1;
 
 /// One run of the checklist.
 pub(super) struct Context<'a> {
@@ -139,19 +141,24 @@ impl<'a> Context<'a> {
         self.ask(door, &Request::path(path)).await
     }
 
-    /// Like [`Self::get`], for any request.
+    /// Like [`Self::get`], for any request. With `--quick`, what stays rejected is an error: it is no answer of the route.
     pub(super) async fn ask(&self, door: &Door, request: &Request<'_>) -> Result<Response, ProbeError> {
+        let quick = self.options.quick;
+        let most = if quick { LEAST_PATIENT } else { MOST_PATIENT };
         for _ in 0..2 {
             self.count(1);
             let response = door.get(request).await?;
             let wait = response.header("retry-after").map_or(Some(1), |value| value.trim().parse().ok());
             match wait {
-                Some(seconds @ 0..=MOST_PATIENT) if response.status == 429 => sleep(Duration::from_secs(seconds)).await,
+                _ if response.status != 429 => return Ok(response),
+                Some(seconds) if seconds <= most => sleep(Duration::from_secs(seconds)).await,
+                _ if quick => return Err(ProbeError::Limited),
                 _ => return Ok(response),
             }
         }
         self.count(1);
-        door.get(request).await
+        let response = door.get(request).await?;
+        if quick && response.status == 429 { Err(ProbeError::Limited) } else { Ok(response) }
     }
 
     /// One GET at a door of the stack, counted, whatever comes back.

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use crate::base::date::Date;
-use crate::model::finding::Finding;
+use crate::model::finding::{Finding, Verdict};
 
 use super::CATALOGUE;
 use super::check::Family;
@@ -19,6 +19,7 @@ use super::checks::{
 };
 use super::context::Context;
 use super::limit;
+use super::net::error::ProbeError;
 use super::tls::certificate::now;
 
 type Group<'a> = Pin<Box<dyn Future<Output = Vec<Finding>> + 'a>>;
@@ -70,6 +71,14 @@ pub(super) async fn run(context: &Context<'_>, sink: &mut dyn FnMut(Finding)) {
             }
             if context.options.site {
                 finding.line = None;
+            }
+            // It would have to wait, and has no answer for that reason alone.
+            if context.options.quick
+                && finding.verdict == Verdict::Inconclusive
+                && finding.observed.contains(&ProbeError::Limited.to_string())
+            {
+                finding.verdict = Verdict::NotApplicable;
+                finding.observed = format!("left out by --quick, which does not wait: {}", finding.observed);
             }
             if CATALOGUE.iter().any(|check| check.id == finding.id && context.wants(check)) {
                 sink(waivers::apply(finding, &context.stack.checklist.waivers, today));

@@ -23,7 +23,7 @@ fn hello(version: [u8; 2], suite: [u8; 2]) -> Vec<u8> {
     out.push(0x00); // no session
     out.extend(suite);
     out.push(0x00); // no compression
-    out.extend([0x0e, 0x00, 0x00, 0x00]); // ServerHelloDone
+    out.extend([0x0e, 0x00, 0x00, 0x00]); // `ServerHelloDone`
     out
 }
 

@@ -1,10 +1,15 @@
 //! Logs: kept where they can be read, and not for ever.
 
+use std::time::Duration;
+
+use tokio::time::sleep;
+
 use crate::model::finding::Finding;
 use crate::model::inspected::Inspected;
 
 use super::super::check::{Check, Family, Judged, Severity};
 use super::super::context::Context;
+use super::super::inside::Inside;
 
 use Judged::{Fail, Pass, Unsure, Warn};
 
@@ -38,6 +43,12 @@ const FIELDS: [&str; 5] = ["time", "status", "seconds", "upstream", "request_id"
 /// How many lines are read.
 const LINES: usize = 50;
 
+/// Looks at a log that has no request in it, before the last.
+const LOOKS: u32 = 5;
+
+/// Time between them.
+const AGAIN: Duration = Duration::from_millis(300);
+
 pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let project = context.stack.project.as_str();
     let seen = match context.containers().await {
@@ -56,14 +67,23 @@ pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     // Health and all else that is asked before fills the log.
     context.awake().await;
     findings.push(match (door, context.inside()) {
-        (Some(door), Ok(inside)) => match inside.log(&door.name, LINES).await {
-            Ok(lines) => question.judged(access(&lines)),
-            Err(why) => question.unsure(why),
-        },
+        (Some(door), Ok(inside)) => question.judged(logged(inside, &door.name).await),
         (None, _) => question.judged(Unsure("its container is not there".to_owned())),
         (_, Err(why)) => question.judged(why),
     });
     findings
+}
+
+/// The engine takes a moment to write down what Nginx has said.
+async fn logged(inside: &dyn Inside, door: &str) -> Judged {
+    for _ in 0..LOOKS {
+        match inside.log(door, LINES).await.map(|lines| access(&lines)) {
+            Ok(Unsure(_)) => sleep(AGAIN).await,
+            Ok(judged) => return judged,
+            Err(why) => return Unsure(why),
+        }
+    }
+    inside.log(door, LINES).await.map_or_else(Unsure, |lines| access(&lines))
 }
 
 fn rotation(container: &Inspected) -> Judged {

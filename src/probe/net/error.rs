@@ -28,6 +28,9 @@ pub enum ProbeError {
     /// The request itself could not be written: it holds characters that would end a line.
     #[error("`{0}` cannot be asked for")]
     Unaskable(String),
+    /// The limit of the route is used up, and nobody waits for it.
+    #[error("429: the limit of the route is used up")]
+    Limited,
     /// Anything else the system said.
     #[error("{0}")]
     Io(String),
