@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use stackctl::base::secret::Secret;
@@ -310,11 +310,14 @@ fn the_hosts_nginx_serves_and_opens_its_log_anew() {
         std::fs::create_dir(root.join(name)).unwrap();
     }
     let conf = root.join("etc/sum/nginx/nginx.conf");
-    let mut nginx = Command::new("/usr/sbin/nginx")
+    let nginx = Command::new("/usr/sbin/nginx")
         .args(["-e", "stderr", "-g", "daemon off;", "-c"])
         .arg(&conf)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .expect("nginx of this host");
+    let nginx = Asked(nginx);
     let ask = |path: &str| {
         let url = format!("http://127.0.0.1:{port}{path}");
         let arguments = ["-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Host: sum.example.com", &url];
@@ -331,7 +334,7 @@ fn the_hosts_nginx_serves_and_opens_its_log_anew() {
         &systemctl,
         format!(
             "#!/bin/sh\ntest \"$*\" = 'kill --kill-whom=main --signal=USR1 sum-proxy.service' && kill -USR1 {}\n",
-            nginx.id()
+            nginx.0.id()
         ),
     )
     .unwrap();
@@ -352,8 +355,16 @@ fn the_hosts_nginx_serves_and_opens_its_log_anew() {
         std::thread::sleep(Duration::from_millis(100));
     }
     assert!(log("access.log.1").contains("/first") && !log("access.log").contains("/first"));
-    nginx.kill().unwrap();
-    nginx.wait().unwrap();
+}
+
+/// A master that is asked to end: killed, it would leave its workers behind.
+struct Asked(Child);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+        let _ = self.0.wait();
+    }
 }
 
 #[test]
