@@ -39,14 +39,7 @@ pub fn nginx(value: &str, out: &mut dyn Write) -> io::Result<()> {
     if !value.is_empty() && value.bytes().all(bare) {
         return out.write_all(value.as_bytes());
     }
-    out.write_all(b"\"")?;
-    for c in value.chars() {
-        match c {
-            '"' | '\\' => write!(out, "\\{c}")?,
-            _ => write!(out, "{c}")?,
-        }
-    }
-    out.write_all(b"\"")
+    nginx_quoted(value, out)
 }
 
 /// The value of a variable that nobody looks into: in Nginx's `geo`, `$` is a sign like others. Line breaks and tabs
@@ -58,6 +51,10 @@ pub fn nginx_value(value: &str, out: &mut dyn Write) -> io::Result<()> {
     if value.chars().any(|c| c.is_control() && !matches!(c, '\t' | '\n' | '\r')) {
         return refuse("nginx", value, "it contains a control character");
     }
+    nginx_quoted(value, out)
+}
+
+fn nginx_quoted(value: &str, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(b"\"")?;
     for c in value.chars() {
         match c {
