@@ -8,7 +8,7 @@ use crate::acme::http;
 use crate::base::name::ServiceName;
 use crate::model::notify::{Receiver, Told};
 use crate::model::secrets::SecretValues;
-use crate::model::state::Served;
+use crate::model::served::Served;
 use crate::plan::{Action, Plan};
 
 use super::error::ApplyError;

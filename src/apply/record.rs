@@ -7,8 +7,9 @@ use futures_util::future::join_all;
 
 use crate::engine::{Engine, EngineError};
 use crate::model::secrets::{SecretSource, SecretValues};
+use crate::model::served::Served;
 use crate::model::service::Image;
-use crate::model::state::{AuditEntry, HeldImage, Record, Release, Served, texts_of_files, with_release};
+use crate::model::state::{AuditEntry, HeldImage, Record, Release, texts_of_files, with_release};
 
 use super::error::ApplyError;
 use super::prepare::{Prepared, Wanted};

@@ -8,7 +8,7 @@ use crate::base::units::Span;
 use crate::engine::{Engine, LockError};
 use crate::model::container::label;
 use crate::model::proxy::Proxy;
-use crate::model::state::Served;
+use crate::model::served::Served;
 use crate::plan::undo::{Moved, Undo, undo};
 use crate::plan::{Plan, Seal};
 use crate::probe::Meter;

@@ -22,6 +22,7 @@ pub mod placeholder;
 pub mod proxy;
 pub mod runtime;
 pub mod secrets;
+pub mod served;
 pub mod service;
 pub mod stack;
 pub mod state;

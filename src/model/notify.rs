@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::secrets::Template;
-use super::state::Served;
+use super::served::Served;
 
 /// Who is told when a deploy has ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,8 +12,8 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::base::name::ServiceName;
 use crate::model::proxy::Proxy;
+use crate::model::served::Served;
 use crate::model::stack::Stack;
-use crate::model::state::Served;
 
 use super::checks::health::public_path;
 use super::net::client::{Door, Request};
