@@ -16,8 +16,9 @@ use crate::plan;
 use crate::render::{self, Banks, Found, NativeInput, Place, ProxyInput, Upstream};
 
 use super::error::ApplyError;
-use super::prepare::{Wanted, certificate};
+use super::prepare::certificate;
 use super::secrets::{self, join_pem};
+use super::wanted::Wanted;
 
 /// `compose.yaml`, `nginx/`, a folder for each service that reloads its files, `secrets/`, `systemd/`, and `native/` where a
 /// service runs on hosts, too. Generated

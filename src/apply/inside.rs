@@ -12,7 +12,8 @@ use crate::model::proxy::{Proxy, Tls};
 use crate::model::secrets::SecretValues;
 use crate::probe::{Answer, Inside};
 
-use super::prepare::{Prepared, Wanted};
+use super::prepare::Prepared;
+use super::wanted::Wanted;
 
 /// Longest search of a repository.
 const SEARCH: Duration = Duration::from_secs(20);

@@ -20,9 +20,11 @@ pub mod restart;
 pub mod secrets;
 pub mod steps;
 pub mod up;
+mod wanted;
 mod watch;
 
 pub use error::{ApplyError, Failure};
 pub use past::back_to;
-pub use prepare::{Past, Prepared, Wanted, prepare};
+pub use prepare::{Prepared, prepare};
 pub use up::{Deployed, Terms, up};
+pub use wanted::{Past, Wanted};

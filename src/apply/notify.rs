@@ -12,7 +12,8 @@ use crate::model::served::Served;
 use crate::plan::{Action, Plan};
 
 use super::error::ApplyError;
-use super::prepare::{Prepared, Wanted};
+use super::prepare::Prepared;
+use super::wanted::Wanted;
 
 /// Longest time for a receiver to answer: the deploy is over, and somebody waits for the prompt.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -7,7 +7,7 @@ use crate::model::observed::Observed;
 use crate::model::state::Record;
 
 use super::error::ApplyError;
-use super::prepare::{Past, Wanted};
+use super::wanted::{Past, Wanted};
 
 /// What is wanted, from a release's record. Folder, file and person are those of now.
 pub fn back_to(record: &Record, now: &Wanted) -> Wanted {

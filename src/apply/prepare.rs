@@ -1,22 +1,19 @@
 //! From the file and the engine to a plan: everything is read here, once; what is decided is decided below.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::base::name::{SecretName, ServiceName};
-use crate::config::interpolate::Variables;
 use crate::engine::Engine;
 use crate::files::context::Context;
 use crate::model::artifact::files_hash;
 use crate::model::container::ContainerSpec;
-use crate::model::lock::Lock;
 use crate::model::observed::Observed;
 use crate::model::parts::Parts;
 use crate::model::proxy::{Proxy, Tls};
 use crate::model::secrets::SecretValues;
 use crate::model::service::{Build, Image, PullPolicy};
 use crate::model::stack::Stack;
-use crate::model::state::HeldImage;
 use crate::plan::drift::Found as Drifted;
 use crate::plan::{self, Files, Inputs, Placement, Plan, Seal};
 use crate::render::{self, Banks, Found, Place, ProxyInput, ScrapeTarget, Upstream};
@@ -25,49 +22,8 @@ use super::edited::edited;
 use super::error::ApplyError;
 use super::locked;
 use super::past;
-use super::secrets::{self, Outside, split_pem};
-
-/// What a run wants, and where it stands.
-#[derive(Debug, Clone)]
-pub struct Wanted {
-    /// The stack.
-    pub stack: Stack,
-    /// The environment over `.env`: for secrets that come from there.
-    pub variables: Variables,
-    /// Folder of stack.toml; relative paths start there.
-    pub folder: PathBuf,
-    /// stack.toml itself.
-    pub file: PathBuf,
-    /// Registry that stands in for Docker Hub.
-    pub mirror: Option<String>,
-    /// Who runs this: user and host.
-    pub by: String,
-    /// Text of stack.toml, for the release's record.
-    pub text: String,
-    /// Commit of the folder, where that is a Git checkout.
-    pub commit: Option<String>,
-    /// Values of secrets that are not on the engine.
-    pub outside: Outside,
-    /// Files in volumes are read, too, and compared.
-    pub look_into_files: bool,
-    /// Images that are held to a digest; `None` without a `stack.lock`.
-    pub locked: Option<Lock>,
-    /// The release to go back to, if it is that what is wanted.
-    pub past: Option<Past>,
-}
-
-/// What a release was made from besides its stack.
-#[derive(Debug, Clone)]
-pub struct Past {
-    /// Its number.
-    pub number: u32,
-    /// Hash of each build context.
-    pub contexts: BTreeMap<ServiceName, String>,
-    /// Values of secrets.
-    pub secrets: SecretValues,
-    /// Images by reference.
-    pub images: BTreeMap<String, HeldImage>,
-}
+use super::secrets::{self, split_pem};
+use super::wanted::Wanted;
 
 /// Everything that was read and decided.
 pub struct Prepared {

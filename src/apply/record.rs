@@ -12,7 +12,8 @@ use crate::model::service::Image;
 use crate::model::state::{AuditEntry, HeldImage, Record, Release, texts_of_files, with_release};
 
 use super::error::ApplyError;
-use super::prepare::{Prepared, Wanted};
+use super::prepare::Prepared;
+use super::wanted::Wanted;
 
 /// What is known of a run besides its plan.
 pub(super) struct Ran<'a> {

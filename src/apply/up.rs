@@ -19,9 +19,10 @@ use super::event::{Event, Sink};
 use super::executor;
 use super::meter;
 use super::notify::{self, Ending};
-use super::prepare::{Wanted, prepare};
+use super::prepare::prepare;
 use super::record::{self, Ran};
 use super::steps::Effects;
+use super::wanted::Wanted;
 
 /// What a deploy did.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,6 +14,7 @@ use crate::model::proxy::Proxy;
 use crate::model::stack::Stack;
 
 use super::check::Check;
+use super::judged::Unseen;
 use super::net::client::{Door, Request};
 use super::net::error::ProbeError;
 use super::net::http::Response;
@@ -41,15 +42,6 @@ pub(super) struct Context<'a> {
     https: OnceCell<Arc<rustls::ClientConfig>>,
     /// The containers in detail, looked at once.
     containers: Once<Result<Vec<Inspected>, String>>,
-}
-
-/// Why something was not seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Unseen {
-    /// It cannot be seen from where this runs: the question does not apply here.
-    FromHere(String),
-    /// It should be visible, but was not: there is no verdict.
-    Broken(String),
 }
 
 /// What most checks of containers need.

@@ -14,6 +14,7 @@ mod check;
 mod checks;
 mod context;
 mod inside;
+mod judged;
 mod limit;
 mod meter;
 mod net;

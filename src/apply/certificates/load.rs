@@ -7,10 +7,11 @@ use crate::plan::{self, Inputs, Plan};
 
 use super::super::error::ApplyError;
 use super::super::past;
-use super::super::prepare::{NO_KEY, Wanted, references, rendered};
+use super::super::prepare::{NO_KEY, references, rendered};
 use super::super::secrets::resolve_past;
 use super::super::steps::Effects;
 use super::super::up::carry_out;
+use super::super::wanted::Wanted;
 use super::{Sink, Work};
 
 pub(super) async fn load(work: &Work<'_>, sink: &mut dyn Sink) -> Result<(), ApplyError> {

@@ -20,9 +20,10 @@ use crate::model::state::{AuditEntry, State};
 
 use super::error::ApplyError;
 use super::event::{Event, Sink};
-use super::prepare::{Wanted, check_stage};
+use super::prepare::check_stage;
 use super::secrets::{join_pem, made, split_pem};
 use super::up::take_lock;
+use super::wanted::Wanted;
 
 /// How a certificate is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,8 +15,9 @@ use crate::model::stack::Stack;
 use super::generate::generate;
 use crate::apply::error::ApplyError;
 use crate::apply::event::Sink;
-use crate::apply::prepare::{Wanted, check_stage};
+use crate::apply::prepare::check_stage;
 use crate::apply::up::take_lock;
+use crate::apply::wanted::Wanted;
 
 /// Puts values onto the engine, under the lock. The services that use them get them with the next `up`.
 ///

@@ -3,7 +3,7 @@
 
 mod generate;
 pub mod keep;
-mod outside;
+pub(super) mod outside;
 mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +20,7 @@ use crate::model::stack::Stack;
 use crate::model::state::State;
 
 use super::error::ApplyError;
-use super::prepare::Wanted;
+use super::wanted::Wanted;
 
 pub use outside::Outside;
 pub(super) use trial::{join_pem, split_pem};
@@ -125,7 +125,7 @@ fn derive(stack: &Stack, values: &mut SecretValues) {
 /// Finds or makes values as far as that is possible.
 pub async fn find(wanted: &Wanted, state: Option<&State>) -> Found {
     let stack = &wanted.stack;
-    let outside = wanted.outside.read(wanted).await;
+    let outside = wanted.outside.read(&wanted.stack, &wanted.variables, &wanted.folder).await;
     let mut values = SecretValues::new();
     let mut new = Vec::new();
     let mut problems = Vec::new();

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
-use crate::apply::prepare::Wanted;
 use crate::base::name::SecretName;
 use crate::base::secret::Secret;
+use crate::config::interpolate::Variables;
 use crate::files::command::line_of;
 use crate::files::encrypted::{self, Entries, Keyring};
 use crate::files::private::read_private;
 use crate::model::secrets::SecretSource;
+use crate::model::stack::Stack;
 
 /// What each source gave, or why it gave nothing. Secrets that have no value in their source are not there.
 type Given = BTreeMap<SecretName, Result<Secret, String>>;
@@ -33,22 +34,22 @@ impl Outside {
     }
 
     /// Reads all sources, the first time; programs run side by side.
-    pub(super) async fn read(&self, wanted: &Wanted) -> &Given {
-        self.given.get_or_init(|| self.gather(wanted)).await
+    pub(super) async fn read(&self, stack: &Stack, variables: &Variables, folder: &Path) -> &Given {
+        self.given.get_or_init(|| self.gather(stack, variables, folder)).await
     }
 
-    async fn gather(&self, wanted: &Wanted) -> Given {
+    async fn gather(&self, stack: &Stack, variables: &Variables, folder: &Path) -> Given {
         let mut out = Given::new();
         let mut opened: BTreeMap<&str, Result<Entries, String>> = BTreeMap::new();
         let mut commands = Vec::new();
-        for (name, spec) in &wanted.stack.secrets {
+        for (name, spec) in &stack.secrets {
             let value = match &spec.source {
                 SecretSource::Env(variable) => {
-                    wanted.variables.get(variable).filter(|v| !v.is_empty()).map(|v| Ok(Secret::new(v.clone())))
+                    variables.get(variable).filter(|v| !v.is_empty()).map(|v| Ok(Secret::new(v.clone())))
                 }
-                SecretSource::File(path) => from_file(&wanted.folder.join(path), spec.optional),
+                SecretSource::File(path) => from_file(&folder.join(path), spec.optional),
                 SecretSource::Age(path) => {
-                    let path_of = || wanted.folder.join(path);
+                    let path_of = || folder.join(path);
                     let entries = opened.entry(path).or_insert_with(|| {
                         if path_of().exists() { encrypted::open(&path_of(), &self.keyring) } else { Ok(Entries::new()) }
                     });
@@ -58,7 +59,7 @@ impl Outside {
                     }
                 }
                 SecretSource::Command { words, timeout } => {
-                    commands.push(async move { (name.clone(), line_of(words, &wanted.folder, timeout.0).await) });
+                    commands.push(async move { (name.clone(), line_of(words, folder, timeout.0).await) });
                     None
                 }
                 SecretSource::Generate(_)

@@ -3,8 +3,9 @@
 use crate::model::finding::Finding;
 
 use super::super::check::{Check, Family, Judged, Severity};
-use super::super::context::{Context, Unseen};
+use super::super::context::Context;
 use super::super::inside::Inside;
+use super::super::judged::Unseen;
 use super::super::tls::certificate::now;
 use super::all_are;
 

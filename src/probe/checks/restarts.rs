@@ -8,7 +8,8 @@ use crate::model::finding::Finding;
 use crate::model::inspected::Inspected;
 
 use super::super::check::{Check, Family, Judged, Severity};
-use super::super::context::{Context, Unseen};
+use super::super::context::Context;
+use super::super::judged::Unseen;
 
 use Judged::{Fail, Pass, Skip, Unsure, Warn};
 

@@ -25,7 +25,7 @@ pub(super) fn closed(input: &ProxyInput<'_>) -> Vec<Closed> {
     };
     for service in input.stack.services.values() {
         let Some(path) = &service.metrics else { continue };
-        let bare = super::locations::without_query(path).trim_end_matches('/').to_owned();
+        let bare = without_query(path).trim_end_matches('/').to_owned();
         let own = |path: &str| proxy.route_of(path).is_some_and(|route| route.leads_to(&service.name));
         if !bare.is_empty() && own(&bare) {
             let why = "metrics: for Prometheus only, which asks the containers";
@@ -51,4 +51,9 @@ pub(super) fn is_closed(proxy: &Proxy, path: &str) -> bool {
 /// Whether a route says otherwise for exactly this path.
 fn opened(proxy: &Proxy, bare: &str) -> bool {
     proxy.routes.iter().any(|route| route.path.trim_end_matches('/') == bare)
+}
+
+/// What Nginx compares: a location knows nothing of a query.
+pub(super) fn without_query(path: &str) -> &str {
+    path.split(['?', '#']).next().unwrap_or(path)
 }

@@ -9,7 +9,7 @@ use crate::model::proxy::{Backend, Route};
 use crate::model::service::Ask;
 use crate::render::RenderError;
 
-use super::closed::{Closed, closed, is_closed};
+use super::closed::{Closed, closed, is_closed, without_query};
 use super::limits::{Limiting, connection_zone, limiting};
 use super::upstreams::{Banks, Live, external_name};
 use super::{CONNECT, ProxyInput, cors, time};
@@ -121,10 +121,6 @@ fn health_paths<'a>(input: &ProxyInput<'a>) -> BTreeMap<String, &'a Route> {
         }
     }
     paths
-}
-
-pub(super) fn without_query(path: &str) -> &str {
-    path.split(['?', '#']).next().unwrap_or(path)
 }
 
 /// A location that answers as `route` does; 404 without a route.
