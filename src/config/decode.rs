@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::base::problem::{Problem, Problems};
 use crate::base::suggest::nearest;
 
-use super::shape::{Shape, Table};
+use super::shape::Shape;
 use super::tree::{Entry, Node, Value};
 
 /// A decoded value and its place.
@@ -89,19 +89,18 @@ pub fn mismatch(node: &Node, shape: &Shape, problems: &mut Problems) {
 /// A table that is being decoded: keys are taken out one by one, what is left is unknown.
 pub struct Open<'a> {
     rest: Vec<&'a Entry>,
-    table: Table,
+    /// Made only where something is wrong: it is as large as all that a table can hold.
+    shape: fn() -> Shape,
 }
 
 impl<'a> Open<'a> {
     /// Opens a node that must be a table.
-    pub fn new(node: &'a Node, shape: Shape, problems: &mut Problems) -> Option<Self> {
-        match (&node.value, shape) {
-            (Value::Table(entries), Shape::Table(table)) => Some(Self { rest: entries.iter().collect(), table }),
-            (_, shape) => {
-                mismatch(node, &shape, problems);
-                None
-            }
+    pub fn new(node: &'a Node, shape: fn() -> Shape, problems: &mut Problems) -> Option<Self> {
+        if let Value::Table(entries) = &node.value {
+            return Some(Self { rest: entries.iter().collect(), shape });
         }
+        mismatch(node, &shape(), problems);
+        None
     }
 
     /// Takes a key out and decodes its value.
@@ -114,11 +113,15 @@ impl<'a> Open<'a> {
 
     /// Reports the keys nobody took.
     pub fn finish(self, problems: &mut Problems) {
+        if self.rest.is_empty() {
+            return;
+        }
+        let Shape::Table(table) = (self.shape)() else { return };
         for entry in self.rest {
-            let mut problem = Problem::error(format!("unknown key `{}` in {}", entry.key, self.table.name))
+            let mut problem = Problem::error(format!("unknown key `{}` in {}", entry.key, table.name))
                 .rule("unknown-key")
                 .at(entry.key_span.clone());
-            let names = || self.table.keys.iter().map(|k| k.name);
+            let names = || table.keys.iter().map(|k| k.name);
             if let Some((_, instead)) = COMPOSE_WORDS.iter().find(|(word, _)| *word == entry.key) {
                 problem = problem.label("not a key of stack.toml").help(*instead);
             } else if let Some(near) = nearest(&entry.key, names()) {
@@ -244,7 +247,7 @@ macro_rules! table {
                 node: &$crate::config::tree::Node,
                 problems: &mut $crate::base::problem::Problems,
             ) -> Option<Self> {
-                let mut open = $crate::config::decode::Open::new(node, Self::shape(), problems)?;
+                let mut open = $crate::config::decode::Open::new(node, Self::shape, problems)?;
                 let decoded = Self { $( $key: open.take(stringify!($key), problems), )* };
                 open.finish(problems);
                 Some(decoded)

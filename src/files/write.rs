@@ -1,7 +1,8 @@
 //! Reading texts with care, and writing artifacts so that a failure leaves the old ones whole.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
@@ -55,32 +56,44 @@ pub fn write_all(dir: &Path, artifacts: &[Artifact]) -> Result<(), FilesError> {
 /// The same for what can be made again: only what replaces a file is on the disk before it does. A power cut takes
 /// nothing that was there.
 pub fn write_out(dir: &Path, artifacts: &[Artifact]) -> Result<(), FilesError> {
-    write(dir, artifacts, Path::exists)
+    write(dir, artifacts, |replaces| replaces)
 }
 
-fn write(dir: &Path, artifacts: &[Artifact], lasting: impl Fn(&Path) -> bool) -> Result<(), FilesError> {
+/// `lasting` says whether a file has to be on the disk, by whether it replaces one.
+fn write(dir: &Path, artifacts: &[Artifact], lasting: impl Fn(bool) -> bool) -> Result<(), FilesError> {
     let mut staged = Staged(Vec::new());
+    let mut folders = BTreeSet::new();
     for artifact in artifacts {
         let relative = Path::new(&artifact.path);
         if artifact.path.is_empty() || !relative.components().all(|c| matches!(c, Component::Normal(_))) {
             return Err(FilesError::Outside(artifact.path.clone()));
         }
         let target = dir.join(relative);
-        if target.is_dir() {
+        let there = fs::metadata(&target);
+        if there.as_ref().is_ok_and(fs::Metadata::is_dir) {
             return Err(FilesError::IsFolder(target));
         }
         let temporary = beside(&target);
-        if let Some(folder) = target.parent() {
+        if let Some(folder) = target.parent()
+            && folders.insert(folder.to_owned())
+        {
             fs::create_dir_all(folder).map_err(|error| FilesError::io(folder, error))?;
         }
-        // Left by a run that was killed.
-        let _ = fs::remove_file(&temporary);
         let fail = |error| FilesError::io(&target, error);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary).map_err(fail)?;
+        let create = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
+        let mut file = match create() {
+            // Left by a run that was killed.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                fs::remove_file(&temporary).map_err(fail)?;
+                create()
+            }
+            made => made,
+        }
+        .map_err(fail)?;
         staged.0.push((temporary.clone(), target.clone()));
         file.write_all(artifact.content.expose().as_bytes()).map_err(fail)?;
         file.set_permissions(Permissions::from_mode(artifact.mode)).map_err(fail)?;
-        if lasting(&target) {
+        if lasting(there.is_ok()) {
             file.sync_all().map_err(fail)?;
         }
     }
