@@ -9,7 +9,7 @@ use crate::files;
 use crate::model::artifact::{Artifact, Content};
 use crate::model::proxy::Tls;
 use crate::model::secrets::{Recipe, SecretSource, SecretValues};
-use crate::model::service::{Build, Image};
+use crate::model::service::{Build, Image, Preset};
 use crate::model::stack::Stack;
 use crate::model::state::State;
 use crate::plan;
@@ -22,7 +22,8 @@ use super::wanted::Wanted;
 
 /// `compose.yaml`, `nginx/`, a folder for each service that reloads its files, `secrets/`, `systemd/`, and `native/` where a
 /// service runs on hosts, too. Generated
-/// secrets that are not among `known` are made anew. With `hide`, none has a value. `root` leads from the folder to
+/// secrets that are not among `known` are made anew. With `hide`, none has a value. Beside the files, what whoever runs
+/// them should know. `root` leads from the folder to
 /// that of stack.toml; `binary` is where stackctl is installed.
 pub async fn artifacts(
     wanted: &Wanted,
@@ -30,11 +31,13 @@ pub async fn artifacts(
     root: &str,
     binary: &str,
     hide: bool,
-) -> Result<Vec<Artifact>, ApplyError> {
+) -> Result<(Vec<Artifact>, Vec<String>), ApplyError> {
     let stack = &wanted.stack;
-    let known = State { secrets: known, ..State::default() };
-    // Where none is shown, none has to be there.
+    let mut known = State { secrets: known, ..State::default() };
+    // Where none is shown, none has to be there, and none is made.
     let values = if hide {
+        let made = stack.secrets.iter().filter(|(_, spec)| matches!(spec.source, SecretSource::Generate(_)));
+        known.secrets.extend(made.map(|(name, _)| (name.clone(), Secret::new(HIDDEN))));
         let mut values = secrets::find(wanted, Some(&known)).await.values;
         for name in stack.secrets.keys() {
             values.entry(name.clone()).or_insert_with(|| Secret::new(HIDDEN));
@@ -55,7 +58,7 @@ pub async fn artifacts(
             }
         }
     }
-    Ok(out)
+    Ok((out, stack.monitoring.notes(&values)))
 }
 
 /// The same with values that are known. `mirrored` is the stack with the images that Compose shall pull; `file` is
@@ -93,14 +96,19 @@ pub(super) fn rendered(
         })?;
         out.extend(below("nginx", files));
     }
-    for service in stack.services.values().filter(|s| s.preset == Some(crate::model::service::Preset::Prometheus)) {
-        out.extend(below(service.name.as_str(), render::prometheus(stack, Found::ByName)?));
+    for service in stack.services.values() {
+        let files = match service.preset {
+            Some(Preset::Prometheus) => render::prometheus(stack, Found::ByName)?,
+            Some(Preset::Alertmanager) => render::alertmanager(stack, values)?,
+            _ => continue,
+        };
+        out.extend(below(service.name.as_str(), files));
     }
     for service in stack.services.values() {
         for name in &service.secrets {
-            if let Some(value) = values.get(name) {
-                out.push(Artifact::secret(format!("secrets/{name}"), value.clone(), service.uid));
-            }
+            // Compose starts nothing whose files are not there: one without a value is empty, and nobody reads it.
+            let value = values.get(name).cloned().unwrap_or_else(|| Secret::new(""));
+            out.push(Artifact::secret(format!("secrets/{name}"), value, service.uid));
         }
         for (name, template) in &service.files {
             let path = format!("secrets/{}/{name}", service.name);

@@ -12,7 +12,7 @@ use crate::model::observed::Observed;
 use crate::model::parts::Parts;
 use crate::model::proxy::{Proxy, Tls};
 use crate::model::secrets::SecretValues;
-use crate::model::service::{Build, Image, PullPolicy};
+use crate::model::service::{Build, Image, Preset, PullPolicy};
 use crate::model::stack::Stack;
 use crate::plan::drift::Found as Drifted;
 use crate::plan::{self, Files, Inputs, Placement, Plan, Seal};
@@ -42,7 +42,7 @@ pub struct Prepared {
     /// Where everything goes.
     placement: Placement,
     /// Files of services that reload them.
-    files: Files,
+    pub files: Files,
     /// Hash of each build context.
     pub(super) hashes: BTreeMap<ServiceName, String>,
     /// Secrets that were drawn by lot for this plan.
@@ -169,6 +169,7 @@ pub async fn prepare(engine: &Engine, wanted: &Wanted) -> Result<Prepared, Apply
     let mut plan = plan::reconcile(&inputs, &placement, &files, resolved.new);
     if !plan.is_empty() {
         plan.notes.extend(plan::capacity::notes(&wanted.stack, host));
+        plan.notes.extend(wanted.stack.monitoring.notes(&resolved.values));
         plan.notes.extend(locked::notes(&wanted.stack, wanted.locked.as_ref()));
     }
     let images = placement
@@ -281,7 +282,10 @@ pub(super) fn check_stage(stack: &Stack, observed: &Observed) -> Result<(), Appl
 pub(super) fn rendered(inputs: &Inputs<'_>, placement: &Placement) -> Result<Files, ApplyError> {
     let mut out = Files::new();
     for placed in placement.services.iter().filter(|p| p.reloads) {
-        let files = render::prometheus(inputs.stack, Found::At(&scrape_targets(inputs.stack, placement)))?;
+        let files = match inputs.stack.services.get(&placed.service).and_then(|s| s.preset) {
+            Some(Preset::Alertmanager) => render::alertmanager(inputs.stack, inputs.values)?,
+            _ => render::prometheus(inputs.stack, Found::At(&scrape_targets(inputs.stack, placement)))?,
+        };
         out.insert(placed.service.clone(), (files_hash(inputs.key, &files), files));
     }
     if let (Some(proxy), Some(placed)) = (&inputs.stack.proxy, &placement.proxy) {
@@ -343,7 +347,8 @@ fn upstreams(stack: &Stack, placement: &Placement) -> BTreeMap<ServiceName, Bank
 }
 
 fn scrape_targets(stack: &Stack, placement: &Placement) -> Vec<ScrapeTarget> {
-    let watcher = placement.services.iter().find(|p| p.reloads);
+    let is_one = |name| stack.services.get(name).is_some_and(|s| s.preset == Some(Preset::Prometheus));
+    let watcher = placement.services.iter().find(|p| is_one(&p.service));
     let mut out = Vec::new();
     for placed in &placement.services {
         let Some(service) = stack.services.get(&placed.service).filter(|s| s.metrics.is_some()) else { continue };

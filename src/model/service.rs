@@ -182,6 +182,11 @@ impl Service {
         }
     }
 
+    /// Whether it reads rendered files that can change without a new container.
+    pub fn reloads(&self) -> bool {
+        matches!(self.preset, Some(Preset::Prometheus | Preset::Alertmanager))
+    }
+
     /// A service with replicas that can run beside its successor: the new one starts before the old one stops. A
     /// service that owns data must not: two writers on one volume lose it, and two stores of a preset in memory would
     /// answer differently. Nor can two have the same port of the host.
@@ -265,6 +270,8 @@ pub enum Preset {
     Qdrant,
     /// Grafana.
     Grafana,
+    /// Alertmanager.
+    Alertmanager,
 }
 
 /// Where an image comes from.

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use crate::base::name::ServiceName;
 use crate::model::container::{NetworkSpec, Subnet, label};
-use crate::model::service::Service;
+use crate::model::service::{Preset, Service};
 use crate::model::stack::{Pool, Stack};
 
 use super::{Inputs, PlanError};
@@ -53,18 +53,24 @@ pub(super) fn own_network(service: &ServiceName) -> String {
 }
 
 /// Who opens connections to a service: those that depend on it, the front door for its routes, Prometheus for its
-/// metrics.
+/// metrics and its alerts.
 fn visitors(stack: &Stack, service: &Service) -> BTreeSet<String> {
     let mut out: BTreeSet<String> =
         stack.services.values().filter(|s| s.depends_on.contains(&service.name)).map(|s| s.name.to_string()).collect();
+    let watchers = || {
+        let all = stack.services.values().filter(|s| s.preset == Some(Preset::Prometheus));
+        all.map(|s| s.name.to_string())
+    };
+    // Alerts go there even where Prometheus may not reach the outside.
+    if service.preset == Some(Preset::Alertmanager) {
+        out.extend(watchers());
+    }
     if !service.egress {
         if stack.proxy.as_ref().is_some_and(|p| p.routes.iter().any(|r| r.leads_to(&service.name))) {
             out.insert(PROXY.to_owned());
         }
         if service.metrics.is_some() {
-            let watchers =
-                stack.services.values().filter(|s| s.preset == Some(crate::model::service::Preset::Prometheus));
-            out.extend(watchers.map(|s| s.name.to_string()));
+            out.extend(watchers());
         }
     }
     out

@@ -140,7 +140,7 @@ pub fn place(inputs: &Inputs<'_>) -> Result<Placement, PlanError> {
                 service: service.name.clone(),
                 spec: container,
                 fixed_files,
-                reloads: spec::reloads(service),
+                reloads: service.reloads(),
                 start_first: service.start_first(),
                 drain: service.drain,
                 replicas: service.replicas,

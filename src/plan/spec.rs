@@ -7,7 +7,7 @@ use crate::model::artifact::Artifact;
 use crate::model::container::{Attachment, ContainerSpec, EngineHealth, EnvValue, Mount, Publish};
 use crate::model::proxy::Proxy;
 use crate::model::secrets::{Piece, SECRETS_FOLDER, SecretValues, Template};
-use crate::model::service::{Ask, Preset, Service};
+use crate::model::service::{Ask, Service};
 
 use super::network::{self, PROXY};
 use super::{Inputs, image};
@@ -17,11 +17,6 @@ pub const RELOADED: &str = "/run/stackctl";
 
 /// User of the official Nginx image.
 const NGINX: &str = "101:101";
-
-/// Whether a service reads rendered files that can change without a new container.
-pub(super) fn reloads(service: &Service) -> bool {
-    service.preset == Some(Preset::Prometheus)
-}
 
 /// Files that need a new container when they change: secrets, and configuration of programs that cannot reload.
 pub(super) fn fixed_files(service: &Service, inputs: &Inputs<'_>) -> Vec<Artifact> {
@@ -85,7 +80,7 @@ pub(super) fn of_service(service: &Service, files_volume: Option<&str>, inputs: 
                 .map(|(index, file)| Mount { subpath: Some(place_of(index)), ..read_only(volume, &file.target) }),
         );
     }
-    if reloads(service) {
+    if service.reloads() {
         mounts.push(read_only(&stack.volume_name(&reloaded_volume(service.name.as_str())), RELOADED));
     }
     ContainerSpec {

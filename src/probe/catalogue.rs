@@ -2,9 +2,9 @@
 
 use super::check::Check;
 use super::checks::{
-    attested, body, certificate, compression, containers, cookies, cors, databases, dns, drift, exchange, exposure,
-    headers, health, host, host_access, http2, images, logs, monitoring, own, performance, ports, protocol, redirect,
-    replicas, restarts, secrets, tracking, validity, waivers, websocket,
+    alertmanager, attested, body, certificate, compression, containers, cookies, cors, databases, dns, drift, exchange,
+    exposure, headers, health, host, host_access, http2, images, logs, monitoring, own, performance, ports, protocol,
+    redirect, replicas, restarts, rules, secrets, tracking, validity, waivers, websocket,
 };
 use super::limit;
 
@@ -74,6 +74,9 @@ pub const CATALOGUE: &[Check] = &[
     monitoring::MON_2,
     monitoring::MON_3,
     monitoring::MON_4,
+    alertmanager::MON_5,
+    rules::MON_6,
+    rules::MON_7,
     tracking::ERR_1,
     host::HOST_1,
     host::HOST_2,

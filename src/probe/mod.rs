@@ -35,6 +35,7 @@ use crate::model::finding::Finding;
 use crate::model::observed::Observed;
 use crate::model::secrets::SecretValues;
 use crate::model::stack::Stack;
+use crate::plan::Files;
 
 pub use catalogue::CATALOGUE;
 pub use causes::follows;
@@ -125,6 +126,8 @@ pub struct Known<'a> {
     pub specs: Option<&'a BTreeMap<String, ContainerSpec>>,
     /// What `up` would do now, step by step.
     pub steps: Option<&'a [String]>,
+    /// Rendered files of services that reload them.
+    pub files: Option<&'a Files>,
     /// Values of the stack's secrets.
     pub values: Option<&'a SecretValues>,
     /// How fast it was.

@@ -13,9 +13,9 @@ use crate::model::finding::{Finding, Verdict};
 use super::CATALOGUE;
 use super::check::Family;
 use super::checks::{
-    attested, body, certificate, compression, containers, cookies, cors, databases, dns, drift, exchange, exposure,
-    headers, health, host, host_access, http2, images, logs, monitoring, own, performance, ports, protocol, redirect,
-    replicas, restarts, secrets, tracking, validity, waivers, websocket,
+    alertmanager, attested, body, certificate, compression, containers, cookies, cors, databases, dns, drift, exchange,
+    exposure, headers, health, host, host_access, http2, images, logs, monitoring, own, performance, ports, protocol,
+    redirect, replicas, restarts, rules, secrets, tracking, validity, waivers, websocket,
 };
 use super::context::Context;
 use super::limit;
@@ -50,6 +50,8 @@ fn groups<'a>(context: &'a Context<'_>) -> Vec<(Family, Group<'a>)> {
         (Family::Databases, Box::pin(databases::run(context))),
         (Family::Logs, Box::pin(logs::run(context))),
         (Family::Monitoring, Box::pin(monitoring::run(context))),
+        (Family::Monitoring, Box::pin(alertmanager::run(context))),
+        (Family::Monitoring, Box::pin(rules::run(context))),
         (Family::Monitoring, Box::pin(async { tracking::run(context) })),
         (Family::Host, Box::pin(host::run(context))),
         (Family::Dns, Box::pin(dns::run(context))),

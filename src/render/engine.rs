@@ -37,6 +37,7 @@ builtin!(NGINX_PAGES, "nginx/pages.conf", escape::nginx_value);
 builtin!(NGINX_PROXY, "nginx/proxy.conf", escape::nginx);
 builtin!(PROMETHEUS, "prometheus/prometheus.yml", escape::prometheus);
 builtin!(PROMETHEUS_RULES, "prometheus/rules.yml", escape::prometheus);
+builtin!(ALERTMANAGER, "alertmanager/alertmanager.yml", escape::yaml);
 builtin!(COMPOSE, "compose/compose.yaml", escape::compose);
 builtin!(SYSTEMD, "systemd/stack.service", escape::systemd);
 builtin!(SYSTEMD_RENEW, "systemd/certificates.service", escape::systemd);

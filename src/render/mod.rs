@@ -5,6 +5,7 @@
 
 use thiserror::Error;
 
+pub mod alertmanager;
 pub mod compose;
 mod engine;
 pub mod escape;
@@ -13,10 +14,11 @@ pub mod nginx;
 pub mod prometheus;
 pub mod systemd;
 
+pub use alertmanager::alertmanager;
 pub use compose::compose;
 pub use native::{NativeInput, native};
 pub use nginx::{Banks, CHALLENGES, LIVE, MAINTENANCE, Place, ProxyInput, Upstream, live_flag, nginx};
-pub use prometheus::{Found, ScrapeTarget, prometheus};
+pub use prometheus::{Found, ScrapeTarget, prometheus, rules_of};
 pub use systemd::systemd;
 
 /// Why a file cannot be rendered.

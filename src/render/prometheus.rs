@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::base::name::ServiceName;
 use crate::model::artifact::Artifact;
+use crate::model::monitoring::Alertmanager;
 use crate::model::stack::Stack;
 
 use super::RenderError;
@@ -36,11 +37,14 @@ struct View<'a> {
     project: &'a str,
     stage: &'a str,
     external_labels: &'a BTreeMap<String, String>,
+    alertmanager: Option<&'a Alertmanager>,
     jobs: Vec<Job<'a>>,
 }
 
 #[derive(Serialize)]
 struct Rules<'a> {
+    /// Somebody is told of alerts: a service of the stack, or another.
+    alertmanager: Option<&'a Alertmanager>,
     jobs: Vec<Watched<'a>>,
 }
 
@@ -113,7 +117,13 @@ pub fn prometheus(stack: &Stack, found: Found<'_>) -> Result<Vec<Artifact>, Rend
     }
     let stage = stack.stage.as_deref().unwrap_or_default();
     let external_labels = &stack.monitoring.external_labels;
-    let view = View { project: stack.project.as_str(), stage, external_labels, jobs };
+    let view = View {
+        project: stack.project.as_str(),
+        stage,
+        external_labels,
+        alertmanager: stack.monitoring.alertmanager.as_ref(),
+        jobs,
+    };
     Ok(vec![
         Artifact::plain("prometheus.yml", engine::fill(&PROMETHEUS, &view)?),
         Artifact::plain("rules.yml", engine::fill(&PROMETHEUS_RULES, &rules(stack))?),
@@ -129,5 +139,32 @@ fn rules(stack: &Stack) -> Rules<'_> {
         memory: service.memory.map(|size| size.0),
         cpus: service.cpus,
     });
-    Rules { jobs: jobs.collect() }
+    Rules { alertmanager: stack.monitoring.alertmanager.as_ref(), jobs: jobs.collect() }
+}
+
+/// Name and expression of each rule of a rendered `rules.yml`, in its order. Reads what our own template writes, and
+/// nothing else of YAML.
+pub fn rules_of(text: &str) -> Vec<(String, String)> {
+    let mut out: Vec<(String, String)> = Vec::new();
+    // Lines of an expression that stands below its key are indented further.
+    let mut below: Option<usize> = None;
+    for line in text.lines() {
+        let word = line.trim_start();
+        let indent = line.len() - word.len();
+        if below.is_some_and(|key| indent <= key) {
+            below = None;
+        }
+        let name = word.strip_prefix("- alert: ").or_else(|| word.strip_prefix("- record: "));
+        if let Some(name) = name {
+            out.push((name.to_owned(), String::new()));
+        } else if let Some((_, expression)) = out.last_mut() {
+            match word.strip_prefix("expr: ") {
+                Some("|") => below = Some(indent),
+                Some(short) => short.clone_into(expression),
+                None if below.is_some() => expression.extend([word, "\n"]),
+                None => {}
+            }
+        }
+    }
+    out
 }

@@ -45,7 +45,11 @@ const ITEMS: &[(&str, &str, Answer)] = &[
     ("AI Search Engine, before deployment", "certificates obtained", Checks(&["TLS-5", "TLS-6", "TLS-7"])),
     ("AI Search Engine, before deployment", "migrations tested", Checks(&["ATT-11"])),
     ("AI Search Engine, before deployment", "backup strategy", Checks(&["ATT-2", "ATT-9"])),
-    ("AI Search Engine, before deployment", "monitoring configured", Checks(&["MON-1", "MON-2", "MON-3", "MON-4"])),
+    (
+        "AI Search Engine, before deployment",
+        "monitoring configured",
+        Checks(&["MON-1", "MON-2", "MON-3", "MON-4", "MON-5", "MON-6"]),
+    ),
     ("AI Search Engine, before deployment", "load test done", Checks(&["ATT-8"])),
     (
         "AI Search Engine, after deployment",
@@ -70,7 +74,7 @@ const ITEMS: &[(&str, &str, Answer)] = &[
     ("SUM, production", "certificates", Checks(&["TLS-5", "TLS-6", "TLS-7", "TLS-9"])),
     ("SUM, production", "firewall", Checks(&["NET-1", "NET-2", "HOST-4", "ATT-6"])),
     ("SUM, production", "backups scheduled", Checks(&["ATT-2"])),
-    ("SUM, production", "alerts", Checks(&["MON-2", "MON-4", "ATT-1"])),
+    ("SUM, production", "alerts", Checks(&["MON-2", "MON-4", "MON-5", "MON-6", "MON-7", "ATT-1"])),
     ("SUM, production", "log rotation", Checks(&["LOG-1"])),
     ("SUM, production", "headers", Checks(&["HDR-1", "HDR-2", "HDR-3", "HDR-6", "HSTS-1"])),
     ("SUM, production", "rate limit tested", Checks(&["RL-1", "RL-2", "RL-3", "RL-4", "RL-5", "RL-6", "RL-7"])),

@@ -20,6 +20,7 @@ library/nginx:1.30             nginx       forky     VERSION=1.30 MODULES=libngi
 library/postgres:15            postgres    bookworm  VERSION=15
 library/redis:7                redis       bookworm  VERSION=7
 prom/prometheus:v2.53.3        prometheus  trixie    VERSION=2.53.3
+prom/alertmanager:v0.28.1      alertmanager trixie   VERSION=0.28.1
 library/nginx:1.26             nginx       trixie    VERSION=1.26 MODULES=libnginx-mod-http-js
 library/nginx:1.22             nginx       bookworm  VERSION=1.22
 library/nginx:1.26-brotli      nginx       trixie    VERSION=1.26 MODULES=libnginx-mod-http-brotli-filter

@@ -2,7 +2,7 @@
 # Starts every stand-in the way stackctl does (not root, no capabilities, read-only root) and
 # the way people do (plain `docker run`), and asks it something. Prints one line per fact.
 #
-#   check.sh [nginx|postgres|redis|prometheus …]
+#   check.sh [nginx|postgres|redis|prometheus|alertmanager …]
 set -euo pipefail
 cd "$(dirname "$0")"
 . ./lib.sh
@@ -199,13 +199,26 @@ prometheus() {
     ok "also under its short tag" docker image inspect "$MIRROR/prom/prometheus:v2"
 }
 
-[ $# -gt 0 ] || set -- nginx postgres redis prometheus
+alertmanager() {
+    TAG=prom/alertmanager:$1
+    ok "entrypoint /bin/alertmanager" is "$(config '{{json .Config.Entrypoint}}')" '["/bin/alertmanager"]'
+    ok "user nobody" is "$(config '{{.Config.User}}')" nobody
+    start hard "${HARD[@]}" --volume "$RUN-data:/alertmanager" "$MIRROR/$TAG"
+    ok "hardened: ready" curl -fsS "http://$IP:9093/-/ready"
+    ok "hardened: runs as 65534" is "$(uid_of 1)" 65534
+    ok "hardened: amtool is there" docker exec "$C" amtool check-config /etc/alertmanager/alertmanager.yml
+    ok "hardened: ends on its signal" stops_with 0
+    stop; docker volume rm "$RUN-data" >/dev/null
+}
+
+[ $# -gt 0 ] || set -- nginx postgres redis prometheus alertmanager
 for kind; do
     case $kind in
         nginx) for v in 1.30 1.26 1.22; do nginx $v; done ;;
         postgres) for v in 15 17; do postgres $v; done ;;
         redis) for v in 7 8; do redis $v; done ;;
         prometheus) prometheus v2.53.3 ;;
+        alertmanager) alertmanager v0.28.1 ;;
         *) die "nothing known about $kind" ;;
     esac
 done

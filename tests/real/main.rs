@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, reason = "figures are printed for the reader of a soak")]
 
 mod acme;
+mod alerts;
 mod beside;
 mod commands;
 mod compose;

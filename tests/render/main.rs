@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "tests stop at the first surprise")]
 
 mod admission;
+mod alertmanager;
 mod banks;
 mod breakout;
 mod client;

@@ -49,6 +49,15 @@ pub(crate) fn yaml(text: &str) -> serde_json::Value {
 
 /// What a script says in a folder with these files, where `promtool` is.
 pub(crate) fn promtool(files: &[(String, String)], script: &str) -> (bool, String) {
+    beside("prom/prometheus:v2.53.3", files, script)
+}
+
+/// The same where `amtool` is.
+pub(crate) fn amtool(files: &[(String, String)], script: &str) -> (bool, String) {
+    beside("prom/alertmanager:v0.28.1", files, script)
+}
+
+fn beside(name: &str, files: &[(String, String)], script: &str) -> (bool, String) {
     let mut tar = tar::Builder::new(Vec::new());
     for (path, text) in files {
         let mut header = tar::Header::new_gnu();
@@ -56,7 +65,7 @@ pub(crate) fn promtool(files: &[(String, String)], script: &str) -> (bool, Strin
         header.set_mode(0o444);
         tar.append_data(&mut header, path, text.as_bytes()).unwrap();
     }
-    let image = image("prom/prometheus:v2.53.3");
+    let image = image(name);
     let script = format!("mkdir /tmp/files && cd /tmp/files && tar x && {{ {script}; }}");
     feed(
         "docker",

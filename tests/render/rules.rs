@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use stackctl::base::units::ByteSize;
 use stackctl::model::artifact::Artifact;
+use stackctl::model::monitoring::Alertmanager;
 use stackctl::model::stack::Stack;
-use stackctl::render::{Found, ScrapeTarget, prometheus};
+use stackctl::render::{Found, ScrapeTarget, prometheus, rules_of};
 
 use crate::readers::{promtool, yaml};
 use crate::sample;
@@ -21,6 +22,8 @@ fn watched() -> Stack {
     }
     let app = stack.services.get_mut("app").unwrap();
     (app.memory, app.cpus) = (Some(ByteSize(512 << 20)), Some(2.0));
+    let address = "alertmanager:9093".to_owned();
+    stack.monitoring.alertmanager = Some(Alertmanager { address, https: false, own: true });
     stack
 }
 
@@ -56,12 +59,33 @@ fn every_alert_fires_when_it_should_and_only_then() {
         "promtool check rules --lint=all --lint-fatal rules.yml && promtool test rules rules.test.yml",
     );
     assert!(good, "{output}");
+    let read = yaml(rules);
+    let read: Vec<(String, String)> = read["groups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|group| group["rules"].as_array().unwrap())
+        .map(|rule| {
+            let text = |key: &str| rule[key].as_str().map(|text| text.trim().to_owned());
+            (text("alert").or_else(|| text("record")).unwrap(), text("expr").unwrap())
+        })
+        .collect();
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let ours: Vec<_> = rules_of(rules).into_iter().map(|(name, text)| (name, words(&text))).collect();
+    assert_eq!(ours, read.into_iter().map(|(name, text)| (name, words(&text))).collect::<Vec<_>>());
     let cases = yaml(CASES);
     let cases: BTreeSet<&str> =
         cases["tests"].as_array().unwrap().iter().filter_map(|case| case["name"].as_str()).collect();
     let named = alerts(rules);
     assert_eq!(named.iter().map(String::as_str).collect::<BTreeSet<_>>(), cases, "one case an alert");
     assert!(!rules.contains("\"later\""), "nobody is missed where nobody is wanted");
+    // Another's Alertmanager is asked for nothing; without one, nobody is missed.
+    let mut stack = watched();
+    stack.monitoring.alertmanager = stack.monitoring.alertmanager.map(|there| Alertmanager { own: false, ..there });
+    let last = |stack: &Stack| alerts(self::rules(&rendered(stack))).pop();
+    assert_eq!(last(&stack).as_deref(), Some("AlertsNotSent"));
+    stack.monitoring.alertmanager = None;
+    assert_eq!(last(&stack).as_deref(), Some("StorageFailing"));
 }
 
 /// Each alert in turn is made deaf, or made to cry wolf: its case has to notice.

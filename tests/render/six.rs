@@ -9,7 +9,7 @@ use stackctl::model::artifact::Artifact;
 use crate::docker::{Container, image};
 use crate::door::OLD_AND_NEW;
 use crate::native::{here, put_files, stack as on_hosts, units_in, verify};
-use crate::readers::{feed, promtool};
+use crate::readers::{amtool, feed, promtool};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -100,9 +100,9 @@ fn nginx_takes_every_front_door() {
 }
 
 #[test]
-fn compose_and_promtool_take_every_stack() {
+fn compose_promtool_and_amtool_take_every_stack() {
     let folder = tempfile::tempdir().unwrap();
-    let mut watched = Vec::new();
+    let (mut watched, mut told) = (Vec::new(), Vec::new());
     for file in STACKS {
         let out = rendered(file, "1.30", folder.path()).unwrap_or_else(|why| panic!("{file}: {why}"));
         let text = std::fs::read_to_string(out.join("compose.yaml")).unwrap();
@@ -117,10 +117,11 @@ fn compose_and_promtool_take_every_stack() {
             let said = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success() && said.is_empty(), "{file}: {version}: {said}");
         }
-        let rules = out.join("prometheus");
-        if rules.exists() {
+        for (service, all) in [("prometheus", &mut watched), ("alertmanager", &mut told)] {
             let own = |f: Artifact| (format!("{}/{}", name(file), f.path), f.content.expose().to_owned());
-            watched.extend(files(&rules).into_iter().map(own));
+            if out.join(service).exists() {
+                all.extend(files(&out.join(service)).into_iter().map(own));
+            }
         }
     }
     let number = watched.iter().filter(|(path, _)| path.ends_with("prometheus.yml")).count();
@@ -128,6 +129,8 @@ fn compose_and_promtool_take_every_stack() {
     let (good, output) =
         promtool(&watched, "for folder in *; do promtool check config $folder/prometheus.yml || exit 1; done");
     assert!(good && output.matches("is valid prometheus config").count() == number, "{output}");
+    let (good, output) = amtool(&told, "for file in */alertmanager.yml; do amtool check-config $file || exit 1; done");
+    assert!(good && told.len() >= 3 && output.matches("SUCCESS").count() == told.len(), "{output}");
 }
 
 /// What the systemd of Debian's next release says in a folder, which has there the path that it has here.

@@ -55,7 +55,7 @@ async fn write(
     let root = relative(&folder, &source.folder);
     let made = makes_secrets(wanted, &known);
     let rendered = artifacts(wanted, known, &root.to_string_lossy(), INSTALLED, args.no_secrets).await;
-    let mut rendered = rendered.map_err(|e| session::failure(&e))?;
+    let (mut rendered, notes) = rendered.map_err(|e| session::failure(&e))?;
     let failed = |error: files::FilesError| Failure::failed(error.to_string());
     let closed = files::closed_folder(&folder).map_err(failed)?;
     if closed {
@@ -70,10 +70,13 @@ async fn write(
         ctx.out.json(&serde_json::json!({ "schema": "stackctl.render/1", "folder": folder, "files": paths }))?;
         return Ok(ExitStatus::Done);
     }
-    for artifact in &rendered {
-        ctx.out.line(args.dir.join(&artifact.path).display().to_string())?;
-    }
+    // In one piece: a pipe's reader wakes up for each.
+    let paths: Vec<String> = rendered.iter().map(|a| args.dir.join(&a.path).display().to_string()).collect();
+    ctx.out.line(paths.join("\n"))?;
     ctx.out.say(format!("{} written", count(rendered.len(), "file")));
+    for note in notes {
+        ctx.out.warn(note);
+    }
     if !args.no_secrets && rendered.iter().any(is_secret) {
         ctx.out.warn("secrets are among them: keep the folder out of version control");
         if !closed {

@@ -51,6 +51,71 @@ http   = "nginx/http.conf"
 server = "nginx/server.conf""#,
     ),
     (
+        "monitoring",
+        r#"[services.prometheus]
+preset = "prometheus"
+
+[services.alertmanager]
+preset = "alertmanager"
+
+[monitoring]
+slack     = "${secrets.slack}"
+pagerduty = "${secrets.pagerduty}"
+repeat    = "12h"
+
+[secrets]
+slack     = { env = "SLACK_WEBHOOK", optional = true }
+pagerduty = { env = "PAGERDUTY_ROUTING_KEY", optional = true }"#,
+    ),
+    (
+        "a receiver",
+        r#"[monitoring]
+slack   = "${secrets.slack}"
+webhook = { url = "https://calls.example.com/${secrets.calls}", severity = "critical" }
+
+[services.prometheus]
+preset = "prometheus"
+
+[services.alertmanager]
+preset = "alertmanager"
+
+[secrets]
+slack = { env = "SLACK_WEBHOOK" }
+calls = { env = "CALLS_TOKEN" }"#,
+    ),
+    (
+        "pagerduty",
+        r#"[monitoring]
+pagerduty = { routing_key = "${secrets.pagerduty}", severity = "warning" }
+
+[services.prometheus]
+preset = "prometheus"
+
+[services.alertmanager]
+preset = "alertmanager"
+
+[secrets]
+pagerduty = { env = "PAGERDUTY_ROUTING_KEY" }"#,
+    ),
+    (
+        "email",
+        r#"[monitoring.email]
+to        = ["ops@example.com", "second@example.com"]
+from      = "alerts@example.com"
+smarthost = "smtp.example.com:587"
+user      = "alerts@example.com"
+password  = "${secrets.smtp}"
+
+[services.prometheus]
+preset = "prometheus"
+
+[services.alertmanager]
+preset = "alertmanager"
+
+[secrets]
+smtp = { env = "SMTP_PASSWORD" }"#,
+    ),
+    (
         "notify",
         r#"[notify]
 slack = "${secrets.slack}"

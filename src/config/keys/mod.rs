@@ -4,6 +4,7 @@ pub mod access;
 pub mod checklist;
 pub mod cors;
 pub mod limit;
+pub mod monitoring;
 pub mod native;
 pub mod notify;
 pub mod preset;
@@ -39,6 +40,8 @@ table! {
         proxy: proxy::ProxyKeys,
         /// Paths of the front door, and who answers them.
         routes: Map<UrlPath, route::RouteKey>,
+        /// Who is told when something is wrong.
+        monitoring: monitoring::MonitoringKeys,
         /// Who is told when a deploy has ended.
         notify: notify::NotifyKeys,
         /// Checks of your own for `verify`, by name.

@@ -127,7 +127,7 @@ impl Decode for PresetTag {
     fn shape() -> Shape {
         Shape::Text {
             what: "a preset such as \"postgres:15\"",
-            pattern: "^(grafana|postgres|prometheus|qdrant|redis)(:.*)?$",
+            pattern: "^(alertmanager|grafana|postgres|prometheus|qdrant|redis)(:.*)?$",
         }
     }
 

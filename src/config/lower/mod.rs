@@ -7,6 +7,7 @@ mod health;
 mod image;
 mod like;
 mod limit;
+mod monitoring;
 mod native;
 mod notify;
 mod pages;
@@ -26,7 +27,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::base::name::{ProjectName, ServiceName};
 use crate::base::problem::{Problem, Problems, line_column};
 use crate::config::decode::At;
-use crate::model::monitoring::Monitoring;
 use crate::model::secrets::SecretSpec;
 use crate::model::service::{Build, Image, Service};
 use crate::model::stack::{Elsewhere, Pool, Stack};
@@ -135,6 +135,14 @@ pub(super) fn lower(file: &File, input: &Input<'_>, problems: &mut Problems) -> 
     share_builds(&mut services, entries);
     let proxy = proxy::lower(file, &services, &mut declared, input, problems);
     let checklist = checklist::lower(file, &services, input, problems);
+    let mut around = monitoring::Around {
+        file,
+        elsewhere: &elsewhere,
+        services: &mut services,
+        declared: &mut declared,
+        used: &mut used,
+    };
+    let monitoring = monitoring::lower(&mut around, input, problems);
     let notify = notify::lower(file, &declared, &mut used, input, problems);
     shape_of_stack::check(file, &services, proxy.as_ref(), &used, problems);
     lint::check(
@@ -159,7 +167,7 @@ pub(super) fn lower(file: &File, input: &Input<'_>, problems: &mut Problems) -> 
         elsewhere,
         secrets: declared,
         proxy,
-        monitoring: monitoring(entries),
+        monitoring,
         notify,
         pool: file.pool.as_ref().map_or_else(Pool::default, |p| p.value.0),
     })
@@ -171,13 +179,6 @@ fn find_users(elsewhere: &mut BTreeMap<ServiceName, Elsewhere>, services: &BTree
         let users = services.values().filter(|s| s.depends_on.contains(name)).map(|s| s.name.clone());
         there.users = users.collect();
     }
-}
-
-/// What the services with Prometheus say to it.
-fn monitoring(entries: &[(At<ServiceName>, At<ServiceKeys>)]) -> Monitoring {
-    let labels = entries.iter().filter_map(|(_, keys)| keys.value.external_labels.as_ref());
-    let labels = labels.flat_map(|labels| &labels.value.0);
-    Monitoring { external_labels: labels.map(|(name, text)| (name.value.0.clone(), text.value.0.clone())).collect() }
 }
 
 /// Whoever needs a server that a job sets up needs that, too.

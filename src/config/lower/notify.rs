@@ -33,7 +33,7 @@ pub(super) fn lower(
     }
     let mut to = Vec::new();
     for (url, speaks) in receivers.into_iter().filter_map(|(url, speaks)| Some((url.as_ref()?, speaks))) {
-        if let Some(template) = template(url, declared, input, problems) {
+        if let Some(template) = self::url(url, declared, input, problems) {
             used.extend(template.values().cloned());
             to.push(Receiver { line: input.line(&url.span), speaks, url: template });
         }
@@ -42,7 +42,8 @@ pub(super) fn lower(
     Notify { to, failures_only }
 }
 
-fn template(
+/// A URL with secrets in it.
+pub(super) fn url(
     url: &At<Templated>,
     declared: &BTreeMap<SecretName, SecretSpec>,
     input: &Input<'_>,

@@ -1,5 +1,6 @@
 //! Presets: services we know. A new one is a file here and a line in [`PRESETS`].
 
+mod alertmanager;
 pub mod external;
 mod grafana;
 mod postgres;
@@ -44,8 +45,14 @@ pub struct Definition {
 }
 
 /// All presets.
-pub const PRESETS: &[Definition] =
-    &[grafana::DEFINITION, postgres::DEFINITION, prometheus::DEFINITION, qdrant::DEFINITION, redis::DEFINITION];
+pub const PRESETS: &[Definition] = &[
+    alertmanager::DEFINITION,
+    grafana::DEFINITION,
+    postgres::DEFINITION,
+    prometheus::DEFINITION,
+    qdrant::DEFINITION,
+    redis::DEFINITION,
+];
 
 /// A service that a preset is being applied to.
 pub struct Expansion<'a> {
@@ -123,9 +130,19 @@ fn secret_of(
     declared: &BTreeMap<SecretName, SecretSpec>,
     problems: &mut Problems,
 ) -> Option<SecretName> {
+    secret_that_is("a password", key, declared, problems)
+}
+
+/// The same, for what is no password.
+pub(super) fn secret_that_is(
+    what: &str,
+    key: &At<Templated>,
+    declared: &BTreeMap<SecretName, SecretSpec>,
+    problems: &mut Problems,
+) -> Option<SecretName> {
     let [Part::Reference(reference)] = key.value.0.as_slice() else {
         problems.push(
-            Problem::error("a password does not belong into stack.toml")
+            Problem::error(format!("{what} does not belong into stack.toml"))
                 .at(key.span.clone())
                 .hidden()
                 .label("name a secret instead")
@@ -198,6 +215,7 @@ pub fn kind(definition: &Definition) -> Preset {
         "redis" => Preset::Redis,
         "qdrant" => Preset::Qdrant,
         "grafana" => Preset::Grafana,
+        "alertmanager" => Preset::Alertmanager,
         _ => Preset::Prometheus,
     }
 }

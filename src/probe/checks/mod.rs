@@ -1,6 +1,7 @@
 //! The checks, a group a file. A group answers with all its findings; what has no front door to ask says so instead of
 //! saying nothing.
 
+pub(super) mod alertmanager;
 pub(super) mod attested;
 pub(super) mod body;
 pub(super) mod certificate;
@@ -26,10 +27,12 @@ pub(super) mod performance;
 pub(super) mod policy;
 pub(super) mod ports;
 pub(super) mod prometheus;
+mod promql;
 pub(super) mod protocol;
 pub(super) mod redirect;
 pub(super) mod replicas;
 pub(super) mod restarts;
+pub(super) mod rules;
 pub(super) mod secrets;
 pub(super) mod tracking;
 pub(super) mod validity;

@@ -82,16 +82,22 @@ async fn prometheus(context: &Context<'_>, service: &Service) -> Vec<Finding> {
     };
     let about = |check: &'static Check| check.about(name).line(service.line).from("engine network");
     let young = young(context).await;
-    let (targets, rules, runtime, managers, config) = tokio::join!(
+    let (targets, rules, runtime, config) = tokio::join!(
         targets(context, at, &young),
         rules_in_time(context, at),
         api(at, "/api/v1/status/runtimeinfo"),
-        api(at, "/api/v1/alertmanagers"),
         api(at, "/api/v1/status/config"),
     );
     let judged = |answer: &Result<Value, String>, judge: &dyn Fn(&Value) -> Judged| match answer {
         Ok(data) => judge(data),
         Err(why) => Unsure(why.clone()),
+    };
+    let heard = match (&rules, &config, &runtime) {
+        (Ok(rules), Ok(config), Ok(runtime)) => {
+            let fresh = !young.is_empty() || recent(word(runtime, "lastConfigTime"));
+            heard_in_time(context, at, rules, config, fresh).await
+        }
+        (Err(why), ..) | (_, Err(why), _) | (_, _, Err(why)) => Unsure(why.clone()),
     };
     vec![
         about(&MON_1).judged(targets),
@@ -100,21 +106,40 @@ async fn prometheus(context: &Context<'_>, service: &Service) -> Vec<Finding> {
             judged => judged,
         }),
         about(&MON_3).judged(judged(&runtime, &loaded)),
-        about(&MON_4).judged(match (&rules, &config) {
-            (Ok(rules), Ok(config)) => judged(&managers, &|managers| heard(rules, config, managers)),
-            (Err(why), _) | (_, Err(why)) => Unsure(why.clone()),
-        }),
+        about(&MON_4).judged(heard),
     ]
 }
 
 /// Prometheus asks every 15 s; after two rounds it has seen whatever there is to see.
-const ROUNDS: Duration = Duration::from_secs(32);
+pub(super) const ROUNDS: Duration = Duration::from_secs(32);
 
 /// Services with a container that was started so short a time ago that Prometheus may have asked it too early.
-async fn young(context: &Context<'_>) -> BTreeSet<String> {
+pub(super) async fn young(context: &Context<'_>) -> BTreeSet<String> {
     let seen = context.containers().await.unwrap_or_default();
-    let recent = |started: &str| moment(started).is_none_or(|s| now().saturating_sub(s) < ROUNDS.as_secs());
     seen.iter().filter(|c| recent(&c.started)).map(|c| c.service.clone()).collect()
+}
+
+/// Whether a moment is so short a time ago that Prometheus may not have looked around since.
+fn recent(moment_of: &str) -> bool {
+    moment(moment_of).is_none_or(|s| now().saturating_sub(s) < ROUNDS.as_secs())
+}
+
+/// Asks until an Alertmanager is found. Prometheus knows of none for some seconds after its start and after it has loaded
+/// its configuration; with `--quick` once.
+async fn heard_in_time(context: &Context<'_>, at: SocketAddrV4, rules: &Value, config: &Value, fresh: bool) -> Judged {
+    loop {
+        let judged = match api(at, "/api/v1/alertmanagers").await {
+            Ok(managers) => heard(rules, config, &managers),
+            Err(why) => return Unsure(why),
+        };
+        match judged {
+            Fail(why) if fresh && context.options.quick => {
+                return Skip(format!("left out by --quick: {why}, since it was started or loaded its configuration"));
+            }
+            Fail(_) if fresh && context.started.elapsed() < ROUNDS => sleep(Duration::from_secs(1)).await,
+            judged => return judged,
+        }
+    }
 }
 
 async fn targets_now(context: &Context<'_>, at: SocketAddrV4) -> Judged {

@@ -9,7 +9,7 @@ use crate::base::units::Span;
 use crate::model::artifact::Artifact;
 use crate::model::proxy::{Proxy, Route};
 use crate::model::runtime::{Logging, Ulimit};
-use crate::model::service::{Ask, Image, Kind, Preset, PullPolicy, Service};
+use crate::model::service::{Ask, Image, Kind, PullPolicy, Service};
 use crate::model::stack::Stack;
 
 use super::RenderError;
@@ -219,7 +219,7 @@ fn entry<'a>(
             .iter()
             .map(|f| FileView { source: below(root, &f.source), target: &f.target })
             .collect(),
-        reloaded: (service.preset == Some(Preset::Prometheus)).then_some(service.name.as_str()),
+        reloaded: service.reloads().then_some(service.name.as_str()),
         tmpfs: tmpfs(service),
         networks: networks_of(stack, service),
         depends_on,

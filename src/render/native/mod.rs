@@ -38,6 +38,8 @@ pub struct NativeInput<'a> {
 #[derive(Serialize)]
 struct Target<'a> {
     project: &'a str,
+    /// There is a Prometheus, or somebody it tells.
+    watched: bool,
     units: Vec<String>,
 }
 
@@ -120,7 +122,10 @@ pub fn native(input: &NativeInput<'_>) -> Result<Vec<Artifact>, RenderError> {
     out.push(Artifact::plain(format!("etc/tmpfiles.d/{project}.conf"), modes));
     let users = engine::fill(&NATIVE_USERS, &Users { project, users })?;
     out.push(Artifact::plain(format!("etc/sysusers.d/{project}.conf"), users));
-    let target = engine::fill(&NATIVE_TARGET, &Target { project, units })?;
+    let target = engine::fill(
+        &NATIVE_TARGET,
+        &Target { project, watched: stack.services.values().any(Service::reloads), units },
+    )?;
     out.push(Artifact::plain(in_system(&format!("{project}.target")), target));
     Ok(out)
 }

@@ -214,6 +214,7 @@ fn package(preset: Preset) -> &'static str {
         Preset::Redis => "redis-server.service",
         Preset::Prometheus => "prometheus.service",
         Preset::Qdrant => "qdrant.service",
+        Preset::Alertmanager => "prometheus-alertmanager.service",
         Preset::Grafana => "grafana-server.service",
     }
 }

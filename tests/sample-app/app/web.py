@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import time
 import uuid
 from collections import Counter, defaultdict
@@ -184,9 +185,17 @@ durations: defaultdict[str, list[int]] = defaultdict(lambda: [0] * (len(BUCKETS)
 seconds_spent: defaultdict[str, float] = defaultdict(float)
 
 
+def resident() -> int:
+    """Bytes of memory, as client libraries of Prometheus count them (proc(5), statm)."""
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 @app.get("/metrics")
 async def metrics():
     lines = ["# TYPE app_info gauge", f'app_info{{version="{config.VERSION}"}} 1']
+    lines += ["# TYPE process_resident_memory_bytes gauge", f"process_resident_memory_bytes {resident()}"]
+    lines += ["# TYPE process_cpu_seconds_total counter", f"process_cpu_seconds_total {time.process_time():.3f}"]
     lines += ["# TYPE http_requests_in_flight gauge", f"http_requests_in_flight {state.in_flight}"]
     lines += ["# TYPE http_requests_total counter"]
     for (method, route, status), count in sorted(requests.items()):

@@ -17,7 +17,18 @@ impl Service {
     pub(super) fn database(&self) -> Option<(&'static str, String)> {
         let image = self.image.as_deref()?.rsplit('/').next()?.split('@').next()?;
         let (name, tag) = image.split_once(':').unwrap_or((image, ""));
-        let known = ["postgres", "redis", "nginx", "traefik", "caddy", "prometheus", "grafana", "pgadmin4", "qdrant"];
+        let known = [
+            "postgres",
+            "redis",
+            "nginx",
+            "traefik",
+            "caddy",
+            "prometheus",
+            "alertmanager",
+            "grafana",
+            "pgadmin4",
+            "qdrant",
+        ];
         known.into_iter().find(|k| *k == name).map(|name| (name, tag.to_owned()))
     }
 }

@@ -145,6 +145,7 @@ pub async fn report(
         inside: Some(&behind),
         specs: Some(&prepared.specs),
         steps: Some(&steps),
+        files: Some(&prepared.files),
         values: Some(&prepared.values),
         baseline: prepared.observed.state.as_ref().and_then(|s| s.baseline.as_ref()).filter(|_| !save),
         measured: save.then_some(&measured),
