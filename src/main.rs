@@ -7,6 +7,7 @@ use dialoguer::console::Term;
 use stackctl::base::env::Env;
 
 fn main() -> ExitCode {
+    stackctl::cli::keep_private();
     // TLS needs one provider for the whole process; a second call would be refused, and nothing is lost then.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let env = Env {

@@ -1,6 +1,10 @@
 //! What an authority said, and what to do about it.
 
+use std::time::Duration;
+
 use instant_acme::{Error, Problem};
+
+use crate::base::units::Span;
 
 /// Why there is no certificate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +20,10 @@ pub struct AcmeError {
     pub account_gone: bool,
     /// It took our answers for old ones, more often than a request is sent again (RFC 8555 §6.5): asking anew helps.
     pub stale: bool,
+    /// It looked, and found something else than our answers: asking again finds the same until somebody mends it.
+    pub unanswered: bool,
+    /// For how many seconds it wants to be left alone.
+    pub wait: Option<u64>,
 }
 
 /// The end of a problem's type (RFC 8555 §6.7), and what to do about it.
@@ -47,10 +55,21 @@ const ADVICE: &[(&str, &str)] = &[
     ("userActionRequired", "the authority has new terms, to be agreed to by a person: what it says names where"),
 ];
 
+/// What to do where something else than an authority answers.
+const DIRECTORY: &str = "is that the URL of a directory? A browser shows JSON there, with `newOrder` in it";
+
 impl AcmeError {
     /// Something that was said, without advice.
     pub(super) fn said(who: &str, why: &str) -> Self {
-        Self { who: host(who).to_owned(), why: clean(why), hint: None, account_gone: false, stale: false }
+        Self {
+            who: host(who).to_owned(),
+            why: clean(why),
+            hint: None,
+            account_gone: false,
+            stale: false,
+            unanswered: false,
+            wait: None,
+        }
     }
 
     /// The authority does not ask in the way that can be answered.
@@ -67,17 +86,33 @@ impl AcmeError {
     pub(super) fn refused(directory: &str, found: &[(String, Problem)]) -> Self {
         let all: Vec<String> = found.iter().map(|(name, problem)| format!("{name}: {}", words(problem))).collect();
         let hint = found.iter().find_map(|(_, problem)| advice(problem));
-        Self { hint, ..Self::said(directory, &all.join("; ")) }
+        Self { hint, unanswered: true, ..Self::said(directory, &all.join("; ")) }
+    }
+
+    /// The account elsewhere that it wants to know of is not the one that was named.
+    pub(super) fn not_bound(self) -> Self {
+        Self {
+            hint: Some(
+                "look at `eab_kid` and the value of `eab_key`: both are the authority's, belong together, and some \
+                 are good for one account only"
+                    .to_owned(),
+            ),
+            ..self
+        }
+    }
+
+    /// Wants to be left alone for so many seconds.
+    pub(super) fn waits(self, seconds: Option<u64>) -> Self {
+        let Some(seconds) = seconds else { return self };
+        let why = format!("{}; it wants to be left alone for {}", self.why, Span(Duration::from_secs(seconds)));
+        Self { why, wait: Some(seconds), ..self }
     }
 
     /// Any error of the library.
     pub(super) fn of(error: &Error, directory: &str) -> Self {
         let (why, hint) = match error {
             Error::Api(problem) => (words(problem), advice(problem)),
-            Error::Json(_) => (
-                "its answer makes no sense".to_owned(),
-                Some("is that the URL of a directory? A browser shows JSON there, with `newOrder` in it".to_owned()),
-            ),
+            Error::Json(_) => ("its answer makes no sense".to_owned(), Some(DIRECTORY.to_owned())),
             Error::Timeout(_) => (
                 "it has not decided in two minutes".to_owned(),
                 Some("run `stackctl cert renew` again later".to_owned()),
@@ -91,6 +126,10 @@ impl AcmeError {
                 }
                 (format!("it cannot be asked: {why}"), Some(way(&why)))
             }
+            Error::Str(what) => (
+                format!("its answer lacks what it must have: {what}"),
+                Some("run `stackctl cert issue`: that begins a new order".to_owned()),
+            ),
             other => (other.to_string(), None),
         };
         let account_gone = matches!(error, Error::Api(p) if kind(p) == "accountDoesNotExist");
@@ -105,7 +144,14 @@ fn way(why: &str) -> String {
     if lower.contains("unknownissuer") {
         return "its own certificate is of an authority nobody here knows: name that one in `trust`".to_owned();
     }
-    if lower.contains("expired") || lower.contains("notvalidyet") {
+    if lower.contains("causedasendentity") {
+        return "its own certificate is an authority's: give it one that `trust` signed, not that one itself"
+            .to_owned();
+    }
+    if lower.contains("not valid for name") || lower.contains("notvalidforname") {
+        return "its own certificate is for another name: look at `directory`".to_owned();
+    }
+    if ["expired", "notvalidyet", "not valid yet"].iter().any(|words| lower.contains(words)) {
         return "look at the clock of this machine (`date`): certificates are good for a time".to_owned();
     }
     "look at the way from here to it: name, network, `HTTPS_PROXY`".to_owned()
@@ -121,7 +167,16 @@ fn advice(problem: &Problem) -> Option<String> {
         let kinds = problem.subproblems.iter().filter_map(|p| p.r#type.as_deref()?.rsplit(':').next());
         kinds.filter_map(|k| ADVICE.iter().find(|(name, _)| *name == k)).map(|(_, a)| (*a).to_owned()).next()
     };
-    inner().or(own)
+    let by_status = || {
+        let kind = match problem.status? {
+            429 => "rateLimited",
+            500.. => "serverInternal",
+            404 | 405 | 410 => return Some(DIRECTORY.to_owned()),
+            _ => return None,
+        };
+        ADVICE.iter().find(|(name, _)| *name == kind).map(|(_, advice)| (*advice).to_owned())
+    };
+    inner().or(own).or_else(by_status)
 }
 
 fn words(problem: &Problem) -> String {
@@ -169,10 +224,36 @@ mod tests {
             assert_eq!(error.to_string(), format!("ca.example: a.b: no way ({kind})"));
             assert!(error.hint.is_some_and(|hint| hint.contains(words)), "{kind}");
         }
+        let status = |status: u16| Problem { status: Some(status), ..problem("", "it answers") };
+        for (status_, words) in [(503, "in trouble"), (429, "wait as long"), (404, "URL of a directory")] {
+            let error =
+                AcmeError::of(&Error::Api(Problem { r#type: None, ..status(status_) }), "https://ca.example/dir");
+            assert!(error.hint.is_some_and(|hint| hint.contains(words)), "{status_}");
+        }
         let gone = AcmeError::of(&Error::Api(problem("accountDoesNotExist", "who?")), "https://ca.example/dir");
         assert!(gone.account_gone && !gone.stale);
         let stale = AcmeError::of(&Error::Api(problem("badNonce", "old")), "https://ca.example/dir");
         assert!(stale.stale && !stale.account_gone);
+    }
+
+    #[test]
+    fn what_is_wrong_with_its_own_certificate_is_told_apart() {
+        use rustls::CertificateError as Wrong;
+        let at = |seconds| rustls_pki_types::UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        for (wrong, words) in [
+            (Wrong::UnknownIssuer, "in `trust`"),
+            (Wrong::NotValidYetContext { time: at(1), not_before: at(2) }, "the clock of this machine"),
+            (Wrong::ExpiredContext { time: at(2), not_after: at(1) }, "the clock of this machine"),
+            (Wrong::NotValidForName, "look at `directory`"),
+            // What the library says of one that signed itself.
+            (
+                Wrong::Other(rustls::OtherError(std::sync::Arc::new(std::io::Error::other("CaUsedAsEndEntity")))),
+                "`trust` signed",
+            ),
+        ] {
+            let why = rustls::Error::InvalidCertificate(wrong).to_string();
+            assert!(way(&why).contains(words), "{why}: {}", way(&why));
+        }
     }
 
     #[test]

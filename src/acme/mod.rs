@@ -4,22 +4,28 @@
 mod error;
 pub mod http;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use instant_acme::{
     Account, AuthorizationStatus, CertificateIdentifier, ChallengeType, ExternalAccountKey, Identifier, NewAccount,
     NewOrder, OrderStatus, RetryPolicy,
 };
-use rustls_pki_types::Der;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, Der};
 
 use crate::base::base64;
 use crate::base::secret::Secret;
 
 pub use error::AcmeError;
+use http::Heard;
 
 /// How long an authority may take to look at answers, and to make a certificate. Let's Encrypt takes seconds.
 const PATIENCE: RetryPolicy =
     RetryPolicy::new().initial_delay(Duration::from_millis(250)).backoff(1.5).timeout(Duration::from_secs(120));
+
+/// How often a certificate is fetched that was cut off on its way: asking for another one would count.
+const FETCHES: usize = 3;
 
 /// Whom to ask, and as whom.
 #[derive(Debug, Clone)]
@@ -59,7 +65,20 @@ pub struct Answer {
 /// Somebody with an account.
 pub struct Client {
     account: Account,
+    told: Told,
+}
+
+/// Turns what an authority says into errors.
+#[derive(Clone)]
+struct Told {
     directory: String,
+    heard: Arc<Heard>,
+}
+
+impl Told {
+    fn by(&self, error: &instant_acme::Error) -> AcmeError {
+        AcmeError::of(error, &self.directory).waits(self.heard.wait())
+    }
 }
 
 /// A certificate on its way.
@@ -67,7 +86,7 @@ pub struct Order {
     inner: instant_acme::Order,
     challenge: ChallengeType,
     names: Vec<String>,
-    directory: String,
+    told: Told,
 }
 
 impl Client {
@@ -76,12 +95,12 @@ impl Client {
     /// # Errors
     /// The authority's, and those of the way to it.
     pub async fn open(authority: &Authority<'_>, kept: Option<&Secret>) -> Result<(Self, Option<Secret>), AcmeError> {
-        let directory = authority.directory.to_owned();
-        let told = |error| AcmeError::of(&error, &directory);
-        let http = || http::client(authority.trust).map(Account::builder_with_http);
+        let (http, heard) = http::client(authority.trust)?;
+        let told = Told { directory: authority.directory.to_owned(), heard };
+        let builder = Account::builder_with_http(http);
         if let Some(credentials) = kept.and_then(|k| serde_json::from_str(k.expose()).ok()) {
-            let account = http()?.from_credentials(credentials).await.map_err(told)?;
-            return Ok((Self { account, directory }, None));
+            let account = builder.from_credentials(credentials).await.map_err(|error| told.by(&error))?;
+            return Ok((Self { account, told }, None));
         }
         let contact = authority.email.map(|email| format!("mailto:{email}"));
         let contact: Vec<&str> = contact.as_deref().into_iter().collect();
@@ -90,10 +109,20 @@ impl Client {
             Some((kid, key)) => Some(ExternalAccountKey::new(kid.to_owned(), &decoded(key)?)),
             None => None,
         };
-        let made = http()?.create(&new, directory.clone(), external.as_ref()).await;
-        let (account, credentials) = made.map_err(told)?;
+        let made = builder.create(&new, told.directory.clone(), external.as_ref()).await;
+        let (account, credentials) = made.map_err(|error| {
+            let refused = matches!(&error, instant_acme::Error::Api(p) if p.r#type.is_some());
+            let error = told.by(&error);
+            // Whatever is wrong with the binding, authorities call it many things.
+            if external.is_some() && refused && error.wait.is_none() { error.not_bound() } else { error }
+        })?;
         let credentials = serde_json::to_string(&credentials).unwrap_or_default();
-        Ok((Self { account, directory }, Some(Secret::new(credentials))))
+        Ok((Self { account, told }, Some(Secret::new(credentials))))
+    }
+
+    /// What time it is where the authority is, seconds since 1970, as of its latest answer.
+    pub fn their_time(&self) -> Option<u64> {
+        self.told.heard.date()
     }
 
     /// Whether the authority still knows the account: its contacts are set to what they are.
@@ -103,7 +132,13 @@ impl Client {
     pub async fn is_known(&self, email: Option<&str>) -> Result<(), AcmeError> {
         let contact = email.map(|email| format!("mailto:{email}"));
         let contact: Vec<&str> = contact.as_deref().into_iter().collect();
-        self.account.update_contacts(&contact).await.map_err(|error| AcmeError::of(&error, &self.directory))
+        self.account.update_contacts(&contact).await.map_err(|error| {
+            // One that was deactivated is refused (RFC 8555 §7.3.6): it is gone, too.
+            let closed = matches!(&error, instant_acme::Error::Api(p)
+                if p.r#type.as_deref().is_some_and(|t| t.ends_with(":unauthorized")));
+            let error = self.told.by(&error);
+            AcmeError { account_gone: error.account_gone || closed, ..error }
+        })
     }
 
     /// When the authority would like a certificate to be renewed (RFC 9773): from, until. `None` where it does not say.
@@ -138,8 +173,8 @@ impl Client {
             Challenge::Http => ChallengeType::Http01,
             Challenge::Dns => ChallengeType::Dns01,
         };
-        let order = order.map_err(|error| AcmeError::of(&error, &self.directory))?;
-        Ok(Order { inner: order, challenge, names: names.to_vec(), directory: self.directory.clone() })
+        let order = order.map_err(|error| self.told.by(&error))?;
+        Ok(Order { inner: order, challenge, names: names.to_vec(), told: self.told.clone() })
     }
 }
 
@@ -150,18 +185,20 @@ impl Order {
     /// The authority's, and one that does not ask in this way.
     pub async fn answers(&mut self) -> Result<Vec<Answer>, AcmeError> {
         let mut out = Vec::new();
-        let (challenge, directory) = (self.challenge.clone(), self.directory.clone());
+        let (challenge, told) = (self.challenge.clone(), self.told.clone());
         let mut all = self.inner.authorizations();
         while let Some(next) = all.next().await {
-            let mut one = next.map_err(|error| AcmeError::of(&error, &directory))?;
+            let mut one = next.map_err(|error| told.by(&error))?;
             match one.status {
                 AuthorizationStatus::Valid => continue,
                 AuthorizationStatus::Pending => {}
-                other => return Err(AcmeError::said(&directory, &format!("an authorization is {other:?} already"))),
+                other => {
+                    return Err(AcmeError::said(&told.directory, &format!("an authorization is {other:?} already")));
+                }
             }
             let name = one.identifier().to_string();
             let Some(asked) = one.challenge(challenge.clone()) else {
-                return Err(AcmeError::unasked(&directory, &name, challenge == ChallengeType::Dns01));
+                return Err(AcmeError::unasked(&told.directory, &name, challenge == ChallengeType::Dns01));
             };
             let key = asked.key_authorization();
             out.push(Answer {
@@ -179,8 +216,8 @@ impl Order {
     /// # Errors
     /// What it found instead, name by name.
     pub async fn look(&mut self) -> Result<(), AcmeError> {
-        let directory = self.directory.clone();
-        let told = |error| AcmeError::of(&error, &directory);
+        let all_told = self.told.clone();
+        let told = |error| all_told.by(&error);
         let challenge = self.challenge.clone();
         let mut all = self.inner.authorizations();
         while let Some(next) = all.next().await {
@@ -210,10 +247,14 @@ impl Order {
             let name = one.identifier().to_string();
             found.extend(one.challenges.iter().filter_map(|c| c.error.clone()).map(|problem| (name.clone(), problem)));
         }
+        found.sort_by(|(one, _), (other, _)| one.cmp(other));
         match error {
-            _ if !found.is_empty() => AcmeError::refused(&self.directory, &found),
-            Some(error) => AcmeError::of(&error, &self.directory),
-            None => AcmeError::said(&self.directory, "it refused the order and does not say why"),
+            _ if !found.is_empty() => AcmeError::refused(&self.told.directory, &found),
+            Some(error) => self.told.by(&error),
+            None => AcmeError {
+                hint: Some("run `stackctl cert issue`: that begins a new order".to_owned()),
+                ..AcmeError::said(&self.told.directory, "it refused the order and does not say why")
+            },
         }
     }
 
@@ -222,21 +263,36 @@ impl Order {
     /// # Errors
     /// The authority's.
     pub async fn finish(&mut self) -> Result<(String, Secret), AcmeError> {
-        let directory = self.directory.clone();
         let own = |error: rcgen::Error| AcmeError::said("this machine", &format!("no key could be made: {error}"));
         let mut params = rcgen::CertificateParams::new(self.names.clone()).map_err(own)?;
         params.distinguished_name = rcgen::DistinguishedName::new();
         let key = rcgen::KeyPair::generate().map_err(own)?;
         let request = params.serialize_request(&key).map_err(own)?;
-        let told = |error| AcmeError::of(&error, &directory);
-        self.inner.finalize_csr(request.der()).await.map_err(told)?;
-        let chain = self.inner.poll_certificate(&PATIENCE).await.map_err(told)?;
-        Ok((chain, Secret::new(key.serialize_pem())))
+        let told = self.told.clone();
+        self.inner.finalize_csr(request.der()).await.map_err(|error| told.by(&error))?;
+        let mut chain = self.inner.poll_certificate(&PATIENCE).await;
+        for _ in 1..FETCHES {
+            match &chain {
+                Ok(pem) if whole(pem) => break,
+                Err(instant_acme::Error::Api(problem)) if problem.status.is_none_or(|status| status < 500) => break,
+                Ok(_) | Err(instant_acme::Error::Api(_) | instant_acme::Error::Other(_)) => {}
+                Err(_) => break,
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            chain = self.inner.poll_certificate(&PATIENCE).await;
+        }
+        Ok((chain.map_err(|error| told.by(&error))?, Secret::new(key.serialize_pem())))
     }
 }
 
 fn named((authority, serial): &(Vec<u8>, Vec<u8>)) -> CertificateIdentifier<'static> {
     CertificateIdentifier::new(Der::from_slice(authority), Der::from_slice(serial)).into_owned()
+}
+
+/// Whether all of a chain has arrived.
+fn whole(pem: &str) -> bool {
+    let mut all = CertificateDer::pem_slice_iter(pem.as_bytes()).peekable();
+    all.peek().is_some() && all.all(|one| one.is_ok())
 }
 
 /// A key as authorities hand it out: base64 for URLs, mostly without padding; some with the usual alphabet.

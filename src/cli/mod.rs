@@ -9,6 +9,7 @@ pub mod converse;
 pub mod exit;
 pub mod help;
 pub mod load;
+mod memory;
 pub mod run;
 pub mod sealed;
 pub mod session;
@@ -16,4 +17,5 @@ pub mod settings;
 pub mod target;
 mod text;
 
+pub use memory::keep_private;
 pub use run::run;

@@ -176,6 +176,8 @@ pub struct Attempts {
     pub at: u64,
     /// Why the last time.
     pub why: String,
+    /// Until when the authority wants to be left alone; 0 where it did not say.
+    pub until: u64,
 }
 
 /// First pause after a failure. Let's Encrypt allows five failed validations of a name in an hour.
@@ -184,15 +186,29 @@ const PAUSE: u64 = 3600;
 /// Longest pause.
 const LONGEST: u64 = 86_400;
 
+/// Longest time that an authority is left alone because it says so: Let's Encrypt's longest limit is a week.
+const WEEK: u64 = 7 * 86_400;
+
+/// How far clocks of machines that renew the same certificate may be apart.
+const APART: u64 = 3600;
+
 impl Attempts {
+    /// One more that failed. `wait` is for how many seconds the authority wants to be left alone.
+    #[must_use]
+    pub fn failed(&self, now: u64, why: String, wait: Option<u64>) -> Self {
+        let until = wait.map_or(0, |wait| now.saturating_add(wait.min(WEEK)));
+        Self { failures: self.failures.saturating_add(1), at: now, why, until }
+    }
+
     /// Until when nobody asks by themselves: an hour after the first failure, then twice as long each time, a day at
-    /// most.
-    pub fn quiet_until(&self) -> u64 {
-        if self.failures == 0 {
+    /// most; longer where the authority says so. A failure of the future was noted by a clock that was wrong, and
+    /// keeps nobody waiting.
+    pub fn quiet_until(&self, now: u64) -> u64 {
+        if self.failures == 0 || self.at > now.saturating_add(APART) {
             return 0;
         }
         let pause = PAUSE.checked_shl(self.failures - 1).unwrap_or(LONGEST).min(LONGEST);
-        self.at.saturating_add(pause)
+        self.at.saturating_add(pause).max(self.until)
     }
 }
 
@@ -220,6 +236,8 @@ pub fn decide(
         None => "there is none yet".to_owned(),
         Some(facts) => {
             let missing: Vec<&str> = names.iter().map(String::as_str).filter(|name| !facts.covers(name)).collect();
+            // One that was over when the certificate began is about another one: following it would not end.
+            let window = window.filter(|(_, end)| *end > facts.not_before);
             let due = window.map_or(facts.due(), |window| moment(facts, window).min(facts.due()));
             if !missing.is_empty() {
                 format!("the one there is is not for {}", missing.join(", "))
@@ -234,7 +252,7 @@ pub fn decide(
             }
         }
     };
-    let quiet = attempts.quiet_until();
+    let quiet = attempts.quiet_until(now);
     if now < quiet { Decision::Wait(quiet, reason) } else { Decision::Ask(reason) }
 }
 
@@ -328,7 +346,7 @@ mod tests {
         let names = ["a.example".to_owned()];
         let there = facts(&["a.example"], 1000 * DAY, 90);
         let never = Attempts::default();
-        let day = |n: u64| (1000 + n) * DAY;
+        let day = |n: i64| 1000_u64.saturating_add_signed(n) * DAY;
         let ask = |words: &str| Decision::Ask(words.to_owned());
         let window = Some((day(40), day(42)));
         let cases = [
@@ -339,6 +357,7 @@ mod tests {
             // Its print is half of all: the middle of the window.
             ("before its moment", Some(&there), &names[..], window, day(41) - 1, Decision::Keep(day(41))),
             ("its moment", Some(&there), &names[..], window, day(41), ask("the authority asks for it")),
+            ("a window of before", Some(&there), &names[..], Some((day(-9), day(0))), day(1), Decision::Keep(day(60))),
             ("a window too late", Some(&there), &names[..], Some((day(95), day(96))), day(59), Decision::Keep(day(60))),
         ];
         for (what, current, names, window, now, expected) in cases {
@@ -350,13 +369,30 @@ mod tests {
 
     #[test]
     fn pauses_grow() {
-        let after = |failures| Attempts { failures, at: 1000, why: String::new() }.quiet_until();
+        let after = |failures| Attempts { failures, at: 1000, ..Attempts::default() }.quiet_until(1001);
         let pauses = [0, 1, 2, 3, 5, 6, 40, u32::MAX].map(|n| after(n).saturating_sub(1000));
         assert_eq!(pauses, [0, 3600, 7200, 14_400, 57_600, 86_400, 86_400, 86_400]);
-        let failed = Attempts { failures: 1, at: 1000 * DAY, why: "no".into() };
+        let failed = Attempts::default().failed(1000 * DAY, "no".into(), None);
         let names = ["a.example".to_owned()];
         let waits = Decision::Wait(1000 * DAY + 3600, "there is none yet".into());
         assert_eq!(decide(None, &names, None, &failed, 1000 * DAY + 60), waits);
         assert!(matches!(decide(None, &names, None, &failed, 1000 * DAY + 3600), Decision::Ask(_)));
+    }
+
+    #[test]
+    fn an_authority_is_left_alone_as_long_as_it_says() {
+        let until = |wait| Attempts::default().failed(1000 * DAY, String::new(), wait).quiet_until(1000 * DAY);
+        assert_eq!(until(Some(60)), 1000 * DAY + 3600, "not shorter than otherwise");
+        assert_eq!(until(Some(3 * DAY)), 1003 * DAY);
+        assert_eq!(until(Some(u64::MAX)), 1007 * DAY);
+    }
+
+    #[test]
+    fn a_failure_of_the_future_keeps_nobody_waiting() {
+        let names = ["a.example".to_owned()];
+        let failed = Attempts::default().failed(1200 * DAY, "the clock".into(), Some(DAY));
+        assert!(matches!(decide(None, &names, None, &failed, 1000 * DAY), Decision::Ask(_)));
+        let of_another_machine = Attempts::default().failed(1000 * DAY + 600, "no".into(), None);
+        assert!(matches!(decide(None, &names, None, &of_another_machine, 1000 * DAY), Decision::Wait(..)));
     }
 }

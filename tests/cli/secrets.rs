@@ -187,6 +187,37 @@ fn what_cannot_be_set_is_refused() {
 }
 
 #[test]
+fn a_file_of_variables_is_taken_over() {
+    let case = Case::new()
+        .file("stack.toml", stack("smtp = { age = \"secrets.age\" }"))
+        .file_with_mode("open.env", "SMTP=a-value-that-is-long\n", 0o644)
+        .file_with_mode("weak.env", "SMTP=changeme\n", 0o600)
+        .file_with_mode("other.env", "OTHER=a-value-that-is-long\n", 0o600)
+        .file_with_mode("torn.env", "SMTP='a-value-that-is-long\n", 0o600)
+        .file_with_mode("old.env", "# mail\nSMTP=\"a value that is long\"\nOTHER=x\n", 0o600);
+    let case = with_identity(case, &person().0);
+    for (file, code, words) in [
+        ("open.env", 2, "others can read"),
+        ("weak.env", 5, "`smtp` (SMTP): its value is a placeholder, not a secret"),
+        ("other.env", 2, "`other.env` has nothing for the secrets of this stack"),
+        ("torn.env", 2, "torn.env"),
+        ("nowhere.env", 2, "does not exist"),
+    ] {
+        let outcome = case.run(&["secrets", "import", file]);
+        assert_eq!(outcome.code, Some(code), "{file}: {}", outcome.stderr);
+        let told = outcome.stderr.contains(words) && !outcome.stderr.contains("that-is-long");
+        assert!(told && !case.path().join("secrets.age").exists(), "{file}: {}", outcome.stderr);
+    }
+    let taken = case.run(&["secrets", "import", "old.env"]);
+    assert_eq!(taken.code, Some(0), "{}", taken.stderr);
+    assert!(taken.stderr.contains("not a secret of this stack: OTHER"), "{}", taken.stderr);
+    let case = case.var("EDITOR", "./editor");
+    assert_eq!(with_editor(&case, "cp \"$1\" seen").run(&["secrets", "edit"]).code, Some(0));
+    let seen = std::fs::read_to_string(case.path().join("seen")).expect("what was seen");
+    assert_eq!(seen, "\"smtp\" = \"a value that is long\"\n");
+}
+
+#[test]
 fn an_ssh_key_is_an_identity() {
     let case = Case::new()
         .file("stack.toml", stack("smtp = { age = \"secrets.age\" }"))

@@ -7,6 +7,7 @@
 #   target/tools/age/age, age-keygen            what opens encrypted files elsewhere
 #   target/tools/judges/{crossplane,gixy}       what reads and judges Nginx's configuration, from PyPI
 #   target/tools/faketime-1.26, -1.30           a clock that tests set, for the Nginx of that version
+#   target/tools/faketime                       the same for our own program
 #   target/tools/pebble/pebble, pebble-challtestsrv   a certificate authority for tests, and its DNS
 #
 # All but the judges are unpacked from Debian packages inside a stand-in container of that suite.
@@ -73,6 +74,8 @@ for tool; do
             judge gixy
             ;;
         faketime)
+            # The oldest suite's runs on every newer C library.
+            unpack bookworm libfaketime "./usr/lib/$(uname -m)-linux-gnu/faketime/libfaketimeMT.so.1" faketime/libfaketime.so
             faketime trixie 1.26
             faketime forky 1.30
             ;;

@@ -235,7 +235,15 @@ impl Work<'_> {
             }
         };
         match decision {
-            Decision::Keep(due) => return Ok(Outcome::Kept(due)),
+            Decision::Keep(due) => {
+                if let Some(facts) = current.as_ref().filter(|facts| now < facts.not_before) {
+                    sink.event(Event::Note(format!(
+                        "the certificate is valid only from {} on: look at the clock of this machine (`date`)",
+                        Date::of_seconds(facts.not_before)
+                    )));
+                }
+                return Ok(Outcome::Kept(due));
+            }
             Decision::Wait(until, _) => return Ok(Outcome::Waiting(until, attempts.why.clone())),
             Decision::Ask(why) if why.is_empty() => {}
             Decision::Ask(why) => {
@@ -251,8 +259,7 @@ impl Work<'_> {
             }
             Err(failed) => {
                 if self.asking != Asking::Staging {
-                    let failures = attempts.failures.saturating_add(1);
-                    let kept = Attempts { failures, at: now, why: failed.why.clone() };
+                    let kept = attempts.failed(now, failed.why.clone(), failed.wait);
                     self.write(&[attempts_file(&kept)]).await?;
                 }
                 Err(ApplyError::Certificate {
@@ -295,17 +302,27 @@ struct Failed {
     hint: Option<String>,
     /// The authority took our answers for old ones.
     stale: bool,
+    /// The cause is here: with another directory of the authority it would be the same.
+    ours: bool,
+    /// For how many seconds the authority wants to be left alone.
+    wait: Option<u64>,
 }
 
 impl From<crate::acme::AcmeError> for Failed {
     fn from(error: crate::acme::AcmeError) -> Self {
-        Self { why: format!("no certificate: {error}"), hint: error.hint, stale: error.stale }
+        Self {
+            why: format!("no certificate: {error}"),
+            hint: error.hint,
+            stale: error.stale,
+            ours: error.unanswered,
+            wait: error.wait,
+        }
     }
 }
 
 impl From<crate::engine::EngineError> for Failed {
     fn from(error: crate::engine::EngineError) -> Self {
-        Self { why: error.to_string(), hint: error.hint(), stale: false }
+        Self { why: error.to_string(), hint: error.hint(), ..Self::default() }
     }
 }
 

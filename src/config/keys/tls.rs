@@ -25,6 +25,8 @@ table! {
         email: EmailKey => r#""ops@example.com""#,
         /// The authority: `"letsencrypt"`, `"zerossl"` (which wants `eab_kid` and `eab_key`), or the URL of a directory.
         directory: DirectoryKey = "\"letsencrypt\"" => r#""zerossl""#,
+        /// URL of the authority's directory for trying things out. It is asked first where it is not known yet that the authority finds our answers: before the first certificate, for new names, after a failure. Let's Encrypt's is known.
+        staging: StagingKey => r#""https://ca.example.com/staging/directory""#,
         /// Names the certificate is for, if others than `domains`. Wildcards such as `"*.example.com"` need `dns`.
         names: Vec<At<CertifiedName>> => r#"["example.com", "*.example.com"]"#,
         /// Program that changes the DNS, run in the folder of stack.toml without a shell: `dns set NAME VALUE` adds a TXT record and ends when the world can see it, `dns unset NAME VALUE` takes it away. Without it, the authority asks the front door, at port 80.
@@ -67,6 +69,7 @@ impl Decode for AcmeKey {
                 Some(Self(AcmeKeys {
                     email: Some(email),
                     directory: None,
+                    staging: None,
                     names: None,
                     dns: None,
                     timeout: None,
@@ -131,6 +134,23 @@ impl Decode for DirectoryKey {
                     "`{text}` is not an authority; write `letsencrypt`, `zerossl` or an `https://` URL of a directory"
                 )
             })
+        })
+    }
+}
+
+/// `staging`: its URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StagingKey(pub String);
+
+impl Decode for StagingKey {
+    fn shape() -> Shape {
+        Shape::Text { what: "the URL of a directory", pattern: "^https://.+$" }
+    }
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        parsed(node, &Self::shape(), problems, |text| match text.strip_prefix("https://") {
+            Some(rest) if !rest.is_empty() => Ok(Self(text.to_owned())),
+            _ => Err(format!("`{text}` is not the URL of a directory; write an `https://` URL")),
         })
     }
 }

@@ -91,10 +91,10 @@ impl Lowering<'_> {
             // Without the names: until one for other names is there, this one serves on.
             issued: self.secret("proxy.certificate", SecretSource::Issued, true)?,
             trial: self.trial()?,
-            staging: DIRECTORIES
-                .iter()
-                .find(|(_, url, _)| *url == directory)
-                .and_then(|(.., staging)| staging.map(str::to_owned)),
+            staging: keys.staging.as_ref().map(|s| s.value.0.clone()).or_else(|| {
+                let known = DIRECTORIES.iter().find(|(_, url, _)| *url == directory);
+                known.and_then(|(.., staging)| staging.map(str::to_owned))
+            }),
             directory,
             email,
             names,
@@ -169,6 +169,16 @@ impl Lowering<'_> {
         }
         if let (Some(timeout), None) = (&keys.timeout, &keys.dns) {
             self.problems.push(Problem::error("`timeout` belongs to `dns`").at(timeout.span.clone()));
+        }
+        let (_, letsencrypt, _) = DIRECTORIES[0];
+        if let Some(staging) = &keys.staging
+            && staging.value.0 == directory.unwrap_or(letsencrypt)
+        {
+            self.problems.push(
+                Problem::error("`staging` is the directory itself: trying out there counts")
+                    .at(staging.span.clone())
+                    .help("leave it away, or name the authority's other directory"),
+            );
         }
         self.judge_account(keys, directory, span);
     }

@@ -103,7 +103,7 @@ async fn told(source: &Source, proxy: &Proxy, state: &State, ctx: &Context<'_>) 
                 }
             }
             let attempts = &state.attempts;
-            told.failed = (attempts.failures > 0).then(|| (attempts.why.clone(), attempts.quiet_until()));
+            told.failed = (attempts.failures > 0).then(|| (attempts.why.clone(), attempts.quiet_until(now)));
             told.leaf = issued;
             told
         }
@@ -111,8 +111,17 @@ async fn told(source: &Source, proxy: &Proxy, state: &State, ctx: &Context<'_>) 
 }
 
 fn over(leaf: Option<&Facts>, now: u64) -> Vec<String> {
-    let ended = leaf.filter(|leaf| now >= leaf.not_after);
-    ended.map(|leaf| format!("it ended on {} UTC", utc(leaf.not_after))).into_iter().collect()
+    let Some(leaf) = leaf else { return Vec::new() };
+    if now < leaf.not_before {
+        return vec![format!(
+            "it is valid only from {} UTC on: look at the clock of this machine (`date`)",
+            utc(leaf.not_before)
+        )];
+    }
+    if now >= leaf.not_after {
+        return vec![format!("it ended on {} UTC", utc(leaf.not_after))];
+    }
+    Vec::new()
 }
 
 fn show(told: &Told, ctx: &Context<'_>) -> anyhow::Result<()> {
@@ -132,7 +141,12 @@ fn show(told: &Told, ctx: &Context<'_>) -> anyhow::Result<()> {
     }
     if let Some((why, until)) = &told.failed {
         line("failed", why)?;
-        line("", &format!("asked again from {} UTC on; `stackctl cert issue` asks now", utc(*until)))?;
+        let when = if *until > session::now() {
+            format!("from {} UTC on; `stackctl cert issue` asks now", utc(*until))
+        } else {
+            "by the next `stackctl cert renew`".to_owned()
+        };
+        line("", &format!("asked again {when}"))?;
     }
     for problem in &told.problems {
         line("wrong", problem)?;
