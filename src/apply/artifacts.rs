@@ -104,6 +104,9 @@ pub(super) fn rendered(
         };
         out.extend(below(service.name.as_str(), files));
     }
+    for service in stack.services.values().filter(|s| s.tls.is_some()) {
+        out.extend(below(service.name.as_str(), render::postgres(service, values)));
+    }
     for service in stack.services.values() {
         for name in &service.secrets {
             // Compose starts nothing whose files are not there: one without a value is empty, and nobody reads it.
@@ -180,7 +183,11 @@ pub fn makes_secrets(wanted: &Wanted, known: &SecretValues) -> bool {
 pub fn written(wanted: &Wanted, read: impl Fn(&str) -> Option<String>) -> SecretValues {
     let mut out = SecretValues::new();
     for (name, spec) in &wanted.stack.secrets {
+        let database = wanted.stack.services.values().find(|s| s.tls.as_ref().is_some_and(|t| t.certificate == *name));
         let value = match &spec.source {
+            SecretSource::Generate(Recipe::Trial { .. }) if database.is_some() => {
+                database.and_then(|s| read(&format!("{}/server.pem", s.name))).map(Secret::new)
+            }
             SecretSource::Generate(Recipe::Trial { .. }) => {
                 read(KEY).zip(read(CHAIN)).map(|(key, chain)| join_pem(&chain, &key))
             }

@@ -10,7 +10,8 @@ use crate::engine::{Engine, EngineError, ErrorKind};
 use crate::model::artifact::Artifact;
 use crate::model::observed::Observed;
 use crate::model::secrets::SECRETS_FOLDER;
-use crate::plan::{Files, Placed, Placement, RELOADED};
+use crate::model::service::RELOADED;
+use crate::plan::{Files, Placed, Placement};
 
 /// What is to be read: the volume, a container that has it, the folder there, and what should be in it.
 struct Question<'a> {
@@ -68,7 +69,7 @@ fn questions<'a>(placed: &'a Placed, observed: &Observed, files: &'a Files) -> V
 fn is(file: &Artifact, there: Option<&Entry>) -> bool {
     there.is_some_and(|entry| {
         entry.link.is_none()
-            && entry.content == file.content.expose().as_bytes()
+            && entry.content == file.content.bytes()
             && (entry.mode, entry.uid) == (file.mode, file.uid)
     })
 }

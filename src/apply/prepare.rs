@@ -282,8 +282,10 @@ pub(super) fn check_stage(stack: &Stack, observed: &Observed) -> Result<(), Appl
 pub(super) fn rendered(inputs: &Inputs<'_>, placement: &Placement) -> Result<Files, ApplyError> {
     let mut out = Files::new();
     for placed in placement.services.iter().filter(|p| p.reloads) {
-        let files = match inputs.stack.services.get(&placed.service).and_then(|s| s.preset) {
-            Some(Preset::Alertmanager) => render::alertmanager(inputs.stack, inputs.values)?,
+        let service = inputs.stack.services.get(&placed.service);
+        let files = match (service.and_then(|s| s.preset), service) {
+            (Some(Preset::Alertmanager), _) => render::alertmanager(inputs.stack, inputs.values)?,
+            (_, Some(database)) if database.tls.is_some() => render::postgres(database, inputs.values),
             _ => render::prometheus(inputs.stack, Found::At(&scrape_targets(inputs.stack, placement)))?,
         };
         out.insert(placed.service.clone(), (files_hash(inputs.key, &files), files));

@@ -3,6 +3,7 @@
 pub mod base64;
 pub mod calendar;
 pub mod date;
+pub mod elf;
 pub mod env;
 pub mod fix;
 pub mod hash;

@@ -14,7 +14,7 @@ use bollard::query_parameters::{
 use futures_util::{StreamExt, TryStreamExt};
 
 use crate::base::units::Span;
-use crate::model::container::ContainerSpec;
+use crate::model::container::{ContainerSpec, LAUNCHER, launched};
 
 use super::connect::Engine;
 use super::error::{EngineError, ErrorKind};
@@ -49,7 +49,17 @@ impl Engine {
     pub async fn create(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
         let doing = format!("create the container {}", spec.name);
         let options = CreateContainerOptions { name: Some(spec.name.clone()), ..CreateContainerOptions::default() };
-        let body = spec::body(spec, &self.places(spec, &doing).await?);
+        let mut body = spec::body(spec, &self.places(spec, &doing).await?);
+        if spec.launcher {
+            let (entry, arguments) = self.image_runs(&spec.image, &doing).await?;
+            let words = launched(spec.entrypoint.as_deref(), spec.command.as_deref(), (&entry, &arguments));
+            if words.is_empty() {
+                let why = "its image names no program to start; say `command`";
+                return Err(EngineError::new(ErrorKind::Other, doing, why));
+            }
+            body.entrypoint = Some(vec![LAUNCHER.to_owned()]);
+            body.cmd = Some(words);
+        }
         let id = self.call(&doing, self.docker.create_container(Some(options), body)).await?.id;
         // Several networks in one create need API 1.44; connecting works with every engine.
         for attachment in spec.networks.iter().skip(1) {
@@ -62,6 +72,12 @@ impl Engine {
             }
         }
         Ok(id)
+    }
+
+    /// Entry point and arguments of an image.
+    pub(super) async fn image_runs(&self, image: &str, doing: &str) -> Result<(Vec<String>, Vec<String>), EngineError> {
+        let config = self.call(doing, self.docker.inspect_image(image)).await?.config.unwrap_or_default();
+        Ok((config.entrypoint.unwrap_or_default(), config.cmd.unwrap_or_default()))
     }
 
     /// Where on the engine's disk the volumes are of which the container gets only a part.

@@ -9,6 +9,7 @@ use futures_util::TryStreamExt;
 use super::connect::Engine;
 use super::error::{EngineError, ErrorKind};
 use super::tarball;
+use crate::base::elf::{EM_AARCH64, EM_X86_64, elf};
 
 /// Its reference. A new program gets a new tag.
 pub const IMAGE: &str = "stackctl/holder:1";
@@ -54,10 +55,6 @@ const AARCH64: &[u8] = &[
     0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4,
 ];
 
-/// `e_machine` of the ELF header.
-pub(super) const EM_X86_64: u16 = 62;
-pub(super) const EM_AARCH64: u16 = 183;
-
 /// The program for an engine's architecture.
 pub(crate) fn program(arch: &str) -> Option<Vec<u8>> {
     match arch {
@@ -65,32 +62,6 @@ pub(crate) fn program(arch: &str) -> Option<Vec<u8>> {
         "arm64" | "aarch64" => Some(elf(EM_AARCH64, AARCH64)),
         _ => None,
     }
-}
-
-/// A static ELF executable: header, one loadable segment that is the whole file, code.
-pub(super) fn elf(machine: u16, code: &[u8]) -> Vec<u8> {
-    const BASE: u64 = 0x40_0000;
-    const HEADERS: u64 = 64 + 56;
-    let size = HEADERS + code.len() as u64;
-    let mut out = Vec::new();
-    out.extend(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0"); // 64 bits, little-endian, version 1, System V
-    out.extend(2u16.to_le_bytes()); // executable
-    out.extend(machine.to_le_bytes());
-    out.extend(1u32.to_le_bytes()); // version
-    out.extend((BASE + HEADERS).to_le_bytes()); // entry point
-    out.extend(64u64.to_le_bytes()); // program headers
-    out.extend(0u64.to_le_bytes()); // no section headers
-    out.extend(0u32.to_le_bytes()); // flags
-    for half in [64u16, 56, 1, 0, 0, 0] {
-        out.extend(half.to_le_bytes()); // sizes and counts of the headers
-    }
-    out.extend(1u32.to_le_bytes()); // PT_LOAD
-    out.extend(5u32.to_le_bytes()); // readable, executable
-    for word in [0, BASE, BASE, size, size, 0x1_0000] {
-        out.extend(u64::to_le_bytes(word)); // offset, addresses, sizes, alignment (64 KiB pages exist on arm64)
-    }
-    out.extend(code);
-    out
 }
 
 impl Engine {

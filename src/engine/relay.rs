@@ -15,12 +15,13 @@ use futures_util::StreamExt as _;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, duplex};
 
+use crate::base::elf::{EM_AARCH64, EM_X86_64, elf};
 use crate::base::hash;
 use crate::model::container::label;
 
 use super::connect::Engine;
 use super::error::{EngineError, ErrorKind};
-use super::holder::{self, EM_AARCH64, EM_X86_64};
+use super::holder;
 
 /// Its reference. A new program gets a new tag.
 const IMAGE: &str = "stackctl/relay:1";
@@ -99,8 +100,8 @@ impl Relay {
         let container = match engine.call(doing, create()).await {
             Err(error) if error.kind == ErrorKind::ImageNotFound => {
                 let program = match engine.facts().arch.as_str() {
-                    "amd64" | "x86_64" => Some(holder::elf(EM_X86_64, X86_64)),
-                    "arm64" | "aarch64" => Some(holder::elf(EM_AARCH64, AARCH64)),
+                    "amd64" | "x86_64" => Some(elf(EM_X86_64, X86_64)),
+                    "arm64" | "aarch64" => Some(elf(EM_AARCH64, AARCH64)),
                     _ => None,
                 };
                 engine.import_program(IMAGE, "relay", program).await?;
@@ -251,7 +252,7 @@ mod tests {
         };
         let folder = ok(tempfile::tempdir());
         let program = folder.path().join("relay");
-        ok(std::fs::write(&program, holder::elf(machine, code)));
+        ok(std::fs::write(&program, elf(machine, code)));
         ok(std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)));
         let listener = ok(TcpListener::bind("127.0.0.1:0"));
         let port = ok(listener.local_addr()).port();

@@ -19,7 +19,7 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use tokio::io::AsyncWrite;
 
-use crate::model::container::label;
+use crate::model::container::{LAUNCHER, label};
 
 use super::connect::Engine;
 use super::error::{EngineError, ErrorKind};
@@ -127,6 +127,14 @@ impl Engine {
         let model = self.call(&doing, self.docker.inspect_container(like, None)).await?;
         let mut networks = networks_of(&model);
         let first = networks.pop();
+        let by_launcher = model.config.as_ref().and_then(|c| c.entrypoint.as_deref()) == Some(&[LAUNCHER.to_owned()]);
+        let wanted = if by_launcher {
+            let image = model.image.clone().unwrap_or_default();
+            let (entry, _) = self.image_runs(&image, &doing).await?;
+            &behind_launcher(wanted, &entry, model.config.as_ref().and_then(|c| c.cmd.as_deref()).unwrap_or_default())
+        } else {
+            wanted
+        };
         let body = one_off_body(model, first.as_deref(), wanted);
         let options = CreateContainerOptions { name: Some(wanted.name.clone()), ..CreateContainerOptions::default() };
         let id = self.call(&doing, self.docker.create_container(Some(options), body)).await?.id;
@@ -225,6 +233,18 @@ fn networks_of(model: &ContainerInspectResponse) -> Vec<String> {
     let mut names: Vec<String> = all.into_iter().flat_map(HashMap::keys).cloned().collect();
     names.sort_by_key(|name| (*name == first, name.clone()));
     names
+}
+
+/// The same for a container that our launcher starts: what it starts are arguments there. `entry` is the image's entry
+/// point; `runs` is what the container runs now.
+fn behind_launcher(wanted: &OneOff, entry: &[String], runs: &[String]) -> OneOff {
+    let argv = match &wanted.entrypoint {
+        Some(own) => [own.as_slice(), &wanted.command.argv].concat(),
+        None if wanted.command.argv.is_empty() => Vec::new(),
+        None if runs.starts_with(entry) => [entry, &wanted.command.argv].concat(),
+        None => wanted.command.argv.clone(),
+    };
+    OneOff { command: Command { argv, ..wanted.command.clone() }, entrypoint: None, ..wanted.clone() }
 }
 
 fn one_off_body(model: ContainerInspectResponse, network: Option<&str>, wanted: &OneOff) -> ContainerCreateBody {

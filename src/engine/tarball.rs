@@ -42,7 +42,7 @@ pub(super) fn of_files_at(files: &[Artifact], links: &[(String, String)], change
         builder.append_data(&mut header, format!("{path}/"), io::empty())?;
     }
     for file in files {
-        let content = file.content.expose().as_bytes();
+        let content = file.content.bytes();
         let mut header = header(EntryType::Regular, file.mode, file.uid);
         header.set_mtime(changed);
         header.set_size(content.len() as u64);

@@ -91,7 +91,7 @@ fn write(dir: &Path, artifacts: &[Artifact], lasting: impl Fn(bool) -> bool) -> 
         }
         .map_err(fail)?;
         staged.0.push((temporary.clone(), target.clone()));
-        file.write_all(artifact.content.expose().as_bytes()).map_err(fail)?;
+        file.write_all(artifact.content.bytes()).map_err(fail)?;
         file.set_permissions(Permissions::from_mode(artifact.mode)).map_err(fail)?;
         if lasting(there.is_ok()) {
             file.sync_all().map_err(fail)?;

@@ -26,14 +26,25 @@ pub enum Content {
     Plain(String),
     /// Cannot.
     Secret(Secret),
+    /// A program of ours.
+    Program(Vec<u8>),
 }
 
 impl Content {
-    /// The bytes, for the one who writes the file.
+    /// The text, for the one who shows it to its owner; a program has none.
     pub fn expose(&self) -> &str {
         match self {
             Self::Plain(text) => text,
             Self::Secret(secret) => secret.expose(),
+            Self::Program(_) => "",
+        }
+    }
+
+    /// The bytes, for the one who writes the file.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Program(bytes) => bytes,
+            Self::Plain(_) | Self::Secret(_) => self.expose().as_bytes(),
         }
     }
 }
@@ -55,7 +66,7 @@ impl Artifact {
 pub fn files_hash(key: &[u8], artifacts: &[Artifact]) -> String {
     let mut parts: Vec<String> = artifacts
         .iter()
-        .map(|a| format!("{}\0{:o}\0{}\0{}", a.path, a.mode, a.uid, hash::sha256(a.content.expose().as_bytes())))
+        .map(|a| format!("{}\0{:o}\0{}\0{}", a.path, a.mode, a.uid, hash::sha256(a.content.bytes())))
         .collect();
     parts.sort();
     hash::fingerprint(key, parts.join("\n").as_bytes())

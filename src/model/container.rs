@@ -64,6 +64,27 @@ pub mod label {
     pub const COMPOSE_VOLUME: &str = "com.docker.compose.volume";
 }
 
+/// Where a container finds the program that starts its own with variables the engine does not know.
+pub const LAUNCHER: &str = "/run/secrets/.launcher";
+
+/// Those variables: `NAME=value`, each ended by a zero byte.
+pub const VARIABLES: &str = "/run/secrets/.environment";
+
+/// The words after [`LAUNCHER`]: what the engine would have run, by what is wanted and what the image says (Docker's
+/// rule: an entry point of one's own takes the image's arguments away).
+pub fn launched(
+    entrypoint: Option<&[String]>,
+    command: Option<&[String]>,
+    image: (&[String], &[String]),
+) -> Vec<String> {
+    let (entry, arguments) = match (entrypoint, command) {
+        (Some(entry), command) => (entry, command.unwrap_or_default()),
+        (None, Some(command)) => (image.0, command),
+        (None, None) => image,
+    };
+    [entry, arguments].concat()
+}
+
 /// A container to create.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ContainerSpec {
@@ -77,6 +98,8 @@ pub struct ContainerSpec {
     pub entrypoint: Option<Vec<String>>,
     /// Arguments instead of the image's own.
     pub command: Option<Vec<String>>,
+    /// What it runs is started by [`LAUNCHER`], which adds [`VARIABLES`] to its environment.
+    pub launcher: bool,
     /// User instead of the image's own.
     pub user: Option<String>,
     /// Environment.
@@ -124,6 +147,7 @@ impl Default for ContainerSpec {
             image: String::new(),
             entrypoint: None,
             command: None,
+            launcher: false,
             user: None,
             env: BTreeMap::new(),
             mounts: Vec::new(),

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::base::units::ByteSize;
 
-use super::container::{ContainerSpec, EnvValue};
+use super::container::{ContainerSpec, EnvValue, LAUNCHER, launched};
 use super::parts::{self, Parts, hidden};
 use super::runtime::Restart;
 
@@ -102,8 +102,17 @@ impl ContainerSpec {
         put("user", self.user.clone());
         put("working_dir", runtime.working_dir.clone());
         put("stop_signal", self.stop_signal.clone());
-        put("entrypoint", self.entrypoint.as_ref().map(|words| list(key, words)));
-        put("command", self.command.as_ref().map(|words| list(key, words)));
+        let words = |words: &Option<Vec<String>>| words.as_ref().map(|words| list(key, words));
+        if self.launcher {
+            put("entrypoint", Some(list(key, &[LAUNCHER.to_owned()])));
+            // What follows is the image's own, as far as nothing else is said: then nobody knows it here.
+            let own = self.entrypoint.as_deref();
+            let after = own.map(|entry| launched(Some(entry), self.command.as_deref(), (&[], &[])));
+            put("command", words(&after));
+        } else {
+            put("entrypoint", words(&self.entrypoint));
+            put("command", words(&self.command));
+        }
         put("read_only", self.read_only.then(|| "true".to_owned()));
         put("cap_add", Some(capabilities(&self.cap_add)));
         put("cap_drop", Some("ALL".to_owned()));

@@ -15,6 +15,9 @@ use super::secrets::Template;
 /// Data folder of PostgreSQL in containers of the official image, up to version 17.
 pub const POSTGRES_DATA: &str = "/var/lib/postgresql/data";
 
+/// Where services that read their files again while they run find them: `releases/<hash>/` and the link `current`.
+pub const RELOADED: &str = "/run/stackctl";
+
 /// One service with all defaults filled in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Service {
@@ -97,6 +100,12 @@ pub struct Service {
     /// Of a server that reads only data of its own major version: that version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_version: Option<u32>,
+    /// Variables that hold secrets reach the program through our launcher, and not through the engine.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub launcher: bool,
+    /// TLS that a database demands of everybody who connects over the network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ServerTls>,
     /// How it runs on a host without containers, if it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub native: Option<Native>,
@@ -177,6 +186,8 @@ impl Service {
             runtime: Runtime::default(),
             deploy: Rollout::default(),
             data_version: None,
+            launcher: false,
+            tls: None,
             native: None,
             jobs: BTreeMap::new(),
         }
@@ -184,7 +195,7 @@ impl Service {
 
     /// Whether it reads rendered files that can change without a new container.
     pub fn reloads(&self) -> bool {
-        matches!(self.preset, Some(Preset::Prometheus | Preset::Alertmanager))
+        matches!(self.preset, Some(Preset::Prometheus | Preset::Alertmanager)) || self.tls.is_some()
     }
 
     /// A service with replicas that can run beside its successor: the new one starts before the old one stops. A
@@ -195,6 +206,37 @@ impl Service {
             && self.preset.is_none()
             && self.volumes.iter().all(|v| v.shared)
             && self.publish.is_empty()
+    }
+}
+
+/// TLS of a database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerTls {
+    /// What those who connect by the preset's URL look at.
+    pub demand: Demand,
+    /// The secret that is certificate and key.
+    pub certificate: SecretName,
+    /// The secret that is the authority which signed it.
+    pub authority: SecretName,
+}
+
+/// What a client of PostgreSQL asks of a connection, in libpq's words (PostgreSQL manual, 34.19.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Demand {
+    /// That it is encrypted.
+    Require,
+    /// Also that the certificate is the server's own, by name and authority.
+    VerifyFull,
+}
+
+impl Demand {
+    /// As `sslmode` has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Require => "require",
+            Self::VerifyFull => "verify-full",
+        }
     }
 }
 

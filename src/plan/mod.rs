@@ -9,6 +9,7 @@ pub mod data;
 pub mod down;
 pub mod drift;
 pub mod image;
+mod launcher;
 mod network;
 pub mod place;
 pub mod prune;
@@ -26,9 +27,8 @@ use crate::model::secrets::SecretValues;
 use crate::model::stack::Stack;
 
 pub use place::{Placed, Placement, Replica, place};
-pub use reconcile::{Files, load_front_door, parts, reconcile};
+pub use reconcile::{Files, load_files, load_front_door, parts, reconcile};
 pub use seal::Seal;
-pub use spec::RELOADED;
 pub use step::{Action, Plan, Step};
 
 /// Everything a plan is made from.
@@ -88,6 +88,14 @@ pub enum PlanError {
         network: String,
         /// The container that got none.
         container: String,
+    },
+    /// There is no launcher for the engine's machines.
+    #[error("`{service}` has `launcher = true`, and there is no launcher for {arch}: only for amd64 and arm64")]
+    NoLauncher {
+        /// The service.
+        service: String,
+        /// The engine's architecture.
+        arch: String,
     },
     /// An image that may not be pulled is not there.
     #[error(

@@ -14,7 +14,7 @@ use crate::model::parts::{Parts, hidden};
 use crate::model::service::PullPolicy;
 
 use super::network::{self, PROXY};
-use super::{Inputs, PlanError, address, image, spec};
+use super::{Inputs, PlanError, address, image, launcher, spec};
 
 /// Where everything goes.
 #[derive(Debug, Clone)]
@@ -92,8 +92,9 @@ impl Placed {
         for file in files {
             let secret = secrets.is_some_and(|s| s.iter().any(|name| name.as_str() == file.path));
             let kind = if secret { "secret" } else { "file" };
-            let value = format!("{:o} {} {}", file.mode, file.uid, file.content.expose());
-            out.insert(format!("{kind} {}", file.path), hidden(inputs.key, value.as_bytes()));
+            let mut value = format!("{:o} {} ", file.mode, file.uid).into_bytes();
+            value.extend_from_slice(file.content.bytes());
+            out.insert(format!("{kind} {}", file.path), hidden(inputs.key, &value));
         }
         out
     }
@@ -127,6 +128,10 @@ pub fn place(inputs: &Inputs<'_>) -> Result<Placement, PlanError> {
         if service.pull == PullPolicy::Never && !inputs.observed.images.contains_key(&image) {
             let image = inputs.pinned(&image).to_owned();
             return Err(PlanError::NoImage { image, service: service.name.to_string() });
+        }
+        let arch = &inputs.observed.engine.arch;
+        if launcher::starts(service, inputs.values) && launcher::program(arch).is_none() {
+            return Err(PlanError::NoLauncher { service: service.name.to_string(), arch: arch.clone() });
         }
         let files = spec::fixed_files(service, inputs);
         let fixed_files = (!files.is_empty()).then(|| {

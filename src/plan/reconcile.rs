@@ -88,6 +88,20 @@ pub fn load_front_door(inputs: &Inputs<'_>, placement: &Placement, files: &Files
     Some(Plan { project: inputs.stack.project.clone(), release: draft.release, steps: draft.steps, notes })
 }
 
+/// Only what makes a running service that reads its files again do so. `None` where it does not run; no steps where it
+/// has read them already.
+pub fn load_files(inputs: &Inputs<'_>, placement: &Placement, files: &Files, service: &ServiceName) -> Option<Plan> {
+    let placed = placement.services.iter().find(|p| p.service == *service && p.reloads)?;
+    let there = inputs.observed.containers.iter().filter(|c| c.label(label::ROLE) == "service");
+    let container = there.filter(|c| c.service() == service.as_str()).find(|c| c.running())?.name.clone();
+    let mut draft = Draft::new(inputs, placement, files);
+    if !draft.applied(placed) {
+        draft.reload(placed, &container, Vec::new());
+    }
+    draft.shorten();
+    Some(Plan { project: inputs.stack.project.clone(), release: draft.release, steps: draft.steps, notes: Vec::new() })
+}
+
 /// Every service's configuration in parts: its containers', and what its files say where it reloads them.
 pub fn parts(inputs: &Inputs<'_>, placement: &Placement, files: &Files) -> BTreeMap<String, Parts> {
     let of = |placed: &Placed| {

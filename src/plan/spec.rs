@@ -4,16 +4,13 @@ use std::collections::BTreeMap;
 
 use crate::base::units::Span;
 use crate::model::artifact::Artifact;
-use crate::model::container::{Attachment, ContainerSpec, EngineHealth, EnvValue, Mount, Publish};
+use crate::model::container::{Attachment, ContainerSpec, EngineHealth, EnvValue, LAUNCHER, Mount, Publish};
 use crate::model::proxy::Proxy;
 use crate::model::secrets::{Piece, SECRETS_FOLDER, SecretValues, Template};
-use crate::model::service::{Ask, Service};
+use crate::model::service::{Ask, RELOADED, Service};
 
 use super::network::{self, PROXY};
-use super::{Inputs, image};
-
-/// Where services that reload their files find them: `releases/<hash>/` and the link `current`.
-pub const RELOADED: &str = "/run/stackctl";
+use super::{Inputs, image, launcher};
 
 /// User of the official Nginx image.
 const NGINX: &str = "101:101";
@@ -30,7 +27,8 @@ pub(super) fn fixed_files(service: &Service, inputs: &Inputs<'_>) -> Vec<Artifac
         .files
         .iter()
         .map(|(name, template)| Artifact::secret(name.as_str(), template.fill(inputs.values), service.uid));
-    secrets.chain(files).chain(project_files(service)).collect()
+    let launcher = launcher::files(service, inputs.values, &inputs.observed.engine.arch);
+    secrets.chain(files).chain(project_files(service)).chain(launcher).collect()
 }
 
 /// Files of the project. Each stands at a place of its own in the files volume, from where it is mounted alone.
@@ -52,7 +50,7 @@ fn place_of(index: usize) -> String {
 
 /// Whether a text is nothing but a reference to an optional secret that has no value: then the variable is left out,
 /// so that the program does not look for a file that is not there.
-fn names_nothing(template: &Template, values: &SecretValues) -> bool {
+pub(super) fn names_nothing(template: &Template, values: &SecretValues) -> bool {
     matches!(template.0.as_slice(), [Piece::Secret(name) | Piece::File(name)] if !values.contains_key(name))
 }
 
@@ -83,15 +81,17 @@ pub(super) fn of_service(service: &Service, files_volume: Option<&str>, inputs: 
     if service.reloads() {
         mounts.push(read_only(&stack.volume_name(&reloaded_volume(service.name.as_str())), RELOADED));
     }
+    let launched = launcher::starts(service, inputs.values);
     ContainerSpec {
         image: image::reference(service, inputs),
+        launcher: launched,
         entrypoint: service.entrypoint.clone(),
         command: service.command.clone(),
         user: service.user.clone(),
         env: service
             .environment
             .iter()
-            .filter(|(_, template)| !names_nothing(template, inputs.values))
+            .filter(|(_, template)| !names_nothing(template, inputs.values) && !(launched && template.is_secret()))
             .map(|(name, template)| {
                 let value = template.fill(inputs.values);
                 let value = if template.is_secret() {
@@ -114,7 +114,7 @@ pub(super) fn of_service(service: &Service, files_volume: Option<&str>, inputs: 
         restart: service.restart,
         stop_signal: service.stop_signal.clone(),
         stop_timeout: service.stop_grace_period,
-        health: engine_health(service),
+        health: engine_health(service, launched),
         ports: service.publish.clone(),
         runtime: service.runtime.clone(),
         ..ContainerSpec::default()
@@ -177,9 +177,10 @@ fn attachments(member: &str, inputs: &Inputs<'_>) -> Vec<Attachment> {
 }
 
 /// What the engine itself asks, for `docker ps` and for engines that we cannot reach directly.
-fn engine_health(service: &Service) -> Option<EngineHealth> {
+fn engine_health(service: &Service, launched: bool) -> Option<EngineHealth> {
     let health = service.health.as_ref()?;
     let command = match &health.ask {
+        Ask::Command(command) if launched => [&[LAUNCHER.to_owned()], command.as_slice()].concat(),
         Ask::Command(command) => command.clone(),
         Ask::Postgres { user, database } => {
             ["pg_isready", "-q", "-h", "127.0.0.1", "-U", user, "-d", database].map(str::to_owned).to_vec()

@@ -2,9 +2,9 @@
 
 use super::check::Check;
 use super::checks::{
-    alertmanager, attested, body, certificate, compression, containers, cookies, cors, databases, dns, drift, exchange,
-    exposure, headers, health, host, host_access, http2, images, logs, monitoring, own, performance, ports, protocol,
-    redirect, replicas, restarts, rules, secrets, tracking, validity, waivers, websocket,
+    alertmanager, attested, body, certificate, compression, containers, cookies, cors, database_tls, databases, dns,
+    drift, exchange, exposure, headers, health, host, host_access, http2, images, logs, monitoring, own, performance,
+    ports, protocol, redirect, replicas, restarts, rules, secrets, tracking, validity, waivers, websocket,
 };
 use super::limit;
 
@@ -68,6 +68,7 @@ pub const CATALOGUE: &[Check] = &[
     databases::DB_1,
     databases::DB_2,
     databases::DB_3,
+    database_tls::DB_4,
     logs::LOG_1,
     logs::LOG_2,
     monitoring::MON_1,

@@ -11,6 +11,7 @@ mod engine;
 pub mod escape;
 pub mod native;
 pub mod nginx;
+pub mod postgres;
 pub mod prometheus;
 pub mod systemd;
 
@@ -18,6 +19,7 @@ pub use alertmanager::alertmanager;
 pub use compose::compose;
 pub use native::{NativeInput, native};
 pub use nginx::{Banks, CHALLENGES, LIVE, MAINTENANCE, Place, ProxyInput, Upstream, live_flag, nginx};
+pub use postgres::postgres;
 pub use prometheus::{Found, ScrapeTarget, prometheus, rules_of};
 pub use systemd::systemd;
 

@@ -60,7 +60,8 @@ pub fn systemd(stack: &Stack, binary: &str, file: &str) -> Result<Vec<Artifact>,
         out.push(Artifact::plain(unit.replace(".service", ".timer"), engine::fill(&NATIVE_TIMER, &timer)?));
         out.push(Artifact::plain(&unit, engine::fill(&SYSTEMD, &view)?));
     }
-    if stack.proxy.as_ref().is_some_and(|p| matches!(p.tls, Tls::Acme(_))) {
+    let encrypts = stack.services.values().any(|s| s.tls.is_some());
+    if encrypts || stack.proxy.as_ref().is_some_and(|p| matches!(p.tls, Tls::Acme(_))) {
         for (end, template) in [("service", &SYSTEMD_RENEW), ("timer", &SYSTEMD_TIMER)] {
             out.push(Artifact::plain(format!("{project}-certificates.{end}"), engine::fill(template, &view)?));
         }

@@ -248,3 +248,62 @@ fn an_ssh_key_is_an_identity() {
     let locked = case.var("STACKCTL_AGE_IDENTITY_FILE", "locked").run(&["secrets", "edit"]);
     assert!(locked.stderr.contains("is protected by a passphrase"), "{}", locked.stderr);
 }
+
+/// Everything that can be wrong with a source at once: each is told with its line, no value is, and nothing is written.
+#[test]
+fn each_source_says_what_is_wrong_with_it() {
+    let here = tempfile::tempdir().expect("a folder");
+    let (mine, other) = (age("age-keygen", &[], here.path()), age("age-keygen", &[], here.path()));
+    let public = |identity: &str| {
+        identity.lines().find_map(|l| l.strip_prefix("# public key: ")).expect("a public key").to_owned()
+    };
+    let print = "s3cret-that-nobody-sees";
+    let sources = [
+        ("open", r#"{ file = "open" }"#, "others can read [DIR]/open; run `chmod 600 [DIR]/open`"),
+        ("gone", r#"{ file = "gone" }"#, "[DIR]/gone does not exist"),
+        ("empty", r#"{ file = "empty" }"#, "[DIR]/empty is empty"),
+        ("dangling", r#"{ file = "dangling" }"#, "[DIR]/dangling is a link to nowhere, which does not exist"),
+        ("unset", r#"{ env = "UNSET" }"#, "it has no value: set `UNSET` in the environment or in .env"),
+        ("blank", r#"{ env = "BLANK" }"#, "it has no value: set `BLANK` in the environment or in .env"),
+        ("hangs", r#"{ command = ["sleep", "60"], timeout = "300ms" }"#, "`sleep` did not end within 0.3 s"),
+        (
+            "two",
+            r#"{ command = ["printf", "s3cret-that-nobody-sees\nb"] }"#,
+            "`printf` printed 2 lines; a value is one",
+        ),
+        ("fails", r#"{ command = ["sh", "-c", "echo no token >&2; exit 9"] }"#, "`sh` failed with code 9: no token"),
+        ("binary", r#"{ command = ["printf", "\\377\\376"] }"#, "`printf` printed bytes that are no text"),
+        ("nobody", r#"{ command = ["no-such-program"] }"#, "there is no program `no-such-program`"),
+        ("theirs", r#"{ age = "theirs.age" }"#, "theirs.age is encrypted for others"),
+        ("cut", r#"{ age = "cut.age" }"#, "cut.age is cut off or damaged"),
+        ("plain", r#"{ age = "plain.age" }"#, "plain.age is not a file of age"),
+    ];
+    let list: Vec<String> = sources.iter().map(|(name, source, _)| format!("{name} = {source}")).collect();
+    let used: Vec<String> = sources.iter().map(|(name, ..)| format!("\"{name}\"")).collect();
+    let text = stack(&list.join("\n")).replace("\"smtp\"", &used.join(", "));
+    let line = |name: &str| {
+        let found = text.lines().position(|l| l.starts_with(&format!("{name} = ")));
+        found.expect("its line") + 1
+    };
+    let case = Case::new().file("stack.toml", &text).var("BLANK", "").file("plain.age", print);
+    let case = with_identity(case, &mine).file_with_mode("open", print, 0o644).file_with_mode("empty", "\n", 0o600);
+    std::os::unix::fs::symlink("nowhere", case.path().join("dangling")).expect("a link");
+    std::fs::write(case.path().join("entries"), format!("theirs = \"{print}\"\ncut = \"{print}\"\n")).expect("a file");
+    for (reader, to) in [(&other, "theirs.age"), (&mine, "cut.age")] {
+        age("age", &["--encrypt", "--recipient", &public(reader), "--output", to, "entries"], case.path());
+    }
+    let whole = std::fs::read(case.path().join("cut.age")).expect("the file");
+    std::fs::write(case.path().join("cut.age"), &whole[..whole.len() - 9]).expect("half of it");
+
+    let said = case.run(&["render", "out"]);
+    assert_eq!(said.code, Some(2), "{}", said.stderr);
+    let flat = said.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    for (name, _, words) in sources {
+        let start = format!("secret `{name}` (line {}): ", line(name));
+        let told = flat.split("secret `").find_map(|s| format!("secret `{s}").strip_prefix(&start).map(str::to_owned));
+        let told = told.unwrap_or_else(|| panic!("`{start}` is not in:\n{}", said.stderr));
+        assert!(told.contains(words), "{name}: {told}");
+    }
+    assert!(!said.stderr.contains(print) && !said.stdout.contains(print), "{}", said.stderr);
+    assert!(!case.path().join("out").exists(), "nothing is written");
+}

@@ -1,5 +1,5 @@
-//! The front door loads a certificate, and nothing else happens: its files are rendered anew from the release that
-//! runs, whatever stack.toml says by now.
+//! The front door, or a database, loads a certificate, and nothing else happens: its files are rendered anew from the
+//! release that runs, whatever stack.toml says by now.
 
 use crate::base::name::ServiceName;
 use crate::model::proxy::Proxy;
@@ -14,7 +14,12 @@ use super::super::up::carry_out;
 use super::super::wanted::Wanted;
 use super::{Sink, Work};
 
-pub(super) async fn load(work: &Work<'_>, sink: &mut dyn Sink) -> Result<(), ApplyError> {
+/// `database` names the one that loads; without it, the front door does.
+pub(super) async fn load(
+    work: &Work<'_>,
+    database: Option<&ServiceName>,
+    sink: &mut dyn Sink,
+) -> Result<(), ApplyError> {
     let project = &work.wanted.stack.project;
     let record = match work.state.current() {
         Some(release) => work.engine.read_release(project, release).await?,
@@ -22,7 +27,9 @@ pub(super) async fn load(work: &Work<'_>, sink: &mut dyn Sink) -> Result<(), App
     };
     let Some(record) = record else { return Err(later("the record of the release that runs is gone")) };
     let running = past::back_to(&record, work.wanted);
-    let Some(plan) = plan(work, &running).await? else { return Err(later("the front door does not run")) };
+    let Some(plan) = plan(work, &running, database).await? else {
+        return Err(later(&format!("{} does not run", database.map_or("the front door", ServiceName::as_str))));
+    };
     if plan.steps.is_empty() {
         return Ok(());
     }
@@ -40,7 +47,7 @@ pub(super) async fn load(work: &Work<'_>, sink: &mut dyn Sink) -> Result<(), App
     carry_out(&effects, &plan, false, std::future::pending(), sink).await.result
 }
 
-async fn plan(work: &Work<'_>, running: &Wanted) -> Result<Option<Plan>, ApplyError> {
+async fn plan(work: &Work<'_>, running: &Wanted, database: Option<&ServiceName>) -> Result<Option<Plan>, ApplyError> {
     let Some(made_from) = &running.past else { return Ok(None) };
     let images = references(running, &made_from.contexts);
     let mut observed = work.engine.observe(&running.stack.project, &images).await?;
@@ -62,6 +69,10 @@ async fn plan(work: &Work<'_>, running: &Wanted) -> Result<Option<Plan>, ApplyEr
     };
     let placement = plan::place(&inputs)?;
     let mut files = rendered(&inputs, &placement)?;
+    if let Some(name) = database {
+        files.retain(|service, _| service == name);
+        return Ok(plan::load_files(&inputs, &placement, &files, name));
+    }
     files.retain(|service: &ServiceName, _| service.as_str() == plan::reconcile::FRONT_DOOR);
     Ok(plan::load_front_door(&inputs, &placement, &files))
 }

@@ -1,6 +1,7 @@
 //! Certificates: asked for, kept with the stack, loaded by the front door. Whatever goes wrong, what serves goes on
 //! serving.
 
+mod database;
 mod issue;
 mod load;
 
@@ -24,6 +25,8 @@ use super::prepare::check_stage;
 use super::secrets::{join_pem, made, split_pem};
 use super::up::take_lock;
 use super::wanted::Wanted;
+
+pub use database::{Database, databases, renew_databases};
 
 /// How a certificate is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -274,7 +277,7 @@ impl Work<'_> {
     /// Keeps certificate and key, and has the front door load them.
     async fn serve(&self, name: &SecretName, bundle: &Secret, sink: &mut dyn Sink) -> Result<Outcome, ApplyError> {
         self.write(&[secret_file(name, bundle)]).await?;
-        load::load(self, sink).await?;
+        load::load(self, None, sink).await?;
         let leaf = facts(bundle).ok().and_then(|all| all.into_iter().next());
         leaf.map(|leaf| Outcome::Renewed(Box::new(leaf))).ok_or_else(|| nothing("it cannot be read again"))
     }

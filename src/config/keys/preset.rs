@@ -5,6 +5,7 @@ use crate::config::decode::{Decode, MapKey};
 use crate::config::shape::Shape;
 use crate::config::tree::Node;
 use crate::config::values::{parsed, plain, word};
+use crate::model::service::Demand;
 
 /// What Redis does when its memory is full (redis.io/docs, "Key eviction").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,22 @@ impl Decode for Policy {
 
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         word(node, POLICIES, problems).map(Self)
+    }
+}
+
+/// What those who connect to PostgreSQL demand of the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DatabaseTls(pub Demand);
+
+const DEMANDS: &[&str] = &["require", "verify-full"];
+
+impl Decode for DatabaseTls {
+    fn shape() -> Shape {
+        Shape::Word(DEMANDS)
+    }
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        Some(Self(if word(node, DEMANDS, problems)? == "require" { Demand::Require } else { Demand::VerifyFull }))
     }
 }
 

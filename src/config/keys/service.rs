@@ -11,7 +11,7 @@ use crate::model::runtime::Restart;
 
 use super::access::{EnvFiles, FileKey, KindKey, PublishKey, PullKey, SecretUse, VolumeText};
 use super::native::{JobKey, JobName, NativeKey};
-use super::preset::{Extension, ExternalLabel, LabelText, Persistence, Policy, PresetTag};
+use super::preset::{DatabaseTls, Extension, ExternalLabel, LabelText, Persistence, Policy, PresetTag};
 use super::runtime::{
     DeviceKey, HostAddress, HostName, LabelName, LoggingKeys, NameServer, ReserveKeys, SignalText, UlimitKey,
     UlimitName,
@@ -32,6 +32,8 @@ table! {
         command: Command => r#"["celery", "-A", "app", "worker"]"#,
         /// Entry point instead of the image's own.
         entrypoint: Command => r#"["/entrypoint.sh"]"#,
+        /// Variables of `environment` that hold secrets are not told to the engine: a small program of ours (`/run/secrets/.launcher`) reads them from a file, puts them into the environment and becomes the image's own entry point and command. For programs that read secrets from variables only. Commands of `healthcheck` get them, too; those of `docker exec` do not, unless they are put behind `/run/secrets/.launcher`.
+        launcher: bool = "false" => "true",
         /// Folder the command starts in, instead of the image's own.
         working_dir: AbsolutePath => r#""/srv/app""#,
         /// A small init as first process: it reaps what others leave behind and passes signals on. Presets have their own.
@@ -126,6 +128,8 @@ table! {
         extensions: Vec<At<Extension>> => r#"["pg_trgm"]"#,
         /// Preset `postgres`: a file of SQL that is run once in the database, in one transaction, before anybody uses it. Whether it was is kept in the database itself.
         init_sql: Text => r#""init.sql""#,
+        /// Preset `postgres`: connections over the network are encrypted, and others are refused. `${SERVICE.url}` then says `sslmode=require`, or `verify-full` and the file of the authority, which is the database's own and comes along; its certificate is renewed by `stackctl cert renew`. On a host without containers, where all of it is the loopback address, the URL says nothing of TLS.
+        tls: DatabaseTls => r#""verify-full""#,
         /// Preset `redis`: what it does when its memory is full.
         policy: Policy = "\"allkeys-lru\"" => r#""noeviction""#,
         /// Preset `redis`: what is left after a restart: `aof`, all but the last second; `rdb`, the last snapshot; `off`, nothing.

@@ -9,7 +9,7 @@ use crate::base::suggest::{nearest, one_of};
 use crate::config::decode::At;
 use crate::config::keys::service::ServiceKeys;
 use crate::config::tree::Part;
-use crate::model::secrets::{Piece, SecretSpec, Template};
+use crate::model::secrets::{Piece, SecretSource, SecretSpec, Template};
 use crate::model::service::{Grant, Service};
 
 /// What services offer to each other.
@@ -86,24 +86,34 @@ impl Resolver<'_> {
                 }
             }
             let template = Template(pieces);
-            if template.is_secret() {
+            if template.is_secret() && !service.launcher {
                 self.problems.push(
                     Problem::warning(format!("`{}` puts a secret into the environment", variable.value))
                         .rule("secret-in-environment")
                         .at(value.span.clone())
                         .label("visible to everyone who may ask the engine")
                         .help(format!(
-                            "if the program can read it from a file, write `{}_FILE` and end the reference with `.file`",
+                            "if the program can read it from a file, write `{}_FILE` and end the reference with `.file`; else `launcher = true` keeps it out of what the engine shows",
                             variable.value
                         )),
                 );
             }
+            self.along(&template, service);
             self.used.extend(template.values().cloned());
             self.used.extend(template.files().cloned());
             service.secrets.extend(template.files().cloned());
             service.environment.insert(variable.value.to_string(), template);
         }
         service.depends_on.remove(&service.name.clone());
+    }
+
+    /// Files that a text names which a secret stands for: the authority's, in the URL of a database.
+    fn along(&self, template: &Template, service: &mut Service) {
+        for spec in template.values().chain(template.files()).filter_map(|name| self.declared.get(name)) {
+            if let SecretSource::Derived(inner) = &spec.source {
+                service.secrets.extend(inner.files().cloned());
+            }
+        }
     }
 
     fn resolve(&mut self, reference: &str, service: &mut Service, span: &Range<usize>) -> Option<Vec<Piece>> {

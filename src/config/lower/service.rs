@@ -126,7 +126,7 @@ fn expand(
 
 /// Keys that only some presets know.
 fn preset_keys(keys: &ServiceKeys, preset: Option<&preset::Definition>, problems: &mut Problems) {
-    let written: [(&str, Option<&Range<usize>>); 12] = [
+    let written: [(&str, Option<&Range<usize>>); 13] = [
         ("external", keys.external.as_ref().map(|k| &k.span)),
         ("password", keys.password.as_ref().map(|k| &k.span)),
         ("database", keys.database.as_ref().map(|k| &k.span)),
@@ -135,6 +135,7 @@ fn preset_keys(keys: &ServiceKeys, preset: Option<&preset::Definition>, problems
         ("tune_for", keys.tune_for.as_ref().map(|k| &k.span)),
         ("extensions", keys.extensions.as_ref().map(|k| &k.span)),
         ("init_sql", keys.init_sql.as_ref().map(|k| &k.span)),
+        ("tls", keys.tls.as_ref().map(|k| &k.span)),
         ("policy", keys.policy.as_ref().map(|k| &k.span)),
         ("persistence", keys.persistence.as_ref().map(|k| &k.span)),
         ("retention", keys.retention.as_ref().map(|k| &k.span)),
@@ -186,6 +187,7 @@ fn own_keys(service: &mut Service, keys: &At<ServiceKeys>, input: &Input<'_>, pr
     if let Some(entrypoint) = &k.entrypoint {
         service.entrypoint = Some(entrypoint.value.0.clone());
     }
+    service.launcher = k.launcher.as_ref().is_some_and(|l| l.value);
     service.init = k.init.as_ref().map_or(service.init, |i| i.value);
     service.pull = k.pull_policy.as_ref().map_or(service.pull, |p| p.value.0);
     if let Some(user) = &k.user {

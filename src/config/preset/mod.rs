@@ -89,11 +89,16 @@ pub struct Expansion<'a> {
 impl Expansion<'_> {
     /// A secret of this service, `SERVICE.NAME`, that is offered to others.
     pub fn secret(&mut self, name: &'static str, source: SecretSource) -> SecretName {
+        let full = self.private(name, source);
+        self.offered_secrets.insert(name, full.clone());
+        full
+    }
+
+    /// A secret of this service, `SERVICE.NAME`, that nobody else gets.
+    pub fn private(&mut self, name: &'static str, source: SecretSource) -> SecretName {
         // Service names and ours are both valid parts of a secret's name; a fallback is never reached.
         let full = SecretName::parse(&format!("{}.{name}", self.service.name)).unwrap_or_else(|| fallback(name));
-        let spec = SecretSpec::required(self.service.line, source);
-        self.secrets.insert(full.clone(), spec);
-        self.offered_secrets.insert(name, full.clone());
+        self.secrets.insert(full.clone(), SecretSpec::required(self.service.line, source));
         full
     }
 

@@ -1,9 +1,10 @@
 //! PostgreSQL, as the official image runs it.
 
+use crate::base::name::SecretName;
 use crate::base::problem::Problem;
 use crate::base::units::{ByteSize, Span};
-use crate::model::secrets::{Piece, SecretSource, Template};
-use crate::model::service::{Ask, Health, POSTGRES_DATA as DATA, VolumeMount};
+use crate::model::secrets::{Piece, Recipe, SecretSource, Template};
+use crate::model::service::{Ask, Demand, Health, POSTGRES_DATA as DATA, RELOADED, ServerTls, VolumeMount};
 
 use super::{Definition, Expansion, add_environment, overridden};
 
@@ -11,8 +12,8 @@ pub(super) const DEFINITION: Definition = Definition {
     name: "postgres",
     tag: "15",
     text: "PostgreSQL with a role, a database, a generated password, a volume and settings that follow `memory`.",
-    offers: &["url", "host", "port", "user", "database", "password"],
-    keys: &["database", "username", "password", "settings", "tune_for", "extensions", "init_sql"],
+    offers: &["url", "host", "port", "user", "database", "password", "ca"],
+    keys: &["database", "username", "password", "settings", "tune_for", "extensions", "init_sql", "tls"],
     schemes: &["postgresql://", "postgres://"],
     expand,
 };
@@ -33,11 +34,19 @@ fn expand(x: &mut Expansion<'_>) {
     let version = version(x);
     let uid = if x.alpine() { ALPINE_UID } else { UID };
     let password = x.password("password");
-    let url = Template(vec![
+    let tls = tls(x);
+    let mut url = vec![
         Piece::Text(format!("postgresql://{user}:")),
         Piece::Encoded(password.clone()),
         Piece::Text(format!("@{name}:5432/{database}")),
-    ]);
+    ];
+    if let Some((tls, ca)) = &tls {
+        url.push(Piece::Text(format!("?sslmode={}", tls.demand.as_str())));
+        if tls.demand == Demand::VerifyFull {
+            url.extend([Piece::Text("&sslrootcert=".to_owned()), Piece::File(ca.clone())]);
+        }
+    }
+    let url = Template(url);
     x.secret("url", SecretSource::Derived(url));
     for (offer, text) in
         [("host", name.as_str()), ("port", "5432"), ("user", user.as_str()), ("database", database.as_str())]
@@ -48,6 +57,7 @@ fn expand(x: &mut Expansion<'_>) {
     let memory = x.service.memory.unwrap_or(ByteSize(512 << 20));
     let mut command = vec!["postgres".to_owned()];
     let settings = overridden(tuned(x, memory), x.keys);
+    let settings = settings.into_iter().chain(tls.iter().flat_map(|_| encrypted()));
     for (key, value) in settings {
         command.extend(["-c".to_owned(), format!("{key}={value}")]);
     }
@@ -56,6 +66,7 @@ fn expand(x: &mut Expansion<'_>) {
     let service = &mut x.service;
     service.image = image;
     service.data_version = version;
+    service.tls = tls.as_ref().map(|(tls, _)| tls.clone());
     service.command = Some(command);
     service.user = Some("postgres".to_owned());
     service.uid = Some(uid);
@@ -85,7 +96,34 @@ fn expand(x: &mut Expansion<'_>) {
         start_period: Span::seconds(120),
         line: service.line,
     });
-    super::setup::add(x, &user, &database, &password);
+    super::setup::add(x, &user, &database, &password, tls.as_ref().map(|(tls, ca)| (tls.demand, ca)));
+}
+
+/// What the server encrypts with, and the secret that is its authority's certificate. The authority is the database's
+/// own: it can sign for its name alone, and who has it trusts nothing else of the stack.
+fn tls(x: &mut Expansion<'_>) -> Option<(ServerTls, SecretName)> {
+    let demand = x.keys.tls.as_ref()?.value.0;
+    // By `localhost`, `stackctl forward` leads there.
+    let names = vec![x.service.name.to_string(), "localhost".to_owned()];
+    let authority = x.private("authority", SecretSource::Generate(Recipe::Authority(names.clone())));
+    let recipe = Recipe::Trial { names, authority: authority.clone() };
+    let certificate = x.private("certificate", SecretSource::Generate(recipe));
+    let ca = x.secret("ca", SecretSource::PublicOf(authority.clone()));
+    Some((ServerTls { demand, certificate, authority }, ca))
+}
+
+/// Settings of a server that encrypts. Certificate and rules lie where they can change while it runs: it reads both
+/// again when it is told to (PostgreSQL manual, 19.9 and 21.1).
+fn encrypted() -> Vec<(String, String)> {
+    let file = |name: &str| format!("{RELOADED}/current/{name}");
+    [
+        ("ssl", "on".to_owned()),
+        ("ssl_cert_file", file("server.pem")),
+        ("ssl_key_file", file("server.pem")),
+        ("hba_file", file("pg_hba.conf")),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .to_vec()
 }
 
 /// The tag says which data directories it can read: it must have a number.

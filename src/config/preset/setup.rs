@@ -7,7 +7,7 @@ use crate::base::name::{SecretName, ServiceName};
 use crate::base::problem::Problem;
 use crate::model::runtime::Restart;
 use crate::model::secrets::{Piece, SECRETS_FOLDER, Template};
-use crate::model::service::{Kind, Preset, Service};
+use crate::model::service::{Demand, Kind, Preset, Service};
 
 use super::{Expansion, add_environment};
 
@@ -27,7 +27,13 @@ INSERT INTO stackctl.setup (name) VALUES ('init_sql');
 ";
 
 /// Adds the job, if there is something to set up.
-pub(super) fn add(x: &mut Expansion<'_>, user: &str, database: &str, password: &SecretName) {
+pub(super) fn add(
+    x: &mut Expansion<'_>,
+    user: &str,
+    database: &str,
+    password: &SecretName,
+    tls: Option<(Demand, &SecretName)>,
+) {
     let init = init_sql(x);
     let extensions: Vec<&str> =
         x.keys.extensions.iter().flat_map(|list| &list.value).map(|e| e.value.0.as_str()).collect();
@@ -52,11 +58,19 @@ pub(super) fn add(x: &mut Expansion<'_>, user: &str, database: &str, password: &
         job.files.insert("init.sql".to_owned(), Template::text(text));
     }
     // Values of this file reach to the end of their line, whatever is in them (libpq, "The Connection Service File").
-    let connection = vec![
+    let mut connection = vec![
         Piece::Text(format!("[setup]\nhost={}\nport=5432\ndbname={database}\nuser={user}\npassword=", server.name)),
         Piece::Secret(password.clone()),
         Piece::Text("\n".to_owned()),
     ];
+    if let Some((demand, ca)) = tls {
+        connection.push(Piece::Text(format!("sslmode={}\n", demand.as_str())));
+        if demand == Demand::VerifyFull {
+            connection.extend([Piece::Text("sslrootcert=".to_owned()), Piece::File(ca.clone())]);
+            connection.push(Piece::Text("\n".to_owned()));
+            job.secrets.insert(ca.clone());
+        }
+    }
     job.kind = Kind::Job;
     job.replicas = 0;
     job.restart = Restart::No;

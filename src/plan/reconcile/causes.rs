@@ -102,7 +102,7 @@ pub(super) fn of_files(inputs: &Inputs<'_>, files: &Files, placed: &Placed) -> P
         }
     }
     for file in files.get(&placed.service).map(|f| f.1.as_slice()).unwrap_or_default() {
-        out.insert(format!("file {}", file.path), hidden(inputs.key, file.content.expose().as_bytes()));
+        out.insert(format!("file {}", file.path), hidden(inputs.key, file.content.bytes()));
     }
     out
 }

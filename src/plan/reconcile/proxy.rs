@@ -7,9 +7,9 @@ use crate::base::name::ServiceName;
 use crate::base::units::Span;
 use crate::model::limit::Limit;
 use crate::model::proxy::Proxy;
+use crate::model::service::RELOADED;
 use crate::plan::Inputs;
 use crate::plan::place::{Placed, Replica};
-use crate::plan::spec::RELOADED;
 use crate::plan::step::{Action, Step};
 
 use super::{Draft, below_release, causes, labels};

@@ -3,6 +3,8 @@
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
 use crate::base::name::SecretName;
 use crate::model::finding::Finding;
 use crate::model::inspected::Inspected;
@@ -11,7 +13,10 @@ use crate::model::service::{Ask, Health, Preset, Service};
 use super::super::check::{Check, Family, Judged, Severity};
 use super::super::context::Context;
 use super::super::net::client::within;
+use super::super::net::error::ProbeError;
 use super::super::ready::{exchange, postgres_hello};
+use super::super::tls::session;
+use super::database_tls;
 use super::health::{address, containers_of};
 use super::none_apply;
 
@@ -54,7 +59,7 @@ pub(in crate::probe) const DB_3: Check = Check {
 };
 
 /// Time for one exchange with a database.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Connections in use, and those an ordinary user may open.
 const CONNECTIONS: &str = "select (select count(*) from pg_stat_activity where backend_type = 'client backend'), \
@@ -88,11 +93,12 @@ pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     if redis.is_empty() {
         findings.extend(none_apply(&[&DB_3], project, None, "the stack has no Redis of ours"));
     }
+    findings.extend(database_tls::run(context).await);
     findings
 }
 
 /// Where a service's first running container answers.
-fn socket(context: &Context<'_>, service: &Service) -> Result<SocketAddrV4, Judged> {
+pub(super) fn socket(context: &Context<'_>, service: &Service) -> Result<SocketAddrV4, Judged> {
     let Some(observed) = context.observed else {
         return Err(Skip("not visible from here: it needs the engine".to_owned()));
     };
@@ -107,6 +113,19 @@ fn socket(context: &Context<'_>, service: &Service) -> Result<SocketAddrV4, Judg
     }
 }
 
+/// What a server says to a start-up message inside TLS, whatever its certificate is.
+async fn encrypted_answer(at: SocketAddrV4, name: &str, hello: &[u8]) -> Result<Vec<u8>, ProbeError> {
+    within(PATIENCE, async {
+        let mut stream = session::postgres(at.into(), name, session::config(true, &[])?).await?;
+        stream.write_all(hello).await?;
+        let mut answer = vec![0; 2048];
+        let read = stream.read(&mut answer).await?;
+        answer.truncate(read);
+        Ok(answer)
+    })
+    .await
+}
+
 async fn stranger(context: &Context<'_>, service: &Service) -> Judged {
     let at = match socket(context, service) {
         Ok(at) => at,
@@ -115,6 +134,12 @@ async fn stranger(context: &Context<'_>, service: &Service) -> Judged {
     match service.health.as_ref().map(|h| &h.ask) {
         Some(Ask::Postgres { user, database }) => {
             let hello = postgres_hello(user, database);
+            if service.tls.is_some() {
+                return match encrypted_answer(at, service.name.as_str(), &hello).await {
+                    Ok(answer) => authentication(&answer),
+                    Err(error) => Unsure(error.to_string()),
+                };
+            }
             match within(PATIENCE, exchange(at, &hello, 2048, |bytes| bytes.len() >= 9)).await {
                 Ok(answer) => authentication(&answer),
                 Err(error) => Unsure(error.to_string()),

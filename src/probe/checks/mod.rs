@@ -9,6 +9,7 @@ pub(super) mod compression;
 pub(super) mod containers;
 pub(super) mod cookies;
 pub(super) mod cors;
+pub(super) mod database_tls;
 pub(super) mod databases;
 pub(super) mod dns;
 pub(super) mod drift;

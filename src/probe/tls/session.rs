@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -138,6 +139,36 @@ pub(in crate::probe) fn config(name: bool, alpn: &[&[u8]]) -> Result<Arc<ClientC
     config.resumption = rustls::client::Resumption::disabled();
     config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
     Ok(Arc::new(config))
+}
+
+/// A session with a PostgreSQL server, which is asked for it in the clear first (PostgreSQL manual, 55.2.11).
+///
+/// # Errors
+/// [`ProbeError::Tls`] where it has none, or `config` refuses what it shows.
+pub(in crate::probe) async fn postgres(
+    address: SocketAddr,
+    name: &str,
+    config: Arc<ClientConfig>,
+) -> Result<tokio_rustls::client::TlsStream<TcpStream>, ProbeError> {
+    const REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+    let server = ServerName::try_from(name.to_owned()).map_err(|_| ProbeError::Unaskable(clean(name)))?;
+    let mut tcp = TcpStream::connect(address).await?;
+    tcp.write_all(&REQUEST).await?;
+    match tcp.read_u8().await? {
+        b'S' => Ok(TlsConnector::from(config).connect(server, tcp).await?),
+        b'N' => Err(ProbeError::Tls("the server has no TLS".to_owned())),
+        _ => Err(ProbeError::Tls("the server does not answer like PostgreSQL".to_owned())),
+    }
+}
+
+/// A configuration that believes these authorities (PEM) and nobody else.
+pub(in crate::probe) fn believing(authorities: &str) -> Result<Arc<ClientConfig>, ProbeError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(super::certificate::from_pem(authorities));
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ProbeError::Tls(clean(error.to_string())))?;
+    Ok(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
 }
 
 /// Shakes hands and leaves.

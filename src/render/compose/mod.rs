@@ -1,5 +1,6 @@
 //! Compose: the same stack for plain `docker compose up`.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
@@ -40,8 +41,8 @@ struct Entry<'a> {
     name: String,
     image: Option<&'a str>,
     build: Option<BuildView<'a>>,
-    entrypoint: Option<&'a [String]>,
-    command: Option<&'a [String]>,
+    entrypoint: Option<Cow<'a, [String]>>,
+    command: Option<Cow<'a, [String]>>,
     user: Option<&'a str>,
     working_dir: Option<&'a str>,
     init: bool,
@@ -197,8 +198,14 @@ fn entry<'a>(
         name: service.name.to_string(),
         image,
         build,
-        entrypoint: service.entrypoint.as_deref(),
-        command: service.command.as_deref(),
+        entrypoint: match &service.tls {
+            Some(_) => Some(Cow::Owned(with_key_of_its_own())),
+            None => service.entrypoint.as_deref().map(Cow::Borrowed),
+        },
+        command: match &service.tls {
+            Some(_) => service.command.as_deref().map(|words| words.iter().map(|w| w.replace(PEM, OWN_PEM)).collect()),
+            None => service.command.as_deref().map(Cow::Borrowed),
+        },
         user: service.user.as_deref(),
         working_dir: service.runtime.working_dir.as_deref(),
         init: service.init,
@@ -251,6 +258,16 @@ fn entry<'a>(
     })
 }
 
+/// Certificate and key of a database as they are mounted, and where the server reads them.
+const PEM: &str = "/run/stackctl/current/server.pem";
+const OWN_PEM: &str = "/tmp/server.pem";
+
+/// PostgreSQL takes no key that others can read, and Compose cannot say whose a file is: it is copied first.
+fn with_key_of_its_own() -> Vec<String> {
+    let script = format!("install -m 0600 {PEM} {OWN_PEM} && exec docker-entrypoint.sh \"$0\" \"$@\"");
+    ["sh", "-c", &script].map(str::to_owned).to_vec()
+}
+
 /// A path of the project as seen from the folder of the rendered file: Compose takes only what starts with `.` or `/`
 /// for a path.
 fn below(root: &str, path: &str) -> String {
@@ -277,7 +294,7 @@ fn before<'a>(
 ) -> Result<Entry<'a>, RenderError> {
     let mut job = entry(stack, service, root, grants(service, secrets), variables)?;
     job.name = before_name(service);
-    job.command = Some(command);
+    job.command = Some(Cow::Borrowed(command));
     job.depends_on.remove(&job.name);
     job.health = None;
     job.replicas = 1;

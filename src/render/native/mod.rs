@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use crate::base::name::SecretName;
 use crate::base::secret::Secret;
 use crate::model::artifact::Artifact;
 use crate::model::proxy::Proxy;
@@ -88,6 +89,8 @@ pub fn native(input: &NativeInput<'_>) -> Result<Vec<Artifact>, RenderError> {
     if services.is_empty() {
         return Ok(Vec::new());
     }
+    let values = on_loopback(stack, input.values);
+    let input = &NativeInput { values: &values, ..*input };
     let mut out = Vec::new();
     let mut units = Vec::new();
     let mut users = BTreeSet::new();
@@ -128,6 +131,21 @@ pub fn native(input: &NativeInput<'_>) -> Result<Vec<Artifact>, RenderError> {
     )?;
     out.push(Artifact::plain(in_system(&format!("{project}.target")), target));
     Ok(out)
+}
+
+/// Values as a host has them: a database is the distribution's, on the loopback address, and shows a certificate of its
+/// own making. URLs say nothing of TLS there.
+fn on_loopback(stack: &Stack, values: &SecretValues) -> SecretValues {
+    let mut out = values.clone();
+    for service in stack.services.values().filter(|s| s.tls.is_some()) {
+        let Some(url) = SecretName::parse(&format!("{}.url", service.name)).and_then(|name| out.get_mut(&name)) else {
+            continue;
+        };
+        // The rest of the URL is encoded: nothing else in it looks like that.
+        let plain = url.expose().split_once("?sslmode=").map(|(plain, _)| Secret::new(plain));
+        *url = plain.unwrap_or_else(|| url.clone());
+    }
+    out
 }
 
 fn in_system(unit: &str) -> String {

@@ -33,8 +33,7 @@ pub(super) async fn issue(args: &IssueArgs, source: &Source, ctx: &Context<'_>) 
 }
 
 pub(super) async fn renew(source: &Source, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
-    let own = source.stack.proxy.as_ref().is_some_and(|p| matches!(p.tls, Tls::Off | Tls::Files { .. }));
-    if source.stack.proxy.is_none() || own {
+    if !asks_for_one(source) && source.stack.services.values().all(|s| s.tls.is_none()) {
         // A timer may ask of any stack.
         ctx.out.say("nothing to renew: stackctl asks for no certificate of this stack");
         return Ok(ExitStatus::Done);
@@ -42,9 +41,36 @@ pub(super) async fn renew(source: &Source, ctx: &Context<'_>) -> anyhow::Result<
     ask(Asking::WhenDue, source, ctx).await
 }
 
+/// Whether the front door's certificate is one that stackctl makes or asks for.
+fn asks_for_one(source: &Source) -> bool {
+    source.stack.proxy.as_ref().is_some_and(|p| !matches!(p.tls, Tls::Off | Tls::Files { .. }))
+}
+
 async fn ask(asking: Asking, source: &Source, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
     let engine = session::connect(ctx, source).await?;
     let wanted = session::wanted(ctx, source);
+    let mut progress = Progress::new(ctx.out);
+    let databases = certificates::renew_databases(&engine, &wanted, asking, session::now, &mut progress).await;
+    drop(progress);
+    let databases = databases.map_err(|e| session::failure(&e))?;
+    for (service, outcome) in &databases {
+        match outcome {
+            Outcome::Renewed(leaf) => {
+                ctx.out.say(format!("{service}: new certificate until {} UTC", utc(leaf.not_after)));
+            }
+            Outcome::Kept(due) => {
+                ctx.out.say(format!("{service}: the certificate holds: renewed from {} UTC on", utc(*due)));
+            }
+            Outcome::Waiting(..) | Outcome::Tried => {}
+        }
+    }
+    if !databases.is_empty() && !asks_for_one(source) {
+        let renewed = databases.iter().any(|(_, o)| matches!(o, Outcome::Renewed(_)));
+        if ctx.out.is_json() {
+            say(&source.stack.project, if renewed { "renewed" } else { "kept" }, None, "", ctx)?;
+        }
+        return Ok(ExitStatus::Done);
+    }
     let mut progress = Progress::new(ctx.out);
     let outcome = certificates::renew(&engine, &wanted, asking, session::now, &mut progress).await;
     drop(progress);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::apply::certificates;
+use crate::apply::certificates::{self, Database};
 use crate::apply::prepare::certificate;
 use crate::apply::secrets::find;
 use crate::cli::context::Context;
@@ -31,10 +31,25 @@ struct Told {
 
 /// Shows the certificate that the next `up` would serve; ends with 4 if it cannot.
 pub(super) async fn status(source: &Source, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
-    let Some(proxy) = &source.stack.proxy else { return Err(Failure::failed("there is no front door").into()) };
+    let encrypts = source.stack.services.values().any(|s| s.tls.is_some());
+    if source.stack.proxy.is_none() && !encrypts {
+        return Err(Failure::failed("there is no front door").into());
+    }
     let engine = session::connect(ctx, source).await?;
     let state = engine.read_state(&source.stack.project).await.map_err(|e| session::failure(&e.into()))?;
-    let told = told(source, proxy, &state.unwrap_or_default(), ctx).await;
+    let state = state.unwrap_or_default();
+    let databases = certificates::databases(&source.stack, &state.secrets);
+    let mut told = match &source.stack.proxy {
+        Some(proxy) => told(source, proxy, &state, ctx).await,
+        None => Told { source: "none: there is no front door".to_owned(), ..Told::default() },
+    };
+    for database in &databases {
+        let wrong = match &database.leaf {
+            None => vec!["there is none yet: `stackctl up` makes it".to_owned()],
+            leaf => over(leaf.as_ref(), session::now()),
+        };
+        told.problems.extend(wrong.into_iter().map(|why| format!("{}: {why}", database.service)));
+    }
     if ctx.out.is_json() {
         let leaf = told.leaf.as_ref();
         ctx.out.json(&json!({
@@ -50,9 +65,15 @@ pub(super) async fn status(source: &Source, ctx: &Context<'_>) -> anyhow::Result
             "problems": told.problems,
             "failed": told.failed.as_ref().map(|(why, _)| why),
             "quiet_until": told.failed.as_ref().map(|(_, until)| until),
+            "databases": databases.iter().map(|d| json!({
+                "service": d.service,
+                "not_after": d.leaf.as_ref().map(|f| f.not_after),
+                "sha256": d.leaf.as_ref().map(|f| &f.print),
+                "due": d.leaf.as_ref().map(Facts::due),
+            })).collect::<Vec<_>>(),
         }))?;
     } else {
-        show(&told, ctx)?;
+        show(&told, &databases, ctx)?;
     }
     Ok(if told.problems.is_empty() { ExitStatus::Done } else { ExitStatus::CheckFailed })
 }
@@ -124,7 +145,7 @@ fn over(leaf: Option<&Facts>, now: u64) -> Vec<String> {
     Vec::new()
 }
 
-fn show(told: &Told, ctx: &Context<'_>) -> anyhow::Result<()> {
+fn show(told: &Told, databases: &[Database], ctx: &Context<'_>) -> anyhow::Result<()> {
     let line = |what: &str, text: &str| {
         let text = wrap(&clean(text), ctx.out.width().saturating_sub(10), 10);
         ctx.out.line(format!("{what:<10}{}", text.trim_start()))
@@ -147,6 +168,11 @@ fn show(told: &Told, ctx: &Context<'_>) -> anyhow::Result<()> {
             "by the next `stackctl cert renew`".to_owned()
         };
         line("", &format!("asked again {when}"))?;
+    }
+    for (name, leaf) in databases.iter().filter_map(|d| Some((&d.service, d.leaf.as_ref()?))) {
+        let until =
+            format!("its own authority's, until {} UTC; renewed from {} on", utc(leaf.not_after), utc(leaf.due()));
+        line("database", &format!("{name}: {until}"))?;
     }
     for problem in &told.problems {
         line("wrong", problem)?;

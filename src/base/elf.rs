@@ -1,0 +1,33 @@
+//! Programs of ours that are a few hundred bytes, as Linux loads them.
+
+/// `e_machine` of the ELF header: x86-64.
+pub const EM_X86_64: u16 = 62;
+
+/// `e_machine` of the ELF header: aarch64.
+pub const EM_AARCH64: u16 = 183;
+
+/// A static ELF executable: header, one loadable segment that is the whole file, code.
+pub fn elf(machine: u16, code: &[u8]) -> Vec<u8> {
+    const BASE: u64 = 0x40_0000;
+    const HEADERS: u64 = 64 + 56;
+    let size = HEADERS + code.len() as u64;
+    let mut out = Vec::new();
+    out.extend(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0"); // 64 bits, little-endian, version 1, System V
+    out.extend(2u16.to_le_bytes()); // executable
+    out.extend(machine.to_le_bytes());
+    out.extend(1u32.to_le_bytes()); // version
+    out.extend((BASE + HEADERS).to_le_bytes()); // entry point
+    out.extend(64u64.to_le_bytes()); // program headers
+    out.extend(0u64.to_le_bytes()); // no section headers
+    out.extend(0u32.to_le_bytes()); // flags
+    for half in [64u16, 56, 1, 0, 0, 0] {
+        out.extend(half.to_le_bytes()); // sizes and counts of the headers
+    }
+    out.extend(1u32.to_le_bytes()); // PT_LOAD
+    out.extend(5u32.to_le_bytes()); // readable, executable
+    for word in [0, BASE, BASE, size, size, 0x1_0000] {
+        out.extend(u64::to_le_bytes(word)); // offset, addresses, sizes, alignment (64 KiB pages exist on arm64)
+    }
+    out.extend(code);
+    out
+}
