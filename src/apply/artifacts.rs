@@ -8,6 +8,7 @@ use crate::base::secret::Secret;
 use crate::files;
 use crate::model::artifact::{Artifact, Content};
 use crate::model::proxy::Tls;
+use crate::model::rotation::Names;
 use crate::model::secrets::{Recipe, SecretSource, SecretValues};
 use crate::model::service::{Build, Image, Preset};
 use crate::model::stack::Stack;
@@ -33,6 +34,13 @@ pub async fn artifacts(
     hide: bool,
 ) -> Result<(Vec<Artifact>, Vec<String>), ApplyError> {
     let stack = &wanted.stack;
+    let mut known = known;
+    // What is rendered makes a database of its own, with one role and one password.
+    for names in stack.services.values().filter_map(|s| s.password.as_ref()).filter_map(Names::of) {
+        for name in names.all() {
+            known.remove(name);
+        }
+    }
     let mut known = State { secrets: known, ..State::default() };
     // Where none is shown, none has to be there, and none is made.
     let values = if hide {
@@ -106,6 +114,11 @@ pub(super) fn rendered(
     }
     for service in stack.services.values().filter(|s| s.tls.is_some()) {
         out.extend(below(service.name.as_str(), render::postgres(service, values)));
+    }
+    for service in stack.services.values().filter(|s| s.preset == Some(Preset::Redis)) {
+        // Nobody tells it to read them again there.
+        let files = render::redis(service, values).into_iter().filter(|f| f.path != "password");
+        out.extend(below(service.name.as_str(), files.collect()));
     }
     for service in stack.services.values() {
         for name in &service.secrets {

@@ -65,6 +65,9 @@ pub enum ApplyError {
         /// What to do.
         hint: Option<String>,
     },
+    /// A credential could not be replaced; what was done of it is kept.
+    #[error("the rotation stopped: {0}")]
+    Rotation(String),
     /// A step failed.
     #[error("{0}")]
     Step(Box<Failure>),

@@ -17,6 +17,7 @@ pub mod prepare;
 mod ready;
 mod record;
 pub mod restart;
+pub mod rotate;
 pub mod secrets;
 pub mod steps;
 pub mod up;

@@ -172,6 +172,10 @@ pub async fn prepare(engine: &Engine, wanted: &Wanted) -> Result<Prepared, Apply
         plan.notes.extend(wanted.stack.monitoring.notes(&resolved.values));
         plan.notes.extend(locked::notes(&wanted.stack, wanted.locked.as_ref()));
     }
+    if let Some(state) = &observed.state {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        plan.notes.extend(super::certificates::due(&wanted.stack, &state.secrets, now));
+    }
     let images = placement
         .services
         .iter()
@@ -285,6 +289,7 @@ pub(super) fn rendered(inputs: &Inputs<'_>, placement: &Placement) -> Result<Fil
         let service = inputs.stack.services.get(&placed.service);
         let files = match (service.and_then(|s| s.preset), service) {
             (Some(Preset::Alertmanager), _) => render::alertmanager(inputs.stack, inputs.values)?,
+            (Some(Preset::Redis), Some(store)) => render::redis(store, inputs.values),
             (_, Some(database)) if database.tls.is_some() => render::postgres(database, inputs.values),
             _ => render::prometheus(inputs.stack, Found::At(&scrape_targets(inputs.stack, placement)))?,
         };

@@ -10,7 +10,7 @@ use crate::engine::Engine;
 use crate::engine::state::secret_file;
 use crate::model::container::label;
 use crate::model::observed::Observed;
-use crate::model::rotation::{self, Kept, Names, Step};
+use crate::model::rotation::{self, GONE, Kept, Names, Step};
 use crate::model::secrets::{Recipe, SecretSource, SecretValues};
 use crate::model::service::{Ask, Preset, Service};
 use crate::model::stack::Stack;
@@ -21,7 +21,8 @@ use super::certificates::load_database;
 use super::error::ApplyError;
 use super::event::{Event, Sink};
 use super::past;
-use super::prepare::{Wanted, check_stage};
+use super::prepare::check_stage;
+use super::wanted::Wanted;
 use super::secrets::{made, split_pem};
 use super::up::{Terms, take_lock, up};
 
@@ -143,7 +144,9 @@ impl<'a> Work<'a> {
             service,
             state,
             container: container.name.clone(),
-            address: address.map(|(ip, port)| SocketAddrV4::new(ip, port)).ok_or_else(|| failed("it has no address"))?,
+            address: address
+                .map(|(ip, port)| SocketAddrV4::new(ip, port))
+                .ok_or_else(|| failed("it has no address"))?,
         })
     }
 
@@ -177,7 +180,7 @@ impl<'a> Work<'a> {
                 if self.is_postgres() {
                     self.admit(next).await?;
                 } else {
-                    load_database(self.engine, self.wanted, lock, self.state, now, &self.service.name, sink).await?;
+                    load_database(self.engine, self.wanted, lock, now, &self.service.name, sink).await?;
                 }
                 match self.login(&self.login_of_next(), next).await? {
                     Login::In => {}
@@ -206,13 +209,8 @@ impl<'a> Work<'a> {
                     self.until_unused(&before.login).await?;
                     self.revoke(&before.login).await?;
                 } else {
-                    self.engine.write_state(project, &keep(&[(&self.names.before, "")])).await?;
-                    let state = self.engine.read_state(project).await?.unwrap_or_default();
-                    let loaded =
-                        load_database(self.engine, self.wanted, lock, &state, now, &self.service.name, sink).await;
-                    // Until it is proved that it is refused, it is not forgotten.
-                    self.engine.write_state(project, &keep(&[(&self.names.before, before.password.expose())])).await?;
-                    loaded?;
+                    self.engine.write_state(project, &keep(&[(&self.names.login_before, GONE)])).await?;
+                    load_database(self.engine, self.wanted, lock, now, &self.service.name, sink).await?;
                 }
                 match self.login(&before.login, &before.password).await? {
                     Login::Refused(_) => {}
@@ -238,7 +236,8 @@ impl<'a> Work<'a> {
             Some(release) => self.engine.read_release(&self.wanted.stack.project, release).await?,
             None => None,
         };
-        let record = record.ok_or_else(|| failed("the record of the release that runs is gone; `stackctl up` first"))?;
+        let record =
+            record.ok_or_else(|| failed("the record of the release that runs is gone; `stackctl up` first"))?;
         let running = past::back_to(&record, self.wanted);
         let terms = Terms { consent: true, ..Terms::default() };
         up(self.engine, &running, terms, now, std::future::pending(), sink).await.map(drop)
@@ -296,7 +295,8 @@ impl<'a> Work<'a> {
 
     async fn sql(&self, sql: &str) -> Result<String, ApplyError> {
         let (user, database) = owner(self.service);
-        let words = ["psql", "-X", "-A", "-t", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-U", user, "-d", database, "-c", sql];
+        let words =
+            ["psql", "-X", "-A", "-t", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-U", user, "-d", database, "-c", sql];
         let (code, said) = self.engine.exec(&self.container, &words.map(str::to_owned)).await?;
         if code == 0 { Ok(said) } else { Err(failed(format!("psql in {} said: {}", self.container, said.trim()))) }
     }

@@ -79,6 +79,7 @@ impl Effects<'_> {
                 })
             }
             Action::TestProxy { container, config } => self.test_proxy(step, container, config).await,
+            Action::Reload { container, command: Some(command), .. } => self.reload_by(step, container, command).await,
             Action::Reload { container, hash, listener, .. } => self
                 .reload(container, hash, *listener)
                 .await
@@ -204,6 +205,15 @@ impl Effects<'_> {
         ready::serves_by(self.engine, listener, hash).await?;
         drain::until_gone(self.engine, container, &before).await;
         Ok(())
+    }
+
+    async fn reload_by(&self, step: &Step, container: &str, command: &[String]) -> Result<(), Failure> {
+        let (code, said) = self.engine.exec(container, command).await.map_err(|e| engine_failure(step, &e))?;
+        if code == 0 {
+            return Ok(());
+        }
+        let cause = format!("{container} did not read its files again: {}", said.trim());
+        Err(Failure { step: step.action.to_string(), cause, ..Failure::default() })
     }
 
     async fn test_proxy(&self, step: &Step, container: &str, config: &str) -> Result<(), Failure> {

@@ -10,6 +10,7 @@ pub mod hash;
 pub mod name;
 pub mod net;
 pub mod problem;
+pub mod scram;
 pub mod secret;
 pub mod suggest;
 pub mod units;

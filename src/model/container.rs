@@ -70,6 +70,16 @@ pub const LAUNCHER: &str = "/run/secrets/.launcher";
 /// Those variables: `NAME=value`, each ended by a zero byte.
 pub const VARIABLES: &str = "/run/secrets/.environment";
 
+/// What is run in the container to have it let in those of `users.acl`, and nobody else: with any password that an
+/// earlier set of files knows, since the one of the newest may be what is to be let in. Nobody is cut off.
+pub const REDIS_RELOAD: &str = "set -- $(sed -n 's/^user default //p' /run/stackctl/current/users.acl)
+for file in /run/stackctl/releases/*/password; do
+    export REDISCLI_AUTH=\"$(cat \"$file\")\"
+    [ \"$(redis-cli ACL SETUSER default resetpass \"$@\" 2>&1)\" = OK ] && exit 0
+done
+echo 'no password of an earlier set of files is let in'
+exit 1";
+
 /// The words after [`LAUNCHER`]: what the engine would have run, by what is wanted and what the image says (Docker's
 /// rule: an entry point of one's own takes the image's arguments away).
 pub fn launched(
@@ -383,6 +393,7 @@ mod tests {
             image: "app:1".into(),
             entrypoint: None,
             command: Some(vec!["serve".into()]),
+            launcher: false,
             user: None,
             env: BTreeMap::from([("PASSWORD".into(), EnvValue::Secret(Secret::new("s3cret")))]),
             mounts: vec![],

@@ -20,6 +20,7 @@ pub mod observed;
 pub mod parts;
 pub mod placeholder;
 pub mod proxy;
+pub mod rotation;
 pub mod runtime;
 pub mod secrets;
 pub mod served;

@@ -17,6 +17,9 @@ pub struct Kept {
     pub before: Option<Credential>,
 }
 
+/// In place of a role that nobody has: the old password is refused from now on, and not yet forgotten.
+pub const GONE: &str = "-";
+
 /// Who logs in, and with what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credential {
@@ -107,7 +110,8 @@ impl Kept {
 
     /// What the server has to let in.
     pub fn admitted(&self) -> Vec<&Secret> {
-        let others = self.next.iter().chain(self.before.as_ref().map(|b| &b.password));
+        let before = self.before.as_ref().filter(|b| b.login != GONE);
+        let others = self.next.iter().chain(before.map(|b| &b.password));
         let mut out: Vec<&Secret> = std::iter::once(&self.now.password).chain(others).collect();
         out.sort_by(|a, b| a.expose().cmp(b.expose()));
         out.dedup();
@@ -161,10 +165,7 @@ mod tests {
                 Box::new(move |w| drop(w.kept.insert(name.clone(), Secret::new(value.clone()))))
             };
             match step {
-                Step::Draw => vec![
-                    Box::new(|w| w.drawn += 1),
-                    put(names.next, format!("p{}", self.drawn + 1)),
-                ],
+                Step::Draw => vec![Box::new(|w| w.drawn += 1), put(names.next, format!("p{}", self.drawn + 1))],
                 Step::Admit => {
                     let login = other("app", "app_b", &kept.leaving().login).to_owned();
                     let next = kept.next.unwrap().expose().to_owned();
@@ -188,9 +189,12 @@ mod tests {
                 Step::Roll => {
                     let now = (kept.now.login, kept.now.password.expose().to_owned());
                     let both = now.clone();
-                    vec![Box::new(move |w| drop(w.users.insert(both.clone()))), Box::new(move |w| {
-                        w.users = BTreeSet::from([now.clone()]);
-                    })]
+                    vec![
+                        Box::new(move |w| drop(w.users.insert(both.clone()))),
+                        Box::new(move |w| {
+                            w.users = BTreeSet::from([now.clone()]);
+                        }),
+                    ]
                 }
                 Step::Revoke => {
                     let before = kept.before.unwrap();

@@ -135,6 +135,8 @@ pub enum Piece {
     Quoted(SecretName),
     /// The path of the file that holds a secret.
     File(SecretName),
+    /// The role that logs in to a database: what is kept under the name, or else the text. No secret.
+    Role(SecretName, String),
 }
 
 /// Folder in which containers find their secrets.
@@ -150,7 +152,7 @@ impl Template {
     pub fn values(&self) -> impl Iterator<Item = &SecretName> {
         self.0.iter().filter_map(|piece| match piece {
             Piece::Secret(name) | Piece::Encoded(name) | Piece::Quoted(name) => Some(name),
-            Piece::Text(_) | Piece::File(_) => None,
+            Piece::Text(_) | Piece::File(_) | Piece::Role(..) => None,
         })
     }
 
@@ -158,7 +160,7 @@ impl Template {
     pub fn files(&self) -> impl Iterator<Item = &SecretName> {
         self.0.iter().filter_map(|piece| match piece {
             Piece::File(name) => Some(name),
-            Piece::Text(_) | Piece::Secret(_) | Piece::Encoded(_) | Piece::Quoted(_) => None,
+            Piece::Text(_) | Piece::Secret(_) | Piece::Encoded(_) | Piece::Quoted(_) | Piece::Role(..) => None,
         })
     }
 
@@ -176,6 +178,10 @@ impl Template {
                 Piece::Secret(name) => out.push_str(value(name)),
                 Piece::Encoded(name) => out.push_str(&percent_encode(value(name))),
                 Piece::Quoted(name) => out.push_str(&quoted(value(name))),
+                Piece::Role(name, first) => {
+                    let kept = Some(value(name)).filter(|kept| !kept.is_empty());
+                    out.push_str(kept.unwrap_or(first));
+                }
                 Piece::File(name) => {
                     out.push_str(SECRETS_FOLDER);
                     out.push('/');

@@ -103,6 +103,9 @@ pub struct Service {
     /// Variables that hold secrets reach the program through our launcher, and not through the engine.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub launcher: bool,
+    /// Of a database: the secret that others log in with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<SecretName>,
     /// TLS that a database demands of everybody who connects over the network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<ServerTls>,
@@ -187,6 +190,7 @@ impl Service {
             deploy: Rollout::default(),
             data_version: None,
             launcher: false,
+            password: None,
             tls: None,
             native: None,
             jobs: BTreeMap::new(),
@@ -195,7 +199,12 @@ impl Service {
 
     /// Whether it reads rendered files that can change without a new container.
     pub fn reloads(&self) -> bool {
-        matches!(self.preset, Some(Preset::Prometheus | Preset::Alertmanager)) || self.tls.is_some()
+        matches!(self.preset, Some(Preset::Prometheus | Preset::Alertmanager)) || self.tls.is_some() || self.lets_in()
+    }
+
+    /// Whether who may log in is in a file that it reads again.
+    fn lets_in(&self) -> bool {
+        self.preset == Some(Preset::Redis) && self.password.is_some()
     }
 
     /// A service with replicas that can run beside its successor: the new one starts before the old one stops. A

@@ -106,7 +106,7 @@ impl Stack {
         }
         let holds = |service: &Service| {
             let texts = service.environment.values().chain(service.files.values());
-            service.secrets.iter().any(|n| names.contains(&n))
+            service.secrets.iter().chain(&service.password).any(|n| names.contains(&n))
                 || texts.flat_map(Template::values).any(|n| names.contains(&n))
         };
         self.services.values().filter(|s| holds(s)).map(|s| &s.name).collect()

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::name::SecretName;
+use crate::base::secret::Secret;
 use crate::base::units::Span;
 use crate::model::artifact::Artifact;
 use crate::model::container::{Attachment, ContainerSpec, EngineHealth, EnvValue, LAUNCHER, Mount, Publish};
 use crate::model::proxy::Proxy;
+use crate::model::rotation::Names;
 use crate::model::secrets::{Piece, SECRETS_FOLDER, SecretValues, Template};
-use crate::model::service::{Ask, RELOADED, Service};
+use crate::model::service::{Ask, Preset, RELOADED, Service};
 
 use super::network::{self, PROXY};
 use super::{Inputs, image, launcher};
@@ -15,10 +18,18 @@ use super::{Inputs, image, launcher};
 /// User of the official Nginx image.
 const NGINX: &str = "101:101";
 
+/// The value of a secret as a service gets it: a database keeps the file with the password it was made with, which has
+/// meant nothing since.
+fn value_for<'a>(service: &Service, name: &SecretName, values: &'a SecretValues) -> Option<&'a Secret> {
+    let made_with = service.preset == Some(Preset::Postgres) && service.password.as_ref() == Some(name);
+    let first = Names::of(name).filter(|_| made_with).and_then(|names| values.get(&names.first));
+    first.or_else(|| values.get(name))
+}
+
 /// Files that need a new container when they change: secrets, and configuration of programs that cannot reload.
 pub(super) fn fixed_files(service: &Service, inputs: &Inputs<'_>) -> Vec<Artifact> {
     let secrets = service.secrets.iter().filter_map(|name| {
-        let value = inputs.values.get(name)?;
+        let value = value_for(service, name, inputs.values)?;
         let grant = service.grants.get(name).copied().unwrap_or_default();
         let file = Artifact::secret(name.as_str(), value.clone(), grant.uid.or(service.uid));
         Some(Artifact { mode: grant.mode.unwrap_or(file.mode), ..file })

@@ -199,6 +199,9 @@ pub enum Action {
         hash: String,
         /// Private listener that tells which files it serves by, where there is one.
         listener: Option<std::net::SocketAddrV4>,
+        /// What is run in the container; without it, it gets a SIGHUP.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        command: Option<Vec<String>>,
     },
     /// Waits until the front door has no connection to these addresses any more.
     Drain {

@@ -79,7 +79,8 @@ async fn scram(
                 send(&mut stream, &answer).await?;
             }
             (b'R', 11) => {
-                let last = client.last(&rest, password.expose()).ok_or_else(|| odd("answers somebody else".to_owned()))?;
+                let last =
+                    client.last(&rest, password.expose()).ok_or_else(|| odd("answers somebody else".to_owned()))?;
                 send(&mut stream, last.as_bytes()).await?;
             }
             (b'R', 12) => {}

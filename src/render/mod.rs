@@ -13,6 +13,7 @@ pub mod native;
 pub mod nginx;
 pub mod postgres;
 pub mod prometheus;
+pub mod redis;
 pub mod systemd;
 
 pub use alertmanager::alertmanager;
@@ -21,6 +22,7 @@ pub use native::{NativeInput, native};
 pub use nginx::{Banks, CHALLENGES, LIVE, MAINTENANCE, Place, ProxyInput, Upstream, live_flag, nginx};
 pub use postgres::postgres;
 pub use prometheus::{Found, ScrapeTarget, prometheus, rules_of};
+pub use redis::redis;
 pub use systemd::systemd;
 
 /// Why a file cannot be rendered.

@@ -29,6 +29,7 @@ mod release;
 mod remote;
 mod restart;
 mod rollback;
+mod rotate;
 mod second;
 mod services;
 mod support;

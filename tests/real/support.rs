@@ -288,6 +288,10 @@ impl Visitor {
     }
 
     pub(crate) fn at(host: &'static str, port: u16) -> Self {
+        Self::of_path(host, port, "/health")
+    }
+
+    pub(crate) fn of_path(host: &'static str, port: u16, path: &'static str) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
@@ -295,7 +299,7 @@ impl Visitor {
             let begin = Instant::now();
             while !stopped.load(Ordering::Relaxed) {
                 asked += 1;
-                match get((host, port), "/health") {
+                match get((host, port), path) {
                     Ok((200, _)) => {}
                     other => failures.push(format!("{:.1} s: {other:?}", begin.elapsed().as_secs_f64())),
                 }

@@ -35,7 +35,7 @@ pub(crate) fn feed(program: &str, arguments: &[&str], input: impl AsRef<[u8]>) -
 pub(crate) fn text(files: &[Artifact]) -> &str {
     match &files[0].content {
         Content::Plain(text) => text,
-        Content::Secret(_) => panic!("not plain"),
+        Content::Secret(_) | Content::Program(_) => panic!("not plain"),
     }
 }
 

@@ -1,7 +1,9 @@
 //! Certificates of databases that encrypt: signed by an authority of each database's own, renewed while it runs.
 
+use crate::base::date::Date;
 use crate::base::name::ServiceName;
 use crate::engine::Engine;
+use crate::engine::lock::Lock;
 use crate::engine::state::secret_file;
 use crate::model::certificate::{self, Attempts, Decision, Facts};
 use crate::model::secrets::{SecretSource, SecretValues};
@@ -9,7 +11,7 @@ use crate::model::stack::Stack;
 
 use super::super::error::ApplyError;
 use super::super::event::Sink;
-use super::super::prepare::Wanted;
+use super::super::wanted::Wanted;
 use super::super::secrets::made;
 use super::{Asking, Outcome, Work, facts, load, open};
 
@@ -30,6 +32,35 @@ pub fn databases(stack: &Stack, values: &SecretValues) -> Vec<Database> {
         Some(Database { service: service.name.clone(), leaf })
     };
     stack.services.values().filter_map(of).collect()
+}
+
+/// What a plan says of certificates that should be renewed: `up` itself leaves them as they are.
+pub(in crate::apply) fn due(stack: &Stack, values: &SecretValues, now: u64) -> Vec<String> {
+    let late = |database: Database| {
+        let leaf = database.leaf.filter(|leaf| now >= leaf.due())?;
+        let until = Date::of_seconds(leaf.not_after);
+        let over = if now >= leaf.not_after { "ended" } else { "ends" };
+        Some(format!(
+            "the certificate of {} {over} on {until}; `stackctl cert renew` makes another one while it runs",
+            database.service
+        ))
+    };
+    databases(stack, values).into_iter().filter_map(late).collect()
+}
+
+/// Has a running database that reads files again do so, as the release that runs has them and the engine keeps their
+/// values.
+pub(in crate::apply) async fn load_database(
+    engine: &Engine,
+    wanted: &Wanted,
+    lock: &Lock,
+    now: fn() -> u64,
+    service: &ServiceName,
+    sink: &mut dyn Sink,
+) -> Result<(), ApplyError> {
+    let state = engine.read_state(&wanted.stack.project).await?.unwrap_or_default();
+    let work = Work { engine, wanted, lock, state: &state, asking: Asking::WhenDue, now };
+    load::load(&work, Some(service), sink).await
 }
 
 /// Makes new certificates for databases whose old ones are due, and has the servers load them: no connection is lost.
@@ -76,4 +107,30 @@ pub async fn renew_databases(
     }
     lock.release().await?;
     Ok(out)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+mod tests {
+    use super::*;
+    use crate::base::name::SecretName;
+    use crate::model::secrets::Recipe;
+
+    #[test]
+    fn what_should_be_renewed_is_told() {
+        let text = "name = \"x\"\n[services.db]\npreset = \"postgres:15\"\ntls = \"require\"\n";
+        let stack = crate::config::load(text, None, &std::collections::BTreeMap::new()).stack.unwrap();
+        let name = |text: &str| SecretName::parse(text).unwrap();
+        let mut values = SecretValues::new();
+        assert!(due(&stack, &values, 0).is_empty(), "there is none");
+        let names = vec!["db".to_owned()];
+        values.insert(name("db.authority"), made(&Recipe::Authority(names.clone()), &values).unwrap());
+        let recipe = Recipe::Trial { names, authority: name("db.authority") };
+        values.insert(name("db.certificate"), made(&recipe, &values).unwrap());
+        let leaf = databases(&stack, &values)[0].leaf.clone().unwrap();
+        assert!(leaf.covers("db"));
+        assert!(due(&stack, &values, leaf.due() - 1).is_empty());
+        assert!(due(&stack, &values, leaf.due())[0].contains("ends on"));
+        assert!(due(&stack, &values, leaf.not_after)[0].contains("ended on"));
+    }
 }

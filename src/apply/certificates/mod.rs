@@ -27,6 +27,7 @@ use super::up::take_lock;
 use super::wanted::Wanted;
 
 pub use database::{Database, databases, renew_databases};
+pub(in crate::apply) use database::{due, load_database};
 
 /// How a certificate is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,6 +15,7 @@ use crate::model::artifact::Artifact;
 use crate::model::certificate;
 use crate::model::placeholder::{SHORTEST, weakness};
 use crate::model::proxy::{Proxy, Tls};
+use crate::model::rotation::Names;
 use crate::model::secrets::{Recipe, SecretSource, SecretSpec, SecretValues};
 use crate::model::stack::Stack;
 use crate::model::state::State;
@@ -106,8 +107,20 @@ pub(super) fn resolve_past(stack: &Stack, state: Option<&State>, past: &SecretVa
     if !problems.is_empty() {
         return Err(ApplyError::Secrets(problems));
     }
+    rotated(stack, state, &mut values);
     derive(stack, &mut values);
     Ok(Resolved { values, new, fresh: BTreeSet::new() })
+}
+
+/// What rotations left of the passwords of databases: who logs in, and what else is let in.
+fn rotated(stack: &Stack, state: Option<&State>, values: &mut SecretValues) {
+    let Some(state) = state else { return };
+    for names in stack.services.values().filter_map(|s| s.password.as_ref()).filter_map(Names::of) {
+        for name in names.all() {
+            let kept = state.secrets.get(name).filter(|v| !v.expose().is_empty());
+            values.extend(kept.map(|value| (name.clone(), value.clone())));
+        }
+    }
 }
 
 /// Texts that are put together from other secrets, as far as those have values.
@@ -177,6 +190,7 @@ pub async fn find(wanted: &Wanted, state: Option<&State>) -> Found {
         }
     }
     problems.extend(own_certificate(stack, &values, state));
+    rotated(stack, state, &mut values);
     derive(stack, &mut values);
     Found { values, problems, new }
 }

@@ -3,6 +3,7 @@
 use crate::base::name::SecretName;
 use crate::base::problem::Problem;
 use crate::base::units::{ByteSize, Span};
+use crate::model::rotation::Names;
 use crate::model::secrets::{Piece, Recipe, SecretSource, Template};
 use crate::model::service::{Ask, Demand, Health, POSTGRES_DATA as DATA, RELOADED, ServerTls, VolumeMount};
 
@@ -35,8 +36,14 @@ fn expand(x: &mut Expansion<'_>) {
     let uid = if x.alpine() { ALPINE_UID } else { UID };
     let password = x.password("password");
     let tls = tls(x);
+    let role = match Names::of(&password) {
+        Some(names) => Piece::Role(names.login, user.clone()),
+        None => Piece::Text(user.clone()),
+    };
     let mut url = vec![
-        Piece::Text(format!("postgresql://{user}:")),
+        Piece::Text("postgresql://".to_owned()),
+        role.clone(),
+        Piece::Text(":".to_owned()),
         Piece::Encoded(password.clone()),
         Piece::Text(format!("@{name}:5432/{database}")),
     ];
@@ -48,11 +55,11 @@ fn expand(x: &mut Expansion<'_>) {
     }
     let url = Template(url);
     x.secret("url", SecretSource::Derived(url));
-    for (offer, text) in
-        [("host", name.as_str()), ("port", "5432"), ("user", user.as_str()), ("database", database.as_str())]
-    {
+    for (offer, text) in [("host", name.as_str()), ("port", "5432"), ("database", database.as_str())] {
         x.offers.insert(offer, Template::text(text));
     }
+
+    x.offers.insert("user", Template(vec![role.clone()]));
 
     let memory = x.service.memory.unwrap_or(ByteSize(512 << 20));
     let mut command = vec!["postgres".to_owned()];
@@ -66,6 +73,7 @@ fn expand(x: &mut Expansion<'_>) {
     let service = &mut x.service;
     service.image = image;
     service.data_version = version;
+    service.password = Some(password.clone());
     service.tls = tls.as_ref().map(|(tls, _)| tls.clone());
     service.command = Some(command);
     service.user = Some("postgres".to_owned());
@@ -96,7 +104,7 @@ fn expand(x: &mut Expansion<'_>) {
         start_period: Span::seconds(120),
         line: service.line,
     });
-    super::setup::add(x, &user, &database, &password, tls.as_ref().map(|(tls, ca)| (tls.demand, ca)));
+    super::setup::add(x, role, &database, &password, tls.as_ref().map(|(tls, ca)| (tls.demand, ca)));
 }
 
 /// What the server encrypts with, and the secret that is its authority's certificate. The authority is the database's

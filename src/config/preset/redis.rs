@@ -1,10 +1,9 @@
 //! Redis, as the official image runs it.
 
-use crate::base::name::SecretName;
 use crate::base::units::{ByteSize, Span};
 use crate::config::keys::preset::Persistence;
 use crate::model::secrets::{Piece, SECRETS_FOLDER, SecretSource, Template, quoted};
-use crate::model::service::{Ask, Health, VolumeMount};
+use crate::model::service::{Ask, Health, RELOADED, VolumeMount};
 
 use super::{Definition, Expansion, overridden};
 
@@ -48,19 +47,19 @@ fn expand(x: &mut Expansion<'_>) {
     });
     let settings = settings.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
     let settings = overridden(settings, x.keys);
-    let mut conf = String::from("# Rendered by stackctl. Password first: everything below is public.\nrequirepass ");
-    let mut pieces = vec![Piece::Text(std::mem::take(&mut conf)), own_or_made(x, &password)];
+    // Who may log in is in a file of its own, which can change while it runs.
+    let mut conf = format!("# Rendered by stackctl.\naclfile {RELOADED}/current/users.acl");
     for (key, value) in settings {
         conf.extend(["\n", &key, " ", &quoted(&value)]);
     }
     conf.push('\n');
-    pieces.push(Piece::Text(conf));
 
     let image = x.image("redis");
     let service = &mut x.service;
     service.image = image;
     service.command = Some(vec!["redis-server".to_owned(), format!("{SECRETS_FOLDER}/redis.conf")]);
-    service.files.insert("redis.conf".to_owned(), Template(pieces));
+    service.files.insert("redis.conf".to_owned(), Template::text(conf));
+    service.password = Some(password);
     service.user = Some("redis".to_owned());
     service.uid = Some(UID);
     service.memory = Some(memory);
@@ -87,9 +86,4 @@ fn expand(x: &mut Expansion<'_>) {
         start_period: Span::seconds(60),
         line: service.line,
     });
-}
-
-/// Those we make need no quotes; leaving them away keeps the file of stacks that are there as it is.
-fn own_or_made(x: &Expansion<'_>, password: &SecretName) -> Piece {
-    if x.keys.password.is_some() { Piece::Quoted(password.clone()) } else { Piece::Secret(password.clone()) }
 }

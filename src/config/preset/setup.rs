@@ -29,7 +29,7 @@ INSERT INTO stackctl.setup (name) VALUES ('init_sql');
 /// Adds the job, if there is something to set up.
 pub(super) fn add(
     x: &mut Expansion<'_>,
-    user: &str,
+    role: Piece,
     database: &str,
     password: &SecretName,
     tls: Option<(Demand, &SecretName)>,
@@ -59,7 +59,9 @@ pub(super) fn add(
     }
     // Values of this file reach to the end of their line, whatever is in them (libpq, "The Connection Service File").
     let mut connection = vec![
-        Piece::Text(format!("[setup]\nhost={}\nport=5432\ndbname={database}\nuser={user}\npassword=", server.name)),
+        Piece::Text(format!("[setup]\nhost={}\nport=5432\ndbname={database}\nuser=", server.name)),
+        role,
+        Piece::Text("\npassword=".to_owned()),
         Piece::Secret(password.clone()),
         Piece::Text("\n".to_owned()),
     ];

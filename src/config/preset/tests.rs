@@ -132,7 +132,8 @@ fn a_password_of_ones_own() {
          [secrets]\ncache = { env = \"CACHE\" }\ndb = { env = \"DB\" }\n",
     );
     let cache = service(&stack, "cache");
-    assert!(text(cache.files.get("redis.conf"), &stack).contains("requirepass \"<cache>\"\n"));
+    assert_eq!(cache.password.as_ref().map(SecretName::as_str), Some("cache"));
+    assert!(!text(cache.files.get("redis.conf"), &stack).contains("<cache>"), "it is in a file that can change");
     let db = service(&stack, "db");
     assert_eq!(text(db.environment.get("POSTGRES_PASSWORD_FILE"), &stack), "/run/secrets/db");
     let names: Vec<&str> = stack.secrets.keys().map(SecretName::as_str).filter(|n| !n.starts_with("proxy")).collect();
@@ -236,4 +237,35 @@ fn what_presets_refuse() {
     ] {
         assert_eq!(problems(text), said, "{text}");
     }
+}
+
+#[test]
+fn a_database_that_encrypts() {
+    let with = |tls: &str| {
+        let stack = stack(&format!(
+            "environment = {{ DATABASE_URL_FILE = \"${{db.url.file}}\" }}\n\
+             [services.db]\npreset = \"postgres:15\"\nextensions = [\"pg_trgm\"]\n{tls}\n"
+        ));
+        let url = match stack.secrets.iter().find(|(name, _)| name.as_str() == "db.url").map(|(_, s)| &s.source) {
+            Some(SecretSource::Derived(url)) => text(Some(url), &stack),
+            _ => String::new(),
+        };
+        (url, stack)
+    };
+    let ca = |stack: &Stack, name: &str| service(stack, name).secrets.iter().any(|s| s.as_str() == "db.ca");
+    let (url, plain) = with("");
+    assert!(url.ends_with("@db:5432/shop") && !ca(&plain, "app"), "{url}");
+    assert!(service(&plain, "db").tls.is_none());
+    let (url, required) = with("tls = \"require\"");
+    assert!(url.ends_with("@db:5432/shop?sslmode=require") && !ca(&required, "app"), "{url}");
+    let (url, full) = with("tls = \"verify-full\"");
+    assert!(url.ends_with("/shop?sslmode=verify-full&sslrootcert=/run/secrets/db.ca"), "{url}");
+    assert!(ca(&full, "app") && ca(&full, "db-setup"), "whoever connects gets the authority");
+    let command = service(&full, "db").command.clone().unwrap_or_default().join(" ");
+    assert!(
+        command.contains("-c ssl=on") && command.contains("hba_file=/run/stackctl/current/pg_hba.conf"),
+        "{command}"
+    );
+    let kept: Vec<&str> = full.secrets.keys().map(SecretName::as_str).filter(|n| n.starts_with("db.")).collect();
+    assert_eq!(kept, ["db.authority", "db.ca", "db.certificate", "db.password", "db.url"]);
 }

@@ -7,10 +7,12 @@ use crate::base::name::ServiceName;
 use crate::base::units::Span;
 use crate::model::limit::Limit;
 use crate::model::proxy::Proxy;
-use crate::model::service::RELOADED;
+use crate::model::service::{Preset, RELOADED};
 use crate::plan::Inputs;
 use crate::plan::place::{Placed, Replica};
 use crate::plan::step::{Action, Step};
+
+use crate::model::container::REDIS_RELOAD;
 
 use super::{Draft, below_release, causes, labels};
 
@@ -247,6 +249,10 @@ impl Draft<'_> {
             service: placed.service.clone(),
             hash: hash.clone(),
             listener: door.and_then(|r| placed.socket(r, PRIVATE_PORT)),
+            command: self
+                .preset(placed)
+                .filter(|p| *p == Preset::Redis)
+                .map(|_| ["sh", "-c", REDIS_RELOAD].map(str::to_owned).to_vec()),
         };
         let reload = self.add(reload, "to load the switched files", vec![switch]);
         if placed.service.as_str() == super::FRONT_DOOR {
@@ -283,10 +289,24 @@ impl Draft<'_> {
         self.first_files(placed, after, true).into_iter().collect()
     }
 
+    pub(super) fn preset(&self, placed: &Placed) -> Option<Preset> {
+        self.inputs.stack.services.get(&placed.service).and_then(|s| s.preset)
+    }
+
+    /// A database that runs and reads its files again: before those start that log in to it.
+    pub(super) fn reload_database(&mut self, placed: &Placed, after: &[usize]) -> Option<usize> {
+        let (name, running) = placed.replicas.first().and_then(|r| r.existing.clone())?;
+        let database = matches!(self.preset(placed), Some(Preset::Postgres | Preset::Redis));
+        (running && placed.reloads && database && !self.applied(placed))
+            .then(|| self.reload(placed, &name, after.to_vec()))
+    }
+
     /// A service that runs and reads its files again (Prometheus), once what the files name is there.
     pub(super) fn reload_service(&mut self, placed: &Placed) {
         let Some((name, _)) = placed.replicas.first().and_then(|r| r.existing.clone()) else { return };
-        if placed.reloads && !self.applied(placed) {
+        // A database has done so already, before its users start.
+        let database = matches!(self.preset(placed), Some(Preset::Postgres | Preset::Redis));
+        if placed.reloads && !database && !self.applied(placed) {
             self.reload(placed, &name, self.gates.clone());
         }
     }

@@ -62,6 +62,7 @@ impl Draft<'_> {
                 }
             }
         }
+        ready.extend(self.reload_database(placed, &before_start));
         self.gates.extend(&ready);
         if missing {
             self.mark(placed, ready.clone());

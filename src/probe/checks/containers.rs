@@ -212,6 +212,7 @@ pub(in crate::probe) mod tests {
             image: "app:1".into(),
             entrypoint: None,
             command: None,
+            launcher: false,
             user: Some("10001".into()),
             env: [].into(),
             mounts: vec![],

@@ -10,7 +10,7 @@ use crate::base::units::Span;
 use crate::model::artifact::Artifact;
 use crate::model::proxy::{Proxy, Route};
 use crate::model::runtime::{Logging, Ulimit};
-use crate::model::service::{Ask, Image, Kind, PullPolicy, Service};
+use crate::model::service::{Ask, Image, Kind, Preset, PullPolicy, Service};
 use crate::model::stack::Stack;
 
 use super::RenderError;
@@ -28,6 +28,7 @@ const OUTSIDE: &str = "default";
 struct View<'a> {
     project: &'a str,
     variables: Vec<String>,
+    launcher: bool,
     services: Vec<Entry<'a>>,
     proxy: Option<Door<'a>>,
     networks: Vec<String>,
@@ -154,6 +155,7 @@ pub fn compose(stack: &Stack, root: &str) -> Result<Vec<Artifact>, RenderError> 
     let view = View {
         project: stack.project.as_str(),
         variables: variables.needed(),
+        launcher: stack.services.values().any(|service| service.launcher),
         outside: proxy.is_some() || stack.services.values().any(|service| service.egress),
         services,
         proxy,
@@ -226,7 +228,7 @@ fn entry<'a>(
             .iter()
             .map(|f| FileView { source: below(root, &f.source), target: &f.target })
             .collect(),
-        reloaded: service.reloads().then_some(service.name.as_str()),
+        reloaded: (service.reloads() || service.preset == Some(Preset::Redis)).then_some(service.name.as_str()),
         tmpfs: tmpfs(service),
         networks: networks_of(stack, service),
         depends_on,

@@ -35,6 +35,8 @@ impl<'a> Variables<'a> {
         for piece in &text.0 {
             match piece {
                 Piece::Text(text) => parts.push(Part::Text(text.clone())),
+                // Its own database has one role.
+                Piece::Role(_, first) => parts.push(Part::Text(first.clone())),
                 Piece::File(name) => parts.push(Part::Text(format!("{SECRETS_FOLDER}/{name}"))),
                 Piece::Secret(name) => match self.stack.secrets.get(name).map(|spec| &spec.source) {
                     // Put together here as well: its parts are variables too.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 
+use crate::apply;
 use crate::apply::secrets::{keep, too_weak};
 use crate::base::name::SecretName;
 use crate::base::secret::Secret;
@@ -14,6 +15,7 @@ use crate::cli::session;
 use crate::files::private::read_private;
 use crate::model::secrets::SecretSource;
 use crate::ui::error::Failure;
+use crate::ui::progress::Progress;
 use crate::ui::prompt;
 
 /// Longest value that is read from standard input.
@@ -97,8 +99,13 @@ pub(super) async fn rotate(args: &RotateArgs, source: &Source, ctx: &Context<'_>
     let engine = session::connect(ctx, source).await?;
     let observed = engine.observe(&stack.project, &[]).await.map_err(|e| session::failure(&e.into()))?;
     let mut values = BTreeMap::new();
+    let mut in_steps = Vec::new();
     for name in &args.names {
         let (name, spec) = super::declared(stack, name)?;
+        if let Some(service) = apply::rotate::database(stack, &observed, name) {
+            in_steps.push((name, service));
+            continue;
+        }
         if let Some(why) = keep::bound(stack, &observed, name) {
             return Err(Failure::refused(why).into());
         }
@@ -111,8 +118,29 @@ pub(super) async fn rotate(args: &RotateArgs, source: &Source, ctx: &Context<'_>
         };
         values.insert(name.clone(), value);
     }
-    let names: Vec<String> = values.keys().map(|n| format!("`{n}`")).collect();
+    let state = observed.state.clone().unwrap_or_default();
+    for (name, service) in &in_steps {
+        ctx.out.say(format!("`{name}`:"));
+        for (sentence, number) in apply::rotate::told(stack, &state, service, name).into_iter().zip(1..) {
+            ctx.out.say(format!("  {number}. {sentence}"));
+        }
+    }
+    let names: Vec<String> =
+        values.keys().chain(in_steps.iter().map(|(name, _)| *name)).map(|n| format!("`{n}`")).collect();
     prompt::consent(ctx.out, &format!("the old value of {} is lost", names.join(", ")), args.yes, "--yes")?;
-    super::keep_on_engine(&values, source, &engine, ctx).await?;
+    if !values.is_empty() {
+        super::keep_on_engine(&values, source, &engine, ctx).await?;
+    }
+    let wanted = session::wanted(ctx, source);
+    for (name, _) in in_steps {
+        let mut progress = Progress::new(ctx.out);
+        let rotated = apply::rotate::rotate(&engine, &wanted, name, session::now, &mut progress).await;
+        drop(progress);
+        rotated.map_err(|error| {
+            let next = format!("nobody is locked out; `stackctl secrets rotate {name}` goes on from there");
+            session::failure(&error).hint(next)
+        })?;
+        ctx.out.say(format!("`{name}` is another one, and the old one is refused"));
+    }
     Ok(ExitStatus::Done)
 }
