@@ -126,10 +126,10 @@ fn signals_are_passed_on(site: &Site) {
 }
 
 /// A terminal multiplexer of its own, and what its screen shows.
-struct Screen(String);
+pub(crate) struct Screen(String);
 
 impl Screen {
-    fn open(site: &Site, command: &str) -> Self {
+    pub(crate) fn open(site: &Site, command: &str) -> Self {
         // A server that ends takes a moment, and its name with it.
         let screen = Self(format!("stackctl-{}-{}", std::process::id(), command.len()));
         let folder = site.folder().display().to_string();
@@ -142,12 +142,17 @@ impl Screen {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    fn types(&self, keys: &[&str]) {
+    pub(crate) fn types(&self, keys: &[&str]) {
         self.tmux(&[["send-keys"].as_slice(), keys].concat());
     }
 
+    /// All that was on the screen, also what has left it.
+    pub(crate) fn all(&self) -> String {
+        self.tmux(&["capture-pane", "-p", "-S", "-"])
+    }
+
     #[track_caller]
-    fn shows(&self, words: &str) {
+    pub(crate) fn shows(&self, words: &str) {
         let begin = Instant::now();
         loop {
             let text = self.tmux(&["capture-pane", "-p"]);

@@ -24,11 +24,16 @@ pub(crate) struct Load {
 
 impl Load {
     pub(crate) fn start(site: &Site, port: u16) -> Self {
+        Self::at(site, port, "localhost", 64)
+    }
+
+    /// Over so many connections, of which a third each is HTTP/1.1 kept, HTTP/1.1 not kept, and HTTP/2.
+    pub(crate) fn at(site: &Site, port: u16, name: &str, connections: u32) -> Self {
         let until = site.folder().join("enough");
         let _ = std::fs::remove_file(&until);
         let child = Command::new(client())
-            .args(["--url", &format!("https://127.0.0.1:{port}/"), "--host", "localhost", "--mode", "all"])
-            .args(["--connections", "64", "--think-ms", "20", "--streams", "1", "--in-flight", "2"])
+            .args(["--url", &format!("https://127.0.0.1:{port}/"), "--host", name, "--mode", "all"])
+            .args(["--connections", &connections.to_string(), "--think-ms", "20", "--streams", "1", "--in-flight", "2"])
             .args(["--insecure", "--json", "--until-file"])
             .arg(&until)
             .stdout(Stdio::piped())
