@@ -70,18 +70,7 @@ impl Inside for Behind<'_> {
     }
 
     fn host_file(&self, path: &str) -> Answer<'_, Option<String>> {
-        let path = path.to_owned();
-        Box::pin(async move {
-            if !self.engine.facts().local {
-                return Err("the engine's host is another machine".to_owned());
-            }
-            match std::fs::metadata(&path) {
-                Ok(meta) if meta.len() > LARGEST => Err(format!("{path} is larger than 1 MiB")),
-                Ok(_) => std::fs::read_to_string(&path).map(Some).map_err(|e| format!("{path}: {e}")),
-                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(format!("{path}: {error}")),
-            }
-        })
+        Box::pin(std::future::ready(host_file(self.engine, path)))
     }
 
     fn history(&self) -> Answer<'_, History> {
@@ -90,5 +79,18 @@ impl Inside for Behind<'_> {
             let search = tokio::task::spawn_blocking(move || files::history::history(&folder, &secrets, SEARCH));
             search.await.unwrap_or_else(|_| Err("the search broke off".to_owned()))
         })
+    }
+}
+
+/// A file of the engine's host; `None` if it is not there, an error if that host is another machine.
+pub(super) fn host_file(engine: &Engine, path: &str) -> Result<Option<String>, String> {
+    if !engine.facts().local {
+        return Err("the engine's host is another machine".to_owned());
+    }
+    match std::fs::metadata(path) {
+        Ok(meta) if meta.len() > LARGEST => Err(format!("{path} is larger than 1 MiB")),
+        Ok(_) => std::fs::read_to_string(path).map(Some).map_err(|e| format!("{path}: {e}")),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("{path}: {error}")),
     }
 }

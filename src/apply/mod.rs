@@ -2,6 +2,7 @@
 
 pub mod artifacts;
 pub mod certificates;
+pub mod composed;
 mod drain;
 mod edited;
 pub mod error;

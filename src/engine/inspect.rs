@@ -28,8 +28,16 @@ impl Engine {
         project: &ProjectName,
         secrets: &SecretValues,
     ) -> Result<Vec<Inspected>, EngineError> {
-        let options =
-            ListContainersOptions { all: true, filters: Some(filter(project)), ..ListContainersOptions::default() };
+        self.inspect_labelled(filter(project), secrets).await
+    }
+
+    /// Every container with these labels in detail.
+    pub(super) async fn inspect_labelled(
+        &self,
+        labels: HashMap<String, Vec<String>>,
+        secrets: &SecretValues,
+    ) -> Result<Vec<Inspected>, EngineError> {
+        let options = ListContainersOptions { all: true, filters: Some(labels), ..ListContainersOptions::default() };
         let listed = self.call("list containers", self.docker.list_containers(Some(options))).await?;
         let ids: Vec<String> = listed.into_iter().filter_map(|container| container.id).collect();
         let details = ids.iter().map(|id| self.call("look at a container", self.docker.inspect_container(id, None)));
@@ -97,7 +105,7 @@ fn inspected(details: ContainerInspectResponse, secrets: &SecretValues) -> Inspe
     Inspected {
         name: details.name.unwrap_or_default().trim_start_matches('/').to_owned(),
         visible: visible(shown, secrets),
-        service: labels.get(label::SERVICE).cloned().unwrap_or_default(),
+        service: labels.get(label::SERVICE).or(labels.get(label::COMPOSE_SERVICE)).cloned().unwrap_or_default(),
         number: labels.get(label::COMPOSE_NUMBER).and_then(|n| n.parse().ok()).unwrap_or(0),
         running: state.running.unwrap_or(false),
         started: state.started_at.unwrap_or_default(),

@@ -3,6 +3,7 @@
 
 mod address;
 pub mod build;
+pub mod composed;
 pub mod connect;
 pub mod container;
 mod context;

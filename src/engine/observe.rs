@@ -138,7 +138,7 @@ pub(super) fn filter(project: &ProjectName) -> HashMap<String, Vec<String>> {
     HashMap::from([("label".to_owned(), vec![format!("{}={project}", label::PROJECT)])])
 }
 
-fn container(summary: ContainerSummary) -> ObservedContainer {
+pub(super) fn container(summary: ContainerSummary) -> ObservedContainer {
     let name = summary.names.unwrap_or_default().into_iter().next().unwrap_or_default();
     let networks = summary.network_settings.and_then(|n| n.networks).unwrap_or_default();
     let mut ports: Vec<_> = summary

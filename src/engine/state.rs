@@ -14,6 +14,7 @@ use crate::model::baseline::Baseline;
 use crate::model::certificate::Attempts;
 use crate::model::container::label;
 use crate::model::state::{AuditEntry, Record, Release, State};
+use crate::model::verdicts::Verdicts;
 
 use super::connect::Engine;
 use super::error::{EngineError, ErrorKind};
@@ -54,6 +55,8 @@ pub mod file {
     pub const RECORD: &str = "record.json";
     /// The secrets of a release.
     pub const RECORD_SECRETS: &str = "secrets.json";
+    /// What `verify` found while a release ran.
+    pub const VERDICTS: &str = "verify.json";
     /// Who did what.
     pub const AUDIT: &str = "log.jsonl";
 }
@@ -151,6 +154,33 @@ impl Engine {
             serde_json::from_slice(secrets).map_err(|_| damaged("its secrets cannot be read".to_owned()))?;
         record.secrets = secrets.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
         Ok((record.release.number == release.number).then_some(record))
+    }
+
+    /// Keeps what `verify` found while a release ran, with its record.
+    pub async fn write_verdicts(
+        &self,
+        project: &ProjectName,
+        release: &Release,
+        verdicts: &Verdicts,
+    ) -> Result<(), EngineError> {
+        // Plain data of ours always serialises.
+        let text = serde_json::to_string(verdicts).unwrap_or_default();
+        let path = format!("{HISTORY}/{}/{}", release.slot, file::VERDICTS);
+        self.write_volume(project, &[owner_only(&path, text)]).await
+    }
+
+    /// What `verify` found while a release ran; `None` if nothing was kept.
+    pub async fn read_verdicts(
+        &self,
+        project: &ProjectName,
+        release: &Release,
+    ) -> Result<Option<Verdicts>, EngineError> {
+        let doing = format!("read what verify found of release {}", release.number);
+        let files = self.read_below(project, &format!("{HISTORY}/{}", release.slot), &doing).await?;
+        let text = files.get(file::VERDICTS).map(|entry| entry.content.as_slice()).unwrap_or_default();
+        // Damaged ones are as good as none; a place that is used again has those of the release before.
+        let kept: Option<Verdicts> = serde_json::from_slice(text).ok();
+        Ok(kept.filter(|kept| kept.release == release.number))
     }
 
     /// Adds a line to the audit log.

@@ -27,3 +27,4 @@ pub mod served;
 pub mod service;
 pub mod stack;
 pub mod state;
+pub mod verdicts;

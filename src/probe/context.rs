@@ -1,14 +1,17 @@
 //! What all checks share: the stack, where to connect, and a count of what was asked.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OnceCell as Once, watch};
-use tokio::time::sleep;
+use tokio::sync::{Mutex, OnceCell as Once, watch};
 
+use crate::model::finding::Finding;
 use crate::model::inspected::Inspected;
+use crate::model::limit::Limit;
 use crate::model::observed::Observed;
 use crate::model::proxy::Proxy;
 use crate::model::stack::Stack;
@@ -18,6 +21,7 @@ use super::judged::Unseen;
 use super::net::client::{Door, Request};
 use super::net::error::ProbeError;
 use super::net::http::Response;
+use super::timings::{Timings, Waits};
 use super::tls::session;
 use super::{Inside, Known, Options, Target};
 
@@ -35,8 +39,16 @@ pub(super) struct Context<'a> {
     pub(super) options: &'a Options,
     /// When the run began: health has until `options.deadline` from here.
     pub(super) started: Instant,
-    /// Requests sent to the front door so far: they are in the buckets of its limits.
-    sent: Cell<usize>,
+    /// Requests sent to the front door so far, by what declares the limit of their route: they are in its bucket.
+    sent: RefCell<BTreeMap<String, usize>>,
+    /// Pages that several checks look at, each asked for once: a tight limit has room for few requests.
+    pages: RefCell<BTreeMap<(SocketAddr, String, String), Page>>,
+    /// One volley at a time: two at once would be load, and disturb each other.
+    pub(super) volley: Mutex<()>,
+    /// What was waited for.
+    pub(super) waits: Waits,
+    /// What was asked together, and how long it took.
+    groups: RefCell<Vec<(Vec<&'static str>, Duration)>>,
     /// Health is settled: what asks for pages waits for it, so that a slow start is told once and not by every check.
     settled: watch::Sender<bool>,
     https: OnceCell<Arc<rustls::ClientConfig>>,
@@ -44,19 +56,27 @@ pub(super) struct Context<'a> {
     containers: Once<Result<Vec<Inspected>, String>>,
 }
 
+/// A page on its way, or there.
+type Page = Rc<Once<Result<Response, ProbeError>>>;
+
 /// What most checks of containers need.
 const NO_ENGINE: &str = "not visible from here: it needs the engine";
 
 impl<'a> Context<'a> {
     pub(super) fn new(stack: &'a Stack, known: &'a Known<'a>, target: &'a Target, options: &'a Options) -> Self {
+        let started = Instant::now();
         Self {
             stack,
             known,
             observed: known.observed,
             target,
             options,
-            started: Instant::now(),
-            sent: Cell::new(0),
+            started,
+            sent: RefCell::default(),
+            pages: RefCell::default(),
+            volley: Mutex::new(()),
+            waits: Waits::new(started),
+            groups: RefCell::default(),
             settled: watch::Sender::new(false),
             https: OnceCell::new(),
             containers: Once::new(),
@@ -133,40 +153,78 @@ impl<'a> Context<'a> {
         self.ask(door, &Request::path(path)).await
     }
 
+    /// A GET whose answer may be one that another check has got before in this run: for what a page says, not for
+    /// whether it is there now.
+    pub(super) async fn page(&self, door: &Door, path: &str) -> Result<Response, ProbeError> {
+        let key = (door.address, door.host.clone(), path.to_owned());
+        let page = Rc::clone(self.pages.borrow_mut().entry(key).or_default());
+        page.get_or_init(|| self.get(door, path)).await.clone()
+    }
+
+    /// The status of a page that was asked for already.
+    pub(super) fn status_of(&self, door: &Door, path: &str) -> Option<u16> {
+        let page = self.pages.borrow().get(&(door.address, door.host.clone(), path.to_owned()))?.clone();
+        page.get()?.as_ref().ok().map(|response| response.status)
+    }
+
     /// Like [`Self::get`], for any request. With `--quick`, what stays rejected is an error: it is no answer of the route.
     pub(super) async fn ask(&self, door: &Door, request: &Request<'_>) -> Result<Response, ProbeError> {
         let quick = self.options.quick;
         let most = if quick { LEAST_PATIENT } else { MOST_PATIENT };
         for _ in 0..2 {
-            self.count(1);
+            self.count(request.path, 1);
             let response = door.get(request).await?;
             let wait = response.header("retry-after").map_or(Some(1), |value| value.trim().parse().ok());
             match wait {
                 _ if response.status != 429 => return Ok(response),
-                Some(seconds) if seconds <= most => sleep(Duration::from_secs(seconds)).await,
+                Some(seconds) if seconds <= most => {
+                    let what = format!("{}, until it is admitted again (429)", without_query(request.path));
+                    self.waits.sleep(&what, Duration::from_secs(seconds)).await;
+                }
                 _ if quick => return Err(ProbeError::Limited),
                 _ => return Ok(response),
             }
         }
-        self.count(1);
+        self.count(request.path, 1);
         let response = door.get(request).await?;
         if quick && response.status == 429 { Err(ProbeError::Limited) } else { Ok(response) }
     }
 
     /// One GET at a door of the stack, counted, whatever comes back.
     pub(super) async fn once(&self, door: &Door, path: &str) -> Result<Response, ProbeError> {
-        self.count(1);
+        self.count(path, 1);
         door.get(&Request::path(path)).await
     }
 
-    /// Counts requests to the front door.
-    pub(super) fn count(&self, requests: usize) {
-        self.sent.set(self.sent.get().saturating_add(requests));
+    /// Counts requests to a path of the front door.
+    pub(super) fn count(&self, path: &str, requests: usize) {
+        let route = self.stack.proxy.as_ref().and_then(|proxy| proxy.route_of(path));
+        if let Some(limit) = route.and_then(|route| route.limit.as_ref()) {
+            *self.sent.borrow_mut().entry(limit.declared.clone()).or_default() += requests;
+        }
     }
 
-    /// Requests sent to the front door so far.
-    pub(super) fn sent(&self) -> usize {
-        self.sent.get()
+    /// Requests sent so far to routes under a limit.
+    pub(super) fn sent(&self, limit: &Limit) -> usize {
+        self.sent.borrow().get(&limit.declared).copied().unwrap_or_default()
+    }
+
+    /// Remembers how long checks took that were asked together.
+    pub(super) fn took(&self, findings: &[Finding], time: Duration) {
+        let mut ids: Vec<&'static str> = Vec::new();
+        for finding in findings {
+            if !ids.contains(&finding.id) {
+                ids.push(finding.id);
+            }
+        }
+        if !ids.is_empty() {
+            self.groups.borrow_mut().push((ids, time));
+        }
+    }
+
+    /// Where the time went.
+    pub(super) fn timings(&self) -> Timings {
+        Timings { groups: self.groups.borrow().clone(), waits: self.waits.in_all() }
     }
 
     /// Health is known now.
@@ -184,6 +242,11 @@ impl<'a> Context<'a> {
     pub(super) fn host(&self) -> Option<SocketAddr> {
         self.target.https.or(self.target.http)
     }
+}
+
+/// A path as reports name it: queries of ours are random.
+fn without_query(path: &str) -> &str {
+    path.split_once('?').map_or(path, |(path, _)| path)
 }
 
 fn nowhere(what: &str) -> ProbeError {

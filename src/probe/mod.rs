@@ -12,6 +12,7 @@ mod catalogue;
 mod causes;
 mod check;
 mod checks;
+mod composed;
 mod context;
 mod inside;
 mod judged;
@@ -23,6 +24,7 @@ mod ready;
 mod run;
 mod site;
 mod text;
+mod timings;
 mod tls;
 
 use std::cell::RefCell;
@@ -41,6 +43,7 @@ use crate::plan::Files;
 pub use catalogue::CATALOGUE;
 pub use causes::follows;
 pub use check::{Check, Family, Severity};
+pub use composed::{Glanced, composed};
 pub use inside::{Answer, Inside};
 pub use login::{Login, postgres_login, redis_login};
 pub use meter::{Meter, harmless_path};
@@ -50,6 +53,7 @@ pub use net::error::ProbeError;
 pub use net::http::Response;
 pub use ready::{NotReady, body_holds, reach, ready};
 pub use site::{Place, site};
+pub use timings::Timings;
 
 /// Where to connect. Names are never resolved here: they come from `stack.proxy.domains` and only go into requests and
 /// handshakes, so a front door can be asked before the DNS points at it.
@@ -88,8 +92,10 @@ pub struct Options {
     pub trust: Option<String>,
     /// Who is asked for names; `None` if nobody is known.
     pub name_server: Option<SocketAddr>,
-    /// No stack.toml declares what is asked ([`site()`]): general rules hold, and no line is named.
+    /// No stack.toml declares what is asked ([`site()`]): general rules hold, and no line of a front door is named.
     pub site: bool,
+    /// The containers are somebody else's ([`composed()`]): general rules hold for them.
+    pub composed: bool,
 }
 
 impl Default for Options {
@@ -104,6 +110,7 @@ impl Default for Options {
             trust: None,
             name_server: None,
             site: false,
+            composed: false,
         }
     }
 }
@@ -147,17 +154,20 @@ pub async fn shown(address: SocketAddr, name: &str) -> Result<String, String> {
     chain.first().map(|leaf| crate::base::hash::sha256(leaf)).ok_or_else(|| "no certificate was shown".to_owned())
 }
 
-/// Asks every question of the checklist and hands each finding to `sink`: the independent ones in parallel, limits last
-/// and one at a time.
+/// Asks every question of the checklist and hands each finding to `sink`: the independent ones in parallel; limits side
+/// by side, after all else that asks the front door for pages. Tells where the time went.
 pub async fn verify(
     stack: &Stack,
     known: &Known<'_>,
     target: &Target,
     options: &Options,
     sink: &mut dyn FnMut(Finding),
-) {
+) -> Timings {
     let context = context::Context::new(stack, known, target, options);
-    let Some(limit) = options.limit else { return run::run(&context, sink).await };
+    let Some(limit) = options.limit else {
+        run::run(&context, sink).await;
+        return context.timings();
+    };
     let mut answered = BTreeSet::new();
     let mut heard = |finding: Finding| {
         answered.insert(finding.id);
@@ -168,4 +178,5 @@ pub async fn verify(
             sink(finding);
         }
     }
+    context.timings()
 }

@@ -1,8 +1,9 @@
-//! The checklist, run: groups side by side, limits last.
+//! The checklist, run: groups side by side, limits after those that ask the front door for pages.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -13,9 +14,9 @@ use crate::model::finding::{Finding, Verdict};
 use super::CATALOGUE;
 use super::check::Family;
 use super::checks::{
-    alertmanager, attested, body, certificate, compression, containers, cookies, cors, databases, dns, drift, exchange,
-    exposure, headers, health, host, host_access, http2, images, logs, monitoring, own, performance, ports, protocol,
-    redirect, replicas, restarts, rules, secrets, tracking, validity, waivers, websocket,
+    alertmanager, attested, body, certificate, compression, containers, containers_general, cookies, cors, databases,
+    dns, drift, exchange, exposure, headers, health, host, host_access, http2, images, logs, monitoring, own,
+    performance, ports, protocol, redirect, replicas, restarts, rules, secrets, tracking, validity, waivers, websocket,
 };
 use super::context::Context;
 use super::limit;
@@ -24,19 +25,14 @@ use super::tls::certificate::now;
 
 type Group<'a> = Pin<Box<dyn Future<Output = Vec<Finding>> + 'a>>;
 
-/// The families, in the order of the report. A new one is its file, and one line here.
-fn groups<'a>(context: &'a Context<'_>) -> Vec<(Family, Group<'a>)> {
+/// Those whose requests are in the buckets of limits: measuring waits for them. A new family is its file, and one line
+/// here or in [`beside`].
+fn at_the_door<'a>(context: &'a Context<'_>) -> Vec<(Family, Group<'a>)> {
     vec![
         (Family::Health, Box::pin(health::run(context))),
-        (Family::Tls, Box::pin(protocol::run(context))),
-        (Family::Tls, Box::pin(certificate::run(context))),
-        (Family::Tls, Box::pin(exchange::run(context))),
-        (Family::Tls, Box::pin(validity::run(context))),
         (Family::Headers, Box::pin(redirect::run(context))),
         (Family::Headers, Box::pin(headers::run(context))),
         (Family::Headers, Box::pin(cookies::run(context))),
-        (Family::Exposure, Box::pin(ports::run(context))),
-        (Family::Exposure, Box::pin(host_access::run(context))),
         (Family::Exposure, Box::pin(exposure::run(context))),
         (Family::Websocket, Box::pin(websocket::run(context))),
         (Family::Traffic, Box::pin(cors::run(context))),
@@ -44,7 +40,21 @@ fn groups<'a>(context: &'a Context<'_>) -> Vec<(Family, Group<'a>)> {
         (Family::Traffic, Box::pin(compression::run(context))),
         (Family::Traffic, Box::pin(http2::run(context))),
         (Family::Traffic, Box::pin(replicas::run(context))),
-        (Family::Containers, Box::pin(containers::run(context))),
+        (Family::Performance, Box::pin(performance::run(context))),
+        (Family::Own, Box::pin(own::run(context))),
+    ]
+}
+
+/// Those that send no request to the front door.
+fn beside<'a>(context: &'a Context<'_>) -> Vec<(Family, Group<'a>)> {
+    vec![
+        (Family::Tls, Box::pin(protocol::run(context))),
+        (Family::Tls, Box::pin(certificate::run(context))),
+        (Family::Tls, Box::pin(exchange::run(context))),
+        (Family::Tls, Box::pin(validity::run(context))),
+        (Family::Exposure, Box::pin(ports::run(context))),
+        (Family::Exposure, Box::pin(host_access::run(context))),
+        (Family::Containers, of_containers(context)),
         (Family::Images, Box::pin(images::run(context))),
         (Family::Secrets, Box::pin(secrets::run(context))),
         (Family::Databases, Box::pin(databases::run(context))),
@@ -56,22 +66,31 @@ fn groups<'a>(context: &'a Context<'_>) -> Vec<(Family, Group<'a>)> {
         (Family::Host, Box::pin(host::run(context))),
         (Family::Dns, Box::pin(dns::run(context))),
         (Family::Drift, Box::pin(async { drift::run(context) })),
-        (Family::Performance, Box::pin(performance::run(context))),
-        (Family::Own, Box::pin(own::run(context))),
         (Family::Attested, Box::pin(async { attested::run(context) })),
         (Family::Attested, Box::pin(async { waivers::run(context) })),
+        // Waiting is all it does, so it waits beside everything else.
+        (Family::Health, Box::pin(restarts::run(context))),
     ]
+}
+
+/// Compared with what stack.toml wants of them, or by general rules where there is none.
+fn of_containers<'a>(context: &'a Context<'_>) -> Group<'a> {
+    if context.options.composed {
+        return Box::pin(containers_general::run(context));
+    }
+    Box::pin(containers::run(context))
 }
 
 /// Runs everything that was asked for.
 pub(super) async fn run(context: &Context<'_>, sink: &mut dyn FnMut(Finding)) {
     let today = Date::of_seconds(now());
-    let mut emit = |findings: Vec<Finding>| {
+    let emit = RefCell::new(|findings: Vec<Finding>| {
         for mut finding in sorted(findings) {
             if finding.vantage.is_empty() {
                 finding.vantage = context.target.vantage;
             }
-            if context.options.site {
+            // A site has no line; services of a compose file have.
+            if context.options.site && (!context.options.composed || finding.line == Some(0)) {
                 finding.line = None;
             }
             // It would have to wait, and has no answer for that reason alone.
@@ -86,7 +105,7 @@ pub(super) async fn run(context: &Context<'_>, sink: &mut dyn FnMut(Finding)) {
                 sink(waivers::apply(finding, &context.stack.checklist.waivers, today));
             }
         }
-    };
+    });
     let wanted = |family: Family| {
         (family.gate() || !context.options.gate)
             && CATALOGUE.iter().any(|check| check.family == family && context.wants(check))
@@ -95,21 +114,24 @@ pub(super) async fn run(context: &Context<'_>, sink: &mut dyn FnMut(Finding)) {
         context.settle();
     }
     // As they come: what one waits for must not keep the others' answers until the deadline takes them.
-    let all = async {
-        let mut running: FuturesUnordered<Group<'_>> =
-            groups(context).into_iter().filter(|(family, _)| wanted(*family)).map(|(_, group)| group).collect();
-        while let Some(findings) = running.next().await {
-            emit(findings);
-        }
-        drop(running);
-        if wanted(Family::Limits) {
-            limit::run(context, &mut emit).await;
+    let answers = async |groups: Vec<(Family, Group<'_>)>| {
+        let timed = groups.into_iter().filter(|(family, _)| wanted(*family)).map(|(_, group)| async {
+            let began = Instant::now();
+            (group.await, began.elapsed())
+        });
+        let mut running: FuturesUnordered<_> = timed.collect();
+        while let Some((findings, took)) = running.next().await {
+            context.took(&findings, took);
+            (emit.borrow_mut())(findings);
         }
     };
-    // Waiting is all it does, so it waits beside everything else.
-    let watched = async { if wanted(Family::Health) { restarts::run(context).await } else { Vec::new() } };
-    let ((), watched) = tokio::join!(all, watched);
-    emit(watched);
+    let asked = async {
+        answers(at_the_door(context)).await;
+        if wanted(Family::Limits) {
+            limit::run(context, &mut |findings| (emit.borrow_mut())(findings)).await;
+        }
+    };
+    tokio::join!(asked, answers(beside(context)));
 }
 
 /// What was asked for and has no answer when the time is over.

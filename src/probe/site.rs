@@ -112,19 +112,24 @@ pub fn site(place: &Place) -> Result<Stack, String> {
         memory: ByteSize(0),
         cpus: None,
     };
-    Ok(Stack {
+    Ok(Stack { proxy: Some(proxy), ..bare(project) })
+}
+
+/// A stack without anything in it.
+pub(super) fn bare(project: ProjectName) -> Stack {
+    Stack {
         project,
         stage: None,
         host: None,
         services: BTreeMap::new(),
         elsewhere: BTreeMap::new(),
         secrets: BTreeMap::new(),
-        proxy: Some(proxy),
+        proxy: None,
         pool: Pool::default(),
         checklist: Checklist::default(),
         monitoring: Monitoring::default(),
         notify: Notify::default(),
-    })
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! The report of `verify`: a table for people, a document for programs.
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::model::finding::{Finding, Verdict};
+use crate::probe::Timings;
 
 use super::paint::Paint;
 use super::reports::{self, earlier::Earlier};
@@ -27,6 +30,8 @@ pub struct Report<'a> {
     pub millis: u64,
     /// What it is compared with.
     pub earlier: Option<&'a Earlier>,
+    /// Where the time went, where that is known.
+    pub timings: Option<&'a Timings>,
 }
 
 /// Verdicts from worst to best, with the name each has in counts.
@@ -135,7 +140,7 @@ impl Report<'_> {
         if let Some(earlier) = self.earlier {
             let worse = self.findings.iter().filter(|f| self.is_worse(f)).count();
             let words = if worse == 0 { "nothing".to_owned() } else { worse.to_string() };
-            let _ = write!(summary, "; {words} worse than in {}", clean(earlier.file()));
+            let _ = write!(summary, "; {words} worse than in {}", clean(earlier.name()));
         }
         summary
     }
@@ -157,13 +162,33 @@ impl Report<'_> {
             }
             if let Some(earlier) = self.earlier.filter(|_| self.is_worse(finding)) {
                 let was = earlier.was(finding).map_or("not asked", Verdict::word);
-                more("worse", &format!("it was `{was}` in {}", earlier.file()), paint);
+                more("worse", &format!("it was `{was}` in {}", earlier.name()), paint);
             }
             let behind = reports::behind(finding, self.findings);
             if !behind.is_empty() {
                 more("follows", &format!("perhaps from {}: look at that first", behind.join(", ")), paint);
             }
         }
+        out
+    }
+
+    /// Where the time went: what was waited for, and the checks that took longest. Nothing where that is not known.
+    pub fn times(&self, paint: Paint, width: usize) -> String {
+        let Some(timings) = self.timings else { return String::new() };
+        let millis = |time: &Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let mut out = String::new();
+        let mut section = |title: &str, mut lines: Vec<(u64, String)>| {
+            lines.retain(|(took, _)| *took > 0);
+            lines.sort_by_key(|(took, _)| Reverse(*took));
+            if !lines.is_empty() {
+                let _ = writeln!(out, "{}", paint.bold(title));
+            }
+            for (took, what) in lines {
+                let _ = writeln!(out, "  {:>7}  {}", duration(took), wrap(&clean(&what), width, 11));
+            }
+        };
+        section("Waited for", timings.waits.iter().map(|(what, time)| (millis(time), what.clone())).collect());
+        section("Time of checks", timings.groups.iter().map(|(ids, time)| (millis(time), ids.join(", "))).collect());
         out
     }
 
@@ -202,7 +227,7 @@ impl Report<'_> {
             "file": self.file,
             "started": format!("{}Z", utc(self.started)),
             "millis": self.millis,
-            "against": self.earlier.map(Earlier::file),
+            "against": self.earlier.map(Earlier::name),
             "verdict": self.findings.iter().map(|f| f.verdict).max(),
             "summary": {
                 "total": self.findings.len(),
@@ -213,6 +238,12 @@ impl Report<'_> {
                 "fail": self.number(Verdict::Fail),
             },
             "findings": findings,
+            "timings": self.timings.map(|timings| json!({
+                "waits": timings.waits.iter().map(|(what, time)| json!({ "for": what, "millis": time.as_millis() }))
+                    .collect::<Vec<_>>(),
+                "groups": timings.groups.iter().map(|(ids, time)| json!({ "checks": ids, "millis": time.as_millis() }))
+                    .collect::<Vec<_>>(),
+            })),
         })
     }
 }

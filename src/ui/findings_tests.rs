@@ -39,6 +39,7 @@ pub(in crate::ui) fn report(findings: &[Finding]) -> Report<'_> {
         started: 1_795_178_918,
         millis: 3_210,
         earlier: None,
+        timings: None,
     }
 }
 

@@ -45,7 +45,16 @@ fn findings() -> Vec<Finding> {
 }
 
 fn report<'a>(file: &'a str, findings: &'a [Finding]) -> Report<'a> {
-    Report { project: "sum", stage: "", file, findings, started: 1_795_178_918, millis: 4_003_210, earlier: None }
+    Report {
+        project: "sum",
+        stage: "",
+        file,
+        findings,
+        started: 1_795_178_918,
+        millis: 4_003_210,
+        earlier: None,
+        timings: None,
+    }
 }
 
 /// What `xmllint` says of a document, nothing if it is valid.

@@ -1,10 +1,13 @@
 //! Rate limits of real Nginx servers: right ones pass, wrong ones never do.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use stackctl::base::units::{Rate, RateUnit};
 use stackctl::model::finding::{Finding, Verdict};
+use stackctl::model::limit::{Allows, Bucket, Limit};
 use stackctl::model::proxy::Tls;
+use stackctl::probe::{Known, verify};
 
 use crate::support::certs::Authority;
 use crate::support::nginx::{Nginx, ports};
@@ -146,4 +149,68 @@ async fn a_limit_is_measured_behind_tls_too() {
     }
     assert!(findings.iter().all(|f| f.verdict == Verdict::Pass), "{}", lines(&findings));
     assert!(findings.iter().any(|f| f.id == "HSTS-1" && f.observed.contains("429")), "{}", lines(&findings));
+}
+
+/// Five a minute take a minute to see at twice the rate: there the time until the next one is admitted is the verdict.
+#[tokio::test]
+async fn a_slow_limit_is_measured_by_its_next_request() {
+    let per_minute = |requests| Rate { requests, per: RateUnit::Minute };
+    let cases = [("right", 9, None), ("twice as fast", 18, Some("RL-3")), ("half as fast", 4, Some("RL-3"))];
+    let measured = cases.map(|(name, real, fails)| async move {
+        let case = Case { name, zone: "", location: "limit_req zone=z burst=2 nodelay;", burst: 2, delay: None, fails };
+        let zone = format!("limit_req_zone $binary_remote_addr zone=z:1m rate={real}r/m;");
+        let [port] = ports();
+        let config = config(&case, port).replace("server_tokens off;", &format!("server_tokens off; {zone}"));
+        let config = config.replace("REJECTED 1;", "REJECTED 7;");
+        let _nginx = Nginx::start(&config, &[], port);
+        let allows = Allows::Bucket(Bucket { rate: per_minute(9), burst: 2, delay: None });
+        let stack = stack(Tls::Off, vec![route("/", Some(Limit { allows, ..ten_a_second(2, None) }))]);
+        let started = Instant::now();
+        let findings = ask(&stack, &target(port, None), None, &options(&["RL"])).await;
+        println!("{name}: {} ms\n{}", started.elapsed().as_millis(), lines(&findings));
+        (name, fails, findings)
+    });
+    for (name, fails, findings) in join_all(measured).await {
+        let of = |id: &str| findings.iter().find(|f| f.id == id).map(|f| f.verdict);
+        let wanted = if fails.is_some() { Verdict::Fail } else { Verdict::Pass };
+        assert_eq!(of("RL-3"), Some(wanted), "{name}:\n{}", lines(&findings));
+        assert_eq!(of("RL-1"), Some(Verdict::Pass), "{name}:\n{}", lines(&findings));
+        if fails.is_none() {
+            assert_eq!(of("RL-5"), Some(Verdict::Pass), "{name}:\n{}", lines(&findings));
+        }
+    }
+}
+
+/// Two limits have two buckets: what is waited for of one is no reason to wait with the other.
+#[tokio::test]
+async fn limits_are_waited_for_side_by_side() {
+    let [port] = ports();
+    let two = "limit_req_zone $binary_remote_addr zone=a:1m rate=10r/s; limit_req_zone $binary_remote_addr zone=b:1m rate=10r/s;";
+    let case = &cases()[0];
+    let config = config(case, port).replace(ZONE, two).replace("zone=z burst", "zone=a burst").replace(
+        "location / {",
+        "location /b/ { limit_req zone=b burst=20 nodelay; try_files /ok.txt =404; } location / {",
+    );
+    let _nginx = Nginx::start(&config, &[], port);
+    let other = Limit { line: 22, declared: "/b/".to_owned(), ..ten_a_second(20, None) };
+    let stack = stack(Tls::Off, vec![route("/", Some(ten_a_second(20, None))), route("/b/", Some(other))]);
+    let mut findings = Vec::new();
+    let started = Instant::now();
+    let timings =
+        verify(&stack, &Known::default(), &target(port, None), &options(&["RL"]), &mut |f| findings.push(f)).await;
+    let took = started.elapsed();
+    let of = |path: &str| timings.waits.iter().find(|(what, _)| what.ends_with(path)).map(|(_, time)| *time);
+    let (Some(one), Some(two)) = (of(" /"), of(" /b/")) else { panic!("{timings:?}") };
+    assert!(one > Duration::from_secs(5) && two > Duration::from_secs(5), "{timings:?}");
+    assert!(took < (one + two).mul_f64(0.75), "{took:?} for {timings:?}");
+    let failed: Vec<_> = findings.iter().filter(|f| f.verdict == Verdict::Fail).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert_eq!(
+        findings.iter().filter(|f| f.id == "RL-1" && f.verdict == Verdict::Pass).count(),
+        2,
+        "{}",
+        lines(&findings)
+    );
+    let groups: Vec<_> = timings.groups.iter().filter(|(ids, _)| ids.contains(&"RL-1")).collect();
+    assert_eq!(groups.len(), 2, "{timings:?}");
 }

@@ -64,6 +64,13 @@ fn what_render_writes_serves_as_the_stack_did() {
     up.compose(&["up", "-d", "--wait", "--build"]).ends(0);
     assert_eq!(answers(&site), ours);
     assert_eq!(verdicts(&site), judged);
+    // The same containers as those of anybody who uses Compose: without a stack.toml.
+    let report = general(&site, "out/compose.yaml", "t-rend");
+    assert_eq!(seen(&report, "fail"), BTreeSet::new(), "{report:#}");
+    let passed = seen(&report, "pass");
+    for id in ["HLT-3 app", "HLT-3 proxy", "CTR-1 app", "CTR-2 app", "CTR-3 postgres", "DB-1 postgres", "DB-1 redis"] {
+        assert!(passed.contains(id), "{id}: {report:#}");
+    }
     drop(up);
     assert_eq!(site.list("containers"), ["t-rend-stackctl"], "what Compose took down leaves the state alone");
 }
@@ -129,5 +136,88 @@ impl Composed<'_> {
 impl Drop for Composed<'_> {
     fn drop(&mut self) {
         self.compose(&["down", "--volumes", "--rmi", "local", "--timeout", "5"]);
+    }
+}
+
+/// What `verify --compose` says of a file in the site's folder.
+fn general(site: &Site, file: &str, project: &str) -> serde_json::Value {
+    let skip = "HOST,IMG,NET-3,HLT-5";
+    let said = site
+        .run(&["--json", "verify", "--quick", "--compose", file, "--skip", skip], &[("COMPOSE_PROJECT_NAME", project)]);
+    serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{e}: exit {}: {}{}", said.code, said.out, said.err))
+}
+
+/// Findings with this verdict: check and subject.
+fn seen(report: &serde_json::Value, verdict: &str) -> BTreeSet<String> {
+    let all = report["findings"].as_array().unwrap().iter().filter(|f| f["verdict"] == verdict);
+    all.map(|f| format!("{} {}", f["id"].as_str().unwrap(), f["subject"].as_str().unwrap())).collect()
+}
+
+/// As guides print it: a store for everybody, a program that is root, nothing limited.
+#[test]
+fn what_compose_runs_is_judged_without_a_stack_toml() {
+    let site = Site::new(&slim("t-guide", 18123), "t-guide", 18123);
+    let file = "name: t-guide-x\nservices:\n  cache:\n    image: redis:7\n    ports:\n      - \"6379:6379\"\n  \
+                web:\n    image: web\n  gone:\n    image: gone:1\n  tool:\n    image: tool:1\n    profiles: [tools]\n";
+    std::fs::write(site.folder().join("compose.yaml"), file).unwrap();
+    let compose = ["--json", "verify", "--quick", "--compose", "compose.yaml"];
+    site.run(&compose, &[]).ends(1).says("Compose has no container of a project `t-guide-x`");
+    site.run(&["verify", "--compose", "stack.toml"], &[]).ends(2).says("has no `services:`");
+    site.run(&["verify", "--compose", "none.yaml"], &[]).ends(2).says("cannot be read");
+
+    // Containers as Compose labels them.
+    let mirror = std::env::var("STACKCTL_REGISTRY_MIRROR").unwrap_or_else(|_| "stackctl.test".to_owned());
+    let redis = format!("{mirror}/library/redis:7");
+    let started = Labelled::start(&[
+        ("cache", &["-p", "18124:6379"], &redis, &["redis-server", "--protected-mode", "no"]),
+        ("web", &["--user", "0", "--privileged", "-v", "/etc:/host"], &redis, &["sleep", "600"]),
+    ]);
+    let report = general(&site, "compose.yaml", "");
+    let failed = seen(&report, "fail");
+    for wanted in ["CTR-2 web", "CTR-3 web", "DB-1 cache", "HLT-3 gone", "NET-1 t-guide-x", "NET-4 t-guide-x"] {
+        assert!(failed.contains(wanted), "{wanted} is not among {failed:?}");
+    }
+    assert_eq!(failed.len(), 6, "{failed:?}");
+    let warned = seen(&report, "warn");
+    for wanted in ["CTR-1 cache", "CTR-1 web", "CTR-2 cache", "CTR-5 cache"] {
+        assert!(warned.contains(wanted), "{wanted} is not among {warned:?}");
+    }
+    assert!(!seen(&report, "inconclusive").iter().any(|id| !id.starts_with("HLT-4")), "{report:#}");
+    let place = |id: &str, subject: &str| {
+        let all = report["findings"].as_array().unwrap();
+        all.iter().find(|f| f["id"] == id && f["subject"] == subject).unwrap()["place"].clone()
+    };
+    assert_eq!(place("DB-1", "cache"), serde_json::json!({ "file": "compose.yaml", "line": 3 }));
+    assert_eq!(place("HLT-3", "gone"), serde_json::json!({ "file": "compose.yaml", "line": 9 }));
+    drop(started);
+}
+
+/// Containers of a compose project, started without Compose; gone with the handle.
+struct Labelled(Vec<String>);
+
+impl Labelled {
+    fn start(services: &[(&str, &[&str], &str, &[&str])]) -> Self {
+        let mut started = Self(Vec::new());
+        for (service, options, image, command) in services {
+            let name = format!("t-guide-x-{service}-1");
+            let labels = [
+                "com.docker.compose.project=t-guide-x".to_owned(),
+                format!("com.docker.compose.service={service}"),
+                "com.docker.compose.container-number=1".to_owned(),
+                "com.docker.compose.oneoff=False".to_owned(),
+            ];
+            let labels = labels.iter().flat_map(|label| ["--label", label.as_str()]);
+            let mut docker = Command::new("docker");
+            docker.args(["run", "-d", "--name", &name]).args(labels).args(*options).arg(image).args(*command);
+            started.0.push(name);
+            said(&docker.output().unwrap()).ends(0);
+        }
+        started
+    }
+}
+
+impl Drop for Labelled {
+    fn drop(&mut self) {
+        let _ = Command::new("docker").args(["rm", "-f", "-v"]).args(&self.0).output();
     }
 }

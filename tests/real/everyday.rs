@@ -10,7 +10,12 @@ use super::support::{Site, Visitor, replicas_answering, said, slim};
 fn up_twice_changes_nothing_and_a_change_touches_only_what_it_names() {
     let site = Site::new(&slim("t-every", 18081), "t-every", 18081);
     site.up("1");
+    site.run(&["verify", "--against", "1"], &[]).ends(1).says("nothing is kept of what `verify` found of release 1");
+    // What `up` asks at its end is kept with the release that runs.
     site.run(&["up", "--yes"], &[("APP_VERSION", "1")]).ends(0).says("0 steps");
+    let same = against(&site, "1", 0);
+    assert_eq!(same["against"], "release 1");
+    assert_eq!(worse(&same), Vec::<String>::new());
     let containers = ["t-every-app-1", "t-every-app-2", "t-every-app-3", "t-every-proxy-1", "t-every-stackctl"];
     assert_eq!(site.list("containers"), containers);
     let proxy = site.docker(&["inspect", "-f", "{{.Id}}", "t-every-proxy-1"]);
@@ -58,6 +63,12 @@ fn up_twice_changes_nothing_and_a_change_touches_only_what_it_names() {
     }
     site.docker(&["rm", "-f", "t-every-app-2"]);
     assert_eq!(site.run(&["plan", "--exit-code"], &[("APP_VERSION", "2")]).code, 3);
+    // Since the first release one has gone; what was so then is not told again.
+    assert_eq!(worse(&against(&site, "1", 4)), ["HLT-3 app"]);
+    site.run(&["verify", "--against", "99"], &[])
+        .ends(1)
+        .says("release 99 of t-every is not kept")
+        .says("kept are 1, ");
     let visitor = Visitor::of(&site);
     site.up("2");
     visitor.was_always_served();
@@ -65,6 +76,22 @@ fn up_twice_changes_nothing_and_a_change_touches_only_what_it_names() {
     site.run(&["status"], &[]).ends(0).says("t-every-app-2");
     site.run(&["logs", "app", "--tail", "5"], &[]).ends(0).says("app-2 |");
     site.run(&["logs", "ap"], &[]).ends(1).says("did you mean `app`?");
+}
+
+/// What the gate of `up` asks, compared with what was found of a release.
+fn against(site: &Site, release: &str, code: i32) -> serde_json::Value {
+    let asked = ["--json", "verify", "--quick", "--only", "HLT,HDR,HSTS,NET", "--against", release];
+    let said = site.run(&asked, &[("APP_VERSION", "2")]).ends(code);
+    serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{e}: {}", said.out))
+}
+
+/// What got worse: check and subject.
+fn worse(report: &serde_json::Value) -> Vec<String> {
+    let all = report["findings"].as_array().unwrap().iter().filter(|finding| finding["worse"] == true);
+    let name = |finding: &serde_json::Value| {
+        format!("{} {}", finding["id"].as_str().unwrap(), finding["subject"].as_str().unwrap())
+    };
+    all.map(name).collect()
 }
 
 #[test]

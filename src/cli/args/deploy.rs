@@ -80,13 +80,16 @@ pub struct VerifyArgs {
     /// Judge the site at this URL by general rules: no stack.toml, no engine. With --outside: judge the stack there
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
+    /// Judge what Docker Compose runs of this file, by general rules: no stack.toml. With --url: the site in front of it, too
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["outside", "save_baseline"])]
+    pub compose: Option<PathBuf>,
     /// Trust these authorities (PEM), too: a company's own
     #[arg(long, value_name = "FILE")]
     pub trust: Option<PathBuf>,
     /// Store how fast the answers are, for later runs to compare with
     #[arg(long, conflicts_with_all = ["quick", "outside", "url"])]
     pub save_baseline: bool,
-    /// How to print the report: human, json (short: --json), junit, tap, sarif, github, markdown, html or prometheus
+    /// How to print the report: human, json (short: --json), junit, tap, sarif, github, gitlab, markdown, html or prometheus
     #[arg(long, value_name = "FORMAT", value_enum, hide_possible_values = true)]
     pub format: Option<Format>,
     /// Write another report to a file, such as junit=report.xml; may be given several times
@@ -95,12 +98,21 @@ pub struct VerifyArgs {
     /// What ends with exit code 4: warn (warnings too), low (any failure), medium, high or critical (failures of at least this severity)
     #[arg(long, value_name = "LEVEL", value_enum, hide_possible_values = true, default_value = "low")]
     pub fail_on: FailOn,
-    /// Compare with an earlier report (--json): tell what is worse, and only that ends with exit code 4 or 6
-    #[arg(long, value_name = "FILE")]
-    pub against: Option<PathBuf>,
+    /// Compare with what was found of a release (its number) or with an earlier report (a file of --json): tell what is worse, and only that ends with exit code 4 or 6
+    #[arg(long, value_name = "EARLIER", value_parser = against)]
+    pub against: Option<Against>,
     /// Longest time for the whole checklist; what is not done by then counts as not judged
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = span)]
     pub deadline: Span,
+}
+
+/// What a report is compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Against {
+    /// What was kept with a release.
+    Release(u32),
+    /// A report in a file.
+    File(PathBuf),
 }
 
 /// Formats of a report.
@@ -118,6 +130,8 @@ pub enum Format {
     Sarif,
     /// Annotations of GitHub Actions.
     Github,
+    /// Code Quality of GitLab.
+    Gitlab,
     /// Markdown, for summaries.
     Markdown,
     /// One page that stands alone.
@@ -139,6 +153,11 @@ pub enum FailOn {
     High,
     /// Critical failures only.
     Critical,
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "what parses values returns a result")]
+fn against(text: &str) -> Result<Against, String> {
+    Ok(text.parse().map_or_else(|_| Against::File(PathBuf::from(text)), Against::Release))
 }
 
 fn report(text: &str) -> Result<(Format, PathBuf), String> {

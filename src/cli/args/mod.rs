@@ -22,7 +22,7 @@ use crate::ui::paint::ColourChoice;
 use super::candidates;
 
 pub use cert::{CertCommand, CertImportArgs, IssueArgs};
-pub use deploy::{FailOn, Format, LockArgs, PlanArgs, UpArgs, VerifyArgs};
+pub use deploy::{Against, FailOn, Format, LockArgs, PlanArgs, UpArgs, VerifyArgs};
 pub use history::{AuditArgs, DiffArgs, ReleasesArgs, RollbackArgs};
 pub use inside::{ExecArgs, ForwardArgs, InContainer, RunArgs};
 pub use running::{

@@ -120,16 +120,21 @@ pub(super) async fn state(engine: &Engine, stack: &Stack) -> anyhow::Result<Stat
     Ok(state.unwrap_or_default())
 }
 
-/// One release with everything that is kept of it.
-pub(super) async fn record(engine: &Engine, stack: &Stack, state: &State, number: u32) -> anyhow::Result<Record> {
-    let Some(release) = state.releases.iter().find(|r| r.number == number) else {
+/// The line of a release that is kept.
+pub(super) fn find<'a>(stack: &Stack, state: &'a State, number: u32) -> Result<&'a Release, Failure> {
+    state.releases.iter().find(|r| r.number == number).ok_or_else(|| {
         let kept: Vec<String> = state.releases.iter().map(|r| r.number.to_string()).collect();
         let hint = match kept.as_slice() {
             [] => "there are none yet".to_owned(),
             kept => format!("kept are {}", kept.join(", ")),
         };
-        return Err(Failure::failed(format!("release {number} of {} is not kept", stack.project)).hint(hint).into());
-    };
+        Failure::failed(format!("release {number} of {} is not kept", stack.project)).hint(hint)
+    })
+}
+
+/// One release with everything that is kept of it.
+pub(super) async fn record(engine: &Engine, stack: &Stack, state: &State, number: u32) -> anyhow::Result<Record> {
+    let release = find(stack, state, number)?;
     let record = engine.read_release(&stack.project, release).await.map_err(|e| session::failure(&e.into()))?;
     Ok(record.ok_or_else(|| Failure::failed(format!("the record of release {number} is not there any more")))?)
 }

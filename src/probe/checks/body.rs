@@ -66,7 +66,7 @@ async fn ask(context: &Context<'_>, proxy: &Proxy, path: &str, most: ByteSize) -
 
 async fn announce(context: &Context<'_>, proxy: &Proxy, path: &str, length: u64) -> Result<u16, ProbeError> {
     let door = context.front(proxy)?;
-    context.count(1);
+    context.count(path, 1);
     let length = length.to_string();
     let headers = [("Content-Length", length.as_str()), ("Expect", "100-continue")];
     let head = door.head(&Request { method: "POST", ..Request::with(path, &headers) })?;

@@ -48,9 +48,7 @@ pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let mut compressed = Vec::new();
     let mut cached = Vec::new();
     for route in proxy.routes.iter().filter(|r| !r.websocket).take(ROUTES) {
-        let (plain, packed) = (ask(context, proxy, &route.path, &[]).await, {
-            ask(context, proxy, &route.path, &[("Accept-Encoding", "gzip")]).await
-        });
+        let (plain, packed) = (plain(context, proxy, &route.path).await, packed(context, proxy, &route.path).await);
         let path = route.path.as_str();
         match (plain, packed) {
             (Ok(plain), Ok(packed)) => {
@@ -71,9 +69,14 @@ pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     ]
 }
 
-async fn ask(context: &Context<'_>, proxy: &Proxy, path: &str, headers: &[(&str, &str)]) -> Result<Response, String> {
+async fn plain(context: &Context<'_>, proxy: &Proxy, path: &str) -> Result<Response, String> {
     let door = context.front(proxy).map_err(|e| e.to_string())?;
-    context.ask(&door, &Request::with(path, headers)).await.map_err(|e| e.to_string())
+    context.page(&door, path).await.map_err(|e| e.to_string())
+}
+
+async fn packed(context: &Context<'_>, proxy: &Proxy, path: &str) -> Result<Response, String> {
+    let door = context.front(proxy).map_err(|e| e.to_string())?;
+    context.ask(&door, &Request::with(path, &[("Accept-Encoding", "gzip")])).await.map_err(|e| e.to_string())
 }
 
 fn packing(plain: &Response, packed: &Response) -> Judged {

@@ -63,7 +63,7 @@ pub(in crate::probe) const CTR_5: Check = Check {
     ..hardening("CTR-5", "restart policy", Severity::Medium)
 };
 
-const CHECKS: [&Check; 5] = [&CTR_1, &CTR_2, &CTR_3, &CTR_4, &CTR_5];
+pub(super) const CHECKS: [&Check; 5] = [&CTR_1, &CTR_2, &CTR_3, &CTR_4, &CTR_5];
 
 /// Judges a container by what it should be.
 type Judge = fn(&ContainerSpec, &Inspected) -> Judged;
@@ -114,7 +114,7 @@ fn limits(spec: &ContainerSpec, seen: &Inspected) -> Judged {
     }
 }
 
-fn megabytes(bytes: i64) -> String {
+pub(super) fn megabytes(bytes: i64) -> String {
     if bytes == 0 { "without limit".to_owned() } else { format!("{} MiB", bytes >> 20) }
 }
 
@@ -126,7 +126,7 @@ fn share(billionths: i64) -> String {
 }
 
 /// `CAP_NET_ADMIN` and `net_admin` are one thing.
-fn capability(name: &str) -> String {
+pub(super) fn capability(name: &str) -> String {
     let name = name.to_ascii_uppercase();
     name.strip_prefix("CAP_").map_or(name.clone(), str::to_owned)
 }
@@ -180,7 +180,7 @@ fn users(spec: &ContainerSpec, seen: &Inspected) -> Judged {
 }
 
 /// The first word of a command line; the rest may hold anything.
-fn program(command: &str) -> &str {
+pub(super) fn program(command: &str) -> &str {
     command.split_whitespace().next().unwrap_or("a process")
 }
 

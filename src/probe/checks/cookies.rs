@@ -51,7 +51,7 @@ pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let mut trouble = None;
     for path in proxy.routes.iter().filter(|r| !r.websocket).map(|r| r.path.as_str()).take(PATHS) {
         let response = match context.front(proxy) {
-            Ok(door) => context.get(&door, path).await,
+            Ok(door) => context.page(&door, path).await,
             Err(error) => Err(error),
         };
         match response {

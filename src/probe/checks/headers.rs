@@ -49,8 +49,8 @@ pub(in crate::probe) const HDR_2: Check = Check {
 };
 pub(in crate::probe) const HDR_3: Check = Check {
     question: "Does a Content-Security-Policy restrict scripts and plug-ins?",
-    pass: "enforced; scripts without unsafe-inline (nonce or hash excuses), unsafe-eval, data:, http:, https:, *; \
-           object-src or default-src set",
+    pass: "enforced; scripts without unsafe-inline (nonce or hash excuses), unsafe-eval, data: and whole schemes; plug-ins \
+           (object-src or default-src) without whole schemes; over HTTPS nothing but pictures and films over plain HTTP",
     ..header("HDR-3", "Content-Security-Policy", Severity::High)
 };
 pub(in crate::probe) const HDR_4: Check = Check {
@@ -106,7 +106,7 @@ pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let page = page(context, proxy);
     let missing = format!("/{}", text::nonce());
     let front = context.front(proxy);
-    let (shown, absent, moved) = tokio::join!(get(context, &front, &page), get(context, &front, &missing), async {
+    let (shown, absent, moved) = tokio::join!(shown(context, &front, &page), get(context, &front, &missing), async {
         match (proxy.https(), context.target.http) {
             (true, Some(_)) => Some(get(context, &context.http_door(proxy.canonical()), &page).await),
             _ => None,
@@ -142,6 +142,13 @@ fn page(context: &Context<'_>, proxy: &Proxy) -> String {
 async fn get(context: &Context<'_>, door: &Result<Door, ProbeError>, path: &str) -> Result<Response, ProbeError> {
     match door {
         Ok(door) => context.get(door, path).await,
+        Err(error) => Err(error.clone()),
+    }
+}
+
+async fn shown(context: &Context<'_>, door: &Result<Door, ProbeError>, path: &str) -> Result<Response, ProbeError> {
+    match door {
+        Ok(door) => context.page(door, path).await,
         Err(error) => Err(error.clone()),
     }
 }
@@ -221,10 +228,10 @@ fn of_page(proxy: &Proxy, url: &str, response: &Response) -> Vec<Finding> {
     let absent = |question: Question, name: &str| {
         if declared(name) { question.fail("declared, but not sent") } else { question.warn("not sent") }
     };
-    let policy = response.header("content-security-policy");
     let sniff = response.header("x-content-type-options");
     let frame = response.header("x-frame-options");
-    let ancestors = policy.is_some_and(|p| policy::csp_directive(p, "frame-ancestors").is_some());
+    let ancestors = |policy: &str| policy::csp_directive(policy, "frame-ancestors").is_some();
+    let ancestors = response.all("content-security-policy").flat_map(|value| value.split(',')).any(ancestors);
     vec![
         match sniff {
             Some(value) if value.eq_ignore_ascii_case("nosniff") => about(&HDR_1).pass(value),
@@ -239,12 +246,12 @@ fn of_page(proxy: &Proxy, url: &str, response: &Response) -> Vec<Finding> {
             Some(value) => about(&HDR_2).fail(value),
             None => absent(about(&HDR_2), "x-frame-options"),
         },
-        match policy.map(policy::csp) {
+        match policy::policies(response.all("content-security-policy"), proxy.https()) {
             Some(Worth::Good) => about(&HDR_3).pass("restrictive"),
             Some(Worth::Weak(why)) => about(&HDR_3).warn(why),
             None => absent(about(&HDR_3), "content-security-policy"),
         },
-        match response.header("referrer-policy").map(policy::referrer) {
+        match policy::referrer(response.all("referrer-policy")) {
             Some(Worth::Good) => about(&HDR_4).pass(response.header("referrer-policy").unwrap_or("")),
             Some(Worth::Weak(why)) => about(&HDR_4).warn(why),
             None => absent(about(&HDR_4), "referrer-policy"),

@@ -4,7 +4,6 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::time::sleep;
 
 use crate::model::finding::Finding;
 use crate::model::observed::{Observed, ObservedContainer};
@@ -153,7 +152,7 @@ async fn until_healthy(
             };
         }
         if !problem.ends_with("slow") {
-            sleep(INTERVAL).await;
+            context.waits.sleep("the front door, until it is healthy (HLT-1)", INTERVAL).await;
         }
     }
 }

@@ -42,7 +42,7 @@ pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     };
     let judged = match agreed {
         Ok(Some(alpn)) if alpn == b"h2" => {
-            context.count(1);
+            context.count("/", 1);
             let answer = match session::config(true, &[b"h2"]) {
                 Ok(config) => h2::ask(&Door::tls(address, &context.authority(name, true), name, config), "/").await,
                 Err(error) => Err(error),

@@ -7,6 +7,7 @@ pub(super) mod body;
 pub(super) mod certificate;
 pub(super) mod compression;
 pub(super) mod containers;
+pub(super) mod containers_general;
 pub(super) mod cookies;
 pub(super) mod cors;
 pub(super) mod database_tls;

@@ -5,7 +5,6 @@ use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::time::sleep;
 
 use crate::base::date::moment;
 use crate::model::finding::Finding;
@@ -136,7 +135,9 @@ async fn heard_in_time(context: &Context<'_>, at: SocketAddrV4, rules: &Value, c
             Fail(why) if fresh && context.options.quick => {
                 return Skip(format!("left out by --quick: {why}, since it was started or loaded its configuration"));
             }
-            Fail(_) if fresh && context.started.elapsed() < ROUNDS => sleep(Duration::from_secs(1)).await,
+            Fail(_) if fresh && context.started.elapsed() < ROUNDS => {
+                context.waits.sleep("Prometheus, until it has found an Alertmanager (MON-4)", Duration::from_secs(1)).await;
+            }
             judged => return judged,
         }
     }
@@ -158,7 +159,9 @@ async fn targets(context: &Context<'_>, at: SocketAddrV4, young: &BTreeSet<Strin
         };
         match judged {
             Unsure(why) if context.options.quick => return Skip(format!("left out by --quick: {why}")),
-            Unsure(_) if context.started.elapsed() < ROUNDS => sleep(Duration::from_secs(2)).await,
+            Unsure(_) if context.started.elapsed() < ROUNDS => {
+                context.waits.sleep("Prometheus, until it has asked everybody (MON-1)", Duration::from_secs(1)).await;
+            }
             // It had its time.
             Unsure(_) if !young.is_empty() => return targets_now(context, at).await,
             judged => return judged,
@@ -174,7 +177,7 @@ async fn rules_in_time(context: &Context<'_>, at: SocketAddrV4) -> Result<Value,
         if !waiting || context.options.quick || context.started.elapsed() >= ROUNDS {
             return rules;
         }
-        sleep(Duration::from_secs(1)).await;
+        context.waits.sleep("Prometheus, until it has tried its rules (MON-2)", Duration::from_secs(1)).await;
     }
 }
 

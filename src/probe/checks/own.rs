@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use crate::base::name::ServiceName;
 use crate::model::checklist::{Bounds, OwnAsk, OwnCheck, OwnRequest};
@@ -125,7 +125,7 @@ async fn http(context: &Context<'_>, own: &OwnCheck, request: &OwnRequest) -> Ju
         if matches!(judged, Pass(_)) || !harmless || late {
             return judged;
         }
-        sleep(AGAIN).await;
+        context.waits.sleep(&format!("{}, until the answer is as declared (OWN-1)", own.name), AGAIN).await;
     }
 }
 

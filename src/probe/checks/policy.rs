@@ -37,9 +37,22 @@ pub(super) fn csp_directive<'a>(policy: &'a str, name: &str) -> Option<Vec<&'a s
     })
 }
 
+/// Sources that are everything there is.
+const BROAD: [&str; 8] = ["*", "http:", "https:", "ftp:", "http://*", "https://*", "http://*.*", "https://*.*"];
+
+/// Of several policies (in one header, or in several) each is enforced: what the strictest forbids is forbidden.
+pub(super) fn policies<'a>(values: impl Iterator<Item = &'a str>, https: bool) -> Option<Worth> {
+    let all: Vec<Worth> = values
+        .flat_map(|value| value.split(','))
+        .filter(|policy| !policy.trim().is_empty())
+        .map(|policy| csp(policy, https))
+        .collect();
+    all.iter().find(|worth| **worth == Worth::Good).or(all.first()).cloned()
+}
+
 /// Observatory's csp.js: scripts without `unsafe-inline` (a nonce or hash excuses it), `unsafe-eval` or whole schemes,
-/// and plug-ins restricted.
-pub(super) fn csp(policy: &str) -> Worth {
+/// plug-ins restricted, and over HTTPS nothing but pictures and films from plain HTTP.
+pub(super) fn csp(policy: &str, https: bool) -> Worth {
     let default = csp_directive(policy, "default-src");
     let Some(scripts) = csp_directive(policy, "script-src").or_else(|| default.clone()) else {
         return weak("neither script-src nor default-src");
@@ -52,25 +65,50 @@ pub(super) fn csp(policy: &str) -> Worth {
     if has("'unsafe-inline'") && !excused {
         return weak("scripts: 'unsafe-inline'");
     }
-    if let Some(wide) = ["*", "data:", "http:", "https:"].into_iter().find(|word| has(word) && !has("'strict-dynamic'"))
-    {
+    // With it, browsers pass over names and schemes; without a nonce or a hash no script runs at all.
+    let dynamic = has("'strict-dynamic'");
+    if dynamic && !excused {
+        return weak("scripts: 'strict-dynamic' without a nonce or hash");
+    }
+    if let Some(wide) = BROAD.into_iter().chain(["data:"]).find(|word| has(word) && !dynamic) {
         return weak(format!("scripts from {wide}"));
     }
     if has("'unsafe-eval'") {
         return weak("scripts: 'unsafe-eval'");
     }
-    if csp_directive(policy, "object-src").or(default).is_none() {
+    let Some(objects) = csp_directive(policy, "object-src").or(default) else {
         return weak("neither object-src nor default-src");
+    };
+    if let Some(wide) = BROAD.into_iter().find(|word| objects.iter().any(|source| source.eq_ignore_ascii_case(word))) {
+        return weak(format!("plug-ins from {wide}"));
     }
-    Worth::Good
+    let active = policy.split(';').map(|directive| directive.split_ascii_whitespace()).filter_map(|mut words| {
+        let name = words.next()?.to_ascii_lowercase();
+        let passive = matches!(name.as_str(), "img-src" | "media-src") || dynamic && name == "script-src";
+        (!passive).then(|| words.find(|source| insecure(source)).map(|source| format!("{name} {source}"))).flatten()
+    });
+    match active.into_iter().next() {
+        Some(source) if https => weak(format!("over plain HTTP: {source}")),
+        _ => Worth::Good,
+    }
 }
 
-/// The last policy of the list counts (Referrer Policy §11.1).
-pub(super) fn referrer(value: &str) -> Worth {
-    let last = value.split(',').next_back().unwrap_or("").trim().to_ascii_lowercase();
-    match last.as_str() {
-        "no-referrer" | "same-origin" | "strict-origin" | "strict-origin-when-cross-origin" => Worth::Good,
-        _ => weak(last),
+fn insecure(source: &str) -> bool {
+    let source = source.to_ascii_lowercase();
+    source.starts_with("http:") || source.starts_with("ftp:")
+}
+
+/// The last policy of the list that is known counts (Referrer Policy §11.1).
+pub(super) fn referrer<'a>(values: impl Iterator<Item = &'a str>) -> Option<Worth> {
+    const GOOD: [&str; 4] = ["no-referrer", "same-origin", "strict-origin", "strict-origin-when-cross-origin"];
+    const WEAK: [&str; 4] = ["origin", "origin-when-cross-origin", "unsafe-url", "no-referrer-when-downgrade"];
+    let words: Vec<String> =
+        values.flat_map(|value| value.split(',')).map(|word| word.trim().to_ascii_lowercase()).collect();
+    let known = words.iter().rev().find(|word| GOOD.contains(&word.as_str()) || WEAK.contains(&word.as_str()));
+    match known {
+        Some(word) if GOOD.contains(&word.as_str()) => Some(Worth::Good),
+        Some(word) => Some(weak(word.clone())),
+        None => words.last().map(|word| weak(word.clone())),
     }
 }
 
@@ -110,8 +148,9 @@ mod tests {
             "default-src 'self'",
             "script-src 'self'; object-src 'none'",
             "default-src 'none'; script-src 'nonce-abc' 'unsafe-inline'",
+            "script-src 'strict-dynamic' 'nonce-abc' https: 'unsafe-inline'; object-src 'none'",
         ] {
-            assert_eq!(csp(good), Worth::Good, "{good}");
+            assert_eq!(csp(good, true), Worth::Good, "{good}");
         }
         for bad in [
             "",
@@ -122,15 +161,31 @@ mod tests {
             "default-src 'self' 'unsafe-inline'",
             "default-src 'self' 'unsafe-eval'",
             "script-src data:; object-src 'none'",
+            "script-src 'self'; object-src https:",
+            "default-src 'self'; script-src https://*",
+            "script-src 'strict-dynamic' https:; object-src 'none'",
         ] {
-            assert_ne!(csp(bad), Worth::Good, "{bad}");
+            assert_ne!(csp(bad, true), Worth::Good, "{bad}");
         }
+        let plain = "default-src 'self'; connect-src http://api.example.com";
+        assert_eq!((csp(plain, false), csp(plain, true) == Worth::Good), (Worth::Good, false));
+        assert_eq!(csp("default-src 'self'; img-src http://a.example", true), Worth::Good);
+        let loose = "default-src 'self' 'unsafe-inline'";
+        assert_eq!(policies([loose, "default-src 'self'"].into_iter(), true), Some(Worth::Good), "both are enforced");
+        assert_eq!(policies(["default-src 'self', default-src *"].into_iter(), true), Some(Worth::Good));
+        assert_ne!(policies([loose].into_iter(), true), Some(Worth::Good));
+        assert_eq!(policies(std::iter::empty(), true), None);
     }
 
     #[test]
     fn other_values() {
-        assert_eq!(referrer("no-referrer, strict-origin-when-cross-origin"), Worth::Good);
-        assert_ne!(referrer("unsafe-url"), Worth::Good);
+        for good in [&["no-referrer, strict-origin-when-cross-origin"][..], &["unsafe-url", "no-referrer, tomorrows"]] {
+            assert_eq!(referrer(good.iter().copied()), Some(Worth::Good), "{good:?}");
+        }
+        for bad in [&["unsafe-url"][..], &["no-referrer", "origin"], &["whatever"]] {
+            assert!(matches!(referrer(bad.iter().copied()), Some(Worth::Weak(_))), "{bad:?}");
+        }
+        assert_eq!(referrer(std::iter::empty()), None);
         assert!(cross_origin("cross-origin-opener-policy", "same-origin; report-to=\"x\""));
         assert!(!cross_origin("cross-origin-resource-policy", "yes"));
         assert!(has_version("nginx/1.22.1") && !has_version("nginx") && !has_version("a/b"));

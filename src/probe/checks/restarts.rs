@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::time::sleep;
-
 use crate::model::finding::Finding;
 use crate::model::inspected::Inspected;
 
@@ -41,7 +39,8 @@ pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let again = if context.options.quick {
         None
     } else {
-        sleep(APART.saturating_sub(context.started.elapsed())).await;
+        let left = APART.saturating_sub(context.started.elapsed());
+        context.waits.sleep("containers, whether they stay up (HLT-5)", left).await;
         let inside = match context.inside() {
             Ok(inside) => inside,
             Err(why) => return vec![question().judged(why)],

@@ -5,7 +5,6 @@ use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::time::sleep;
 
 use crate::model::finding::Finding;
 use crate::model::service::{Preset, Service};
@@ -92,7 +91,9 @@ async fn seen_in_time(context: &Context<'_>, at: SocketAddrV4, loaded: &[(String
             Warn(why) | Unsure(why) if young && context.options.quick => {
                 return Skip(format!("left out by --quick: {why}"));
             }
-            Warn(_) | Unsure(_) if young && context.started.elapsed() < ROUNDS => sleep(Duration::from_secs(2)).await,
+            Warn(_) | Unsure(_) if young && context.started.elapsed() < ROUNDS => {
+                context.waits.sleep("Prometheus, until it has asked everybody (MON-7)", Duration::from_secs(2)).await;
+            }
             judged => return judged,
         }
     }

@@ -62,7 +62,7 @@ async fn ask(context: &Context<'_>, proxy: &Proxy, route: &Route) -> Vec<Finding
     let key = text::base64(&text::random::<16>());
     let opened = match context.front(proxy) {
         Ok(door) => {
-            context.count(1);
+            context.count(&route.path, 1);
             upgrade(&door, &route.path, &key).await
         }
         Err(error) => Err(error),

@@ -33,8 +33,9 @@ pub(in crate::probe) const RL_3: Check = Check {
     id: "RL-3",
     family: Family::Limits,
     title: "limit: rate",
-    question: "How many requests a second are admitted while twice the rate is offered, for max(5 s, 5/rate)?",
-    pass: "the declared rate ± (1.5/duration + 5 %)",
+    question: "How many requests a second are admitted while twice the rate is offered, for max(5 s, 5/rate)? Where that is \
+               longer than 30 s: when is the next request after the burst admitted?",
+    pass: "the declared rate ± (1.5/duration + 5 %); the next one after 1/rate ± 5 %",
     source: SOURCE,
     severity: Severity::High,
     remedy: "run `stackctl up`; several proxies each count for themselves, and an app may limit by a window of its own",

@@ -1,6 +1,6 @@
 //! What a measurement says about a limit. Pure.
 
-use super::seen::{Forged, Measured, RateRun, Volley, float, leaked, most};
+use super::seen::{Forged, Measured, Pace, RateRun, Volley, float, leaked, most};
 
 /// A judgement with what was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +85,23 @@ pub(super) fn rate(run: &Result<RateRun, String>, rate: f64) -> Judgement {
         return Fail(format!("all of {} admitted at twice the rate", run.admitted));
     }
     if (rate - run.lost - tolerance..=rate + tolerance).contains(&measured) { Pass(seen) } else { Fail(seen) }
+}
+
+/// Whether the time until the next request is admitted is that of the declared rate: somewhere between the last that was
+/// refused and the one that was admitted, ± 5 %.
+pub(super) fn pace(pace: Pace, rate: f64) -> Judgement {
+    let wanted = 1.0 / rate;
+    let Some(admitted) = pace.admitted else {
+        return Fail(format!("still refused {:.1} s after the burst, instead of {wanted:.1} s", pace.rejected));
+    };
+    let seen = format!("one more admitted between {:.1} s and {admitted:.1} s after the burst", pace.rejected);
+    if pace.rejected <= wanted * 1.05 && admitted >= wanted * 0.95 {
+        if admitted - pace.rejected > wanted * 0.2 {
+            return Unsure(format!("{seen}, which is too wide a gap: the answers were slow"));
+        }
+        return Pass(seen);
+    }
+    Fail(format!("{seen}, instead of {wanted:.1} s"))
 }
 
 /// Whether all rejections have status 429.
@@ -229,6 +246,19 @@ mod tests {
         assert!(matches!(rate(&run(25, 0, 0.0), 10.0), Fail(_)));
         assert!(matches!(rate(&run(51, 1, 2.0), 10.0), Unsure(_)));
         assert!(matches!(rate(&Err("not measured".into()), 10.0), Unsure(_)));
+    }
+
+    #[test]
+    fn paces() {
+        // Five a minute: twelve seconds.
+        let of = |rejected, admitted| pace(Pace { rejected, admitted }, 5.0 / 60.0);
+        assert!(matches!(of(11.4, Some(12.1)), Pass(_)));
+        assert!(matches!(of(12.1, Some(12.7)), Pass(_)), "Nginx rounds down");
+        for (rejected, admitted) in [(5.9, 6.1), (0.3, 3.1), (13.8, 14.4), (10.2, 10.9)] {
+            assert!(matches!(of(rejected, Some(admitted)), Fail(_)), "{rejected} {admitted}");
+        }
+        assert!(matches!(of(14.4, None), Fail(_)));
+        assert!(matches!(of(3.0, Some(12.1)), Unsure(_)));
     }
 
     #[test]

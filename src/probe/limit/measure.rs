@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::time::sleep;
+use crate::model::limit::{Enforcer, Limit};
 
 use super::super::context::Context;
 use super::super::net::client::{Door, Request};
@@ -10,7 +10,7 @@ use super::super::net::error::ProbeError;
 use super::super::text;
 use super::super::{REQUESTS_PER_LIMIT, TIME_PER_LIMIT};
 use super::judge::{NOT_MEASURED, seconds};
-use super::seen::{Forged, Measured, RateRun, TOO_MANY, Volley, float, leaked, most};
+use super::seen::{Forged, Measured, Pace, RateRun, TOO_MANY, Volley, float, leaked, most};
 use super::volley::{Shell, Shot, fire, load};
 
 /// Longest wait for a bucket to drain.
@@ -23,10 +23,16 @@ pub(super) const FORGED: [&str; 4] = ["X-Forwarded-For", "Forwarded", "X-Real-IP
 /// What to measure.
 pub(super) struct Plan<'a> {
     pub(super) door: &'a Door,
+    pub(super) limit: &'a Limit,
+    /// The route's own path, which other checks may have asked for.
+    pub(super) route: &'a str,
+    /// A path below it that nobody else asks for.
     pub(super) path: &'a str,
     /// Requests a second.
     pub(super) rate: f64,
     pub(super) burst: usize,
+    /// Requests of the burst wait for their turn.
+    pub(super) delayed: bool,
     /// A path the limit does not hold for.
     pub(super) unlimited: Option<String>,
 }
@@ -34,26 +40,32 @@ pub(super) struct Plan<'a> {
 /// One measurement. `again`: the bucket may be full of the one before.
 pub(super) async fn measure(context: &Context<'_>, plan: &Plan<'_>, again: bool) -> Measured {
     let whole = Duration::from_secs_f64((float(plan.burst) + 1.5) / plan.rate);
+    let wait = async |time: Duration| context.waits.sleep(&what(plan), time).await;
     if again {
-        sleep(whole.min(DRAIN)).await;
+        wait(whole.min(DRAIN)).await;
     }
-    let usual = match context.once(plan.door, plan.path).await {
-        Ok(response) if response.status == TOO_MANY => {
-            return Measured::trouble("rejected from the start".into(), !again);
-        }
-        Ok(response) if response.status >= 500 => {
-            return Measured::trouble(format!("it answers {} before any load", response.status), false);
-        }
-        Ok(response) => response.status,
-        Err(error) => return Measured::trouble(error.to_string(), false),
+    // What was asked for before need not be asked again: one more request in a tight bucket is one more to wait for.
+    let known = context.status_of(plan.door, plan.route).filter(|status| *status != TOO_MANY && *status < 500);
+    let usual = match known {
+        Some(status) => status,
+        None => match context.once(plan.door, plan.path).await {
+            Ok(response) if response.status == TOO_MANY => {
+                return Measured::trouble("rejected from the start".into(), !again);
+            }
+            Ok(response) if response.status >= 500 => {
+                return Measured::trouble(format!("it answers {} before any load", response.status), false);
+            }
+            Ok(response) => response.status,
+            Err(error) => return Measured::trouble(error.to_string(), false),
+        },
     };
     // All that was asked before may be in the bucket; an empty one is what a volley needs.
-    let drain = Duration::from_secs_f64((float(context.sent()) + 1.0) / plan.rate).min(whole);
+    let drain = Duration::from_secs_f64((float(context.sent(plan.limit)) + 0.2) / plan.rate).min(whole);
     if drain > DRAIN {
         let why = format!("the bucket takes {} s to drain, longer than verify waits", drain.as_secs());
         return Measured::trouble(why, false);
     }
-    sleep(if again { Duration::from_secs_f64(1.5 / plan.rate) } else { drain }).await;
+    wait(if again { Duration::from_secs_f64(1.5 / plan.rate) } else { drain }).await;
     let count = 1 + plan.burst + plan.burst.div_ceil(5).max(3);
     if count > REQUESTS_PER_LIMIT {
         let why = format!("a burst of {} needs {count} requests, more than {REQUESTS_PER_LIMIT}", plan.burst);
@@ -77,18 +89,33 @@ pub(super) async fn measure(context: &Context<'_>, plan: &Plan<'_>, again: bool)
         volley: Some(volley),
         after: None,
         worth_repeating: !again,
+        pace: None,
     };
     if tripped {
         sustain(context, plan, &mut measured, released, usual, REQUESTS_PER_LIMIT - count).await;
-        measured.after = come_back(context, plan, &measured).await;
+        if is_slow(plan) {
+            paced(context, plan, &mut measured, released).await;
+        } else {
+            measured.after = come_back(context, plan, &measured).await;
+        }
     }
     measured
 }
 
 async fn volley(context: &Context<'_>, plan: &Plan<'_>, count: usize) -> Result<(Instant, Vec<Shot>), ProbeError> {
     let shells = load(plan.door, &vec![Request::path(plan.path); count]).await?;
-    context.count(count);
-    Ok(fire(shells.into_iter().map(|shell| (shell, Duration::ZERO)).collect(), patience(plan)).await)
+    context.count(plan.path, count);
+    // Answers that are delayed are waited for side by side.
+    let turn = if plan.delayed { None } else { Some(context.volley.lock().await) };
+    let shots = fire(shells.into_iter().map(|shell| (shell, Duration::ZERO)).collect(), patience(plan));
+    let shots = context.waits.during(&what(plan), shots).await;
+    drop(turn);
+    Ok(shots)
+}
+
+/// What is waited for, for people.
+fn what(plan: &Plan<'_>) -> String {
+    format!("the limit of {}", plan.route)
 }
 
 /// A delayed answer waits for the whole burst before it; then it may be slow.
@@ -170,8 +197,8 @@ async fn sustain(
     // A millisecond apart, which is what timers resolve: the order of these matters.
     let last = |n: usize| end + Duration::from_millis(1).mul_f64(float(n));
     schedule.extend(tail.into_iter().enumerate().map(|(n, shell)| (shell, last(n))));
-    context.count(schedule.len());
-    let (_, shots) = fire(schedule, patience(plan)).await;
+    context.count(plan.path, schedule.len());
+    let (_, shots) = context.waits.during(&what(plan), fire(schedule, patience(plan))).await;
     let (run, tail) = shots.split_at(tail_at.min(shots.len()));
     measured.rejections += shots.iter().filter(|s| s.status() == Some(measured.reject)).count();
     measured.rate = stream.map(|_| rate_run(plan, run, measured.reject, usual, free));
@@ -231,6 +258,46 @@ pub(super) fn forge(header: &str) -> String {
     }
 }
 
+/// Whether twice the rate would have to be offered for longer than is done, and the time until the next request is
+/// admitted tells as much: of a bucket of Nginx that delays nothing, one a minute or two is too slow for both.
+fn is_slow(plan: &Plan<'_>) -> bool {
+    let longest = TIME_PER_LIMIT.as_secs_f64();
+    5.0 / plan.rate > longest && 1.2 / plan.rate < longest && !plan.delayed && plan.limit.by == Enforcer::Proxy
+}
+
+/// Asks again and again until a request is admitted: refused ones cost nothing, so that is when one has leaked out.
+async fn paced(context: &Context<'_>, plan: &Plan<'_>, measured: &mut Measured, released: Instant) {
+    let wait = measured.rejected.as_ref().and_then(|r| r.header("retry-after")).and_then(seconds);
+    // A little later than told: the client's clock started at another moment than the server's.
+    let told = wait.map(|wait| Duration::from_secs(wait) + Duration::from_millis(100));
+    let mut times: Vec<Duration> =
+        (5..=24).map(|twentieth| Duration::from_secs_f64(f64::from(twentieth) / 20.0 / plan.rate)).collect();
+    times.extend(told.filter(|told| *told < TIME_PER_LIMIT));
+    times.sort_unstable();
+    let mut pace = Pace { rejected: 0.0, admitted: None };
+    for time in times {
+        context.waits.sleep(&what(plan), time.saturating_sub(released.elapsed())).await;
+        let asked = released.elapsed();
+        match context.once(plan.door, plan.path).await {
+            Ok(response) if response.status == measured.reject => pace.rejected = asked.as_secs_f64(),
+            Ok(_) => {
+                pace.admitted = Some(released.elapsed().as_secs_f64());
+                // Admitted by then, whenever that was.
+                measured.after = told.map(|told| Ok(asked <= told + Duration::from_millis(100)));
+                break;
+            }
+            Err(error) => {
+                measured.rate = Err(error.to_string());
+                return;
+            }
+        }
+    }
+    if measured.after.is_none() && told.is_some_and(|told| told < TIME_PER_LIMIT) {
+        measured.after = Some(Ok(false));
+    }
+    measured.pace = Some(pace);
+}
+
 /// Waits as long as Retry-After says, and asks once more.
 async fn come_back(context: &Context<'_>, plan: &Plan<'_>, measured: &Measured) -> Option<Result<bool, String>> {
     let wait = measured.rejected.as_ref().and_then(|r| r.header("retry-after")).and_then(seconds)?;
@@ -238,7 +305,7 @@ async fn come_back(context: &Context<'_>, plan: &Plan<'_>, measured: &Measured) 
         return None;
     }
     // A little longer: the client's clock started at another moment than the server's.
-    sleep(Duration::from_secs(wait) + Duration::from_millis(100)).await;
+    context.waits.sleep(&what(plan), Duration::from_secs(wait) + Duration::from_millis(100)).await;
     let answer = context.once(plan.door, plan.path).await;
     Some(answer.map(|response| response.status != measured.reject).map_err(|error| error.to_string()))
 }

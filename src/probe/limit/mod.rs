@@ -12,6 +12,11 @@ mod quota;
 mod seen;
 mod volley;
 
+use std::time::Instant;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
 use crate::model::finding::Finding;
 use crate::model::limit::{Allows, Bucket, Limit};
 use crate::model::proxy::{Proxy, Route};
@@ -25,7 +30,8 @@ use seen::Measured;
 
 pub(super) use checks::{RL_1, RL_2, RL_3, RL_4, RL_5, RL_6, RL_7};
 
-/// Measures every declared limit, one after the other.
+/// Measures every declared limit: side by side, since each has a bucket of its own and most of measuring is waiting; only
+/// volleys take turns.
 pub(super) async fn run(context: &Context<'_>, emit: &mut dyn FnMut(Vec<Finding>)) {
     let Some(proxy) = &context.stack.proxy else {
         emit(none_apply(&checks::ALL, context.stack.project.as_str(), None, NO_PROXY));
@@ -35,13 +41,23 @@ pub(super) async fn run(context: &Context<'_>, emit: &mut dyn FnMut(Vec<Finding>
     if limits.is_empty() {
         emit(none_apply(&checks::ALL, proxy.canonical(), Some(proxy.line), "no limit is declared"));
     }
-    for (route, limit) in limits {
-        if context.options.quick {
-            let why = "left out by --quick: measuring a limit needs a volley";
+    if context.options.quick {
+        let why = "left out by --quick: measuring a limit needs a volley";
+        for (route, limit) in limits {
             emit(none_apply(&checks::ALL, &context.url(proxy, &route.path), Some(limit.line), why));
-        } else {
-            emit(one(context, proxy, route, limit).await);
         }
+        return;
+    }
+    let mut measured: FuturesUnordered<_> = limits
+        .into_iter()
+        .map(|(route, limit)| async move {
+            let began = Instant::now();
+            (one(context, proxy, route, limit).await, began.elapsed())
+        })
+        .collect();
+    while let Some((findings, took)) = measured.next().await {
+        context.took(&findings, took);
+        emit(findings);
     }
 }
 
@@ -74,7 +90,7 @@ async fn one(context: &Context<'_>, proxy: &Proxy, route: &Route, limit: &Limit)
     let path = format!("{}{separator}{}", route.path, text::nonce());
     // Reports of two runs are compared: what was asked has one name, whatever the path's last part is this time.
     let url = context.url(proxy, &route.path);
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     let door = match context.front(proxy) {
         Ok(door) => door,
         Err(error) => {
@@ -91,8 +107,16 @@ async fn one(context: &Context<'_>, proxy: &Proxy, route: &Route, limit: &Limit)
             return quota::measure(context, &door, &subject).await;
         }
     };
-    let plan =
-        Plan { door: &door, path: &path, rate: bucket.rate.per_second(), burst: bucket.burst as usize, unlimited };
+    let plan = Plan {
+        door: &door,
+        limit,
+        route: &route.path,
+        path: &path,
+        rate: bucket.rate.per_second(),
+        burst: bucket.burst as usize,
+        delayed: bucket.delay.is_some(),
+        unlimited,
+    };
     // One second chance: neighbours, a busy machine or the run before may have disturbed the first.
     let mut measured = measure::measure(context, &plan, false).await;
     if measured.worth_repeating && judge::worth_repeating(&judgements(bucket, &measured)) {
@@ -142,7 +166,7 @@ fn judgements(limit: &Bucket, measured: &Measured) -> Vec<(&'static super::Check
     vec![
         (&RL_1, burst),
         (&RL_2, judge::mode(volley, limit.burst as usize, limit.delay.map(|d| d as usize), rate)),
-        (&RL_3, judge::rate(&measured.rate, rate)),
+        (&RL_3, measured.pace.map_or_else(|| judge::rate(&measured.rate, rate), |pace| judge::pace(pace, rate))),
         (&RL_4, judge::status(measured.all_rejects())),
         (&RL_5, judge::retry_after(measured, limit.rate.retry_after())),
         (&RL_6, judge::key(&measured.forged, rate)),

@@ -5,8 +5,6 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::time::sleep;
-
 use crate::base::units::{Quota, Span};
 use crate::model::finding::Finding;
 use crate::model::limit::Limit;
@@ -67,7 +65,6 @@ pub(super) async fn measure(context: &Context<'_>, door: &Door, subject: &Subjec
         .collect();
     // The rejection itself: it must carry every header, too.
     if out.first().is_some_and(|f| f.verdict == crate::model::finding::Verdict::Pass) {
-        context.count(1);
         let response = context.once(door, subject.path).await;
         let url = super::refused(subject.url);
         out.push(headers::hsts(context, subject.proxy, &url, &response));
@@ -93,7 +90,7 @@ async fn ask(
     let unsure = |why: String| -> Vec<(&'static Check, Judgement)> {
         ALL.iter().map(|check| (*check, Unsure(why.clone()))).collect()
     };
-    let before = context.sent();
+    let before = context.sent(subject.limit);
     // Who names another key is another client, as declared.
     let own = subject.limit.key.as_deref().unwrap_or_default();
     let names: Vec<&'static str> = FORGED.iter().copied().filter(|name| !name.eq_ignore_ascii_case(own)).collect();
@@ -108,7 +105,7 @@ async fn ask(
         Ok(shells) => shells,
         Err(error) => return unsure(error.to_string()),
     };
-    context.count(count + tail.len());
+    context.count(subject.path, count + tail.len());
     let now = |shells: Vec<_>| shells.into_iter().map(|shell| (shell, Duration::ZERO)).collect();
     let (_, shots) = fire(now(volley), Duration::from_secs(30)).await;
     let (_, tail) = fire(now(tail), Duration::from_secs(30)).await;
@@ -184,7 +181,8 @@ async fn come_back(
     if wait > TIME_PER_LIMIT {
         return None;
     }
-    sleep(wait + Duration::from_millis(100)).await;
+    let what = format!("the quota of {}", subject.url);
+    context.waits.sleep(&what, wait + Duration::from_millis(100)).await;
     let answer = context.once(door, subject.path).await;
     Some(answer.map(|response| response.status != TOO_MANY).map_err(|error| error.to_string()))
 }

@@ -27,6 +27,17 @@ pub(super) struct Measured {
     pub(super) after: Option<Result<bool, String>>,
     /// Another try could do better.
     pub(super) worth_repeating: bool,
+    /// When the next request was admitted, of a limit that is too slow for more than one.
+    pub(super) pace: Option<Pace>,
+}
+
+/// Asking a full bucket until it has room for one, in seconds after it was filled.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Pace {
+    /// The last request that was refused.
+    pub(super) rejected: f64,
+    /// The answer to the one that was admitted; `None` if none was.
+    pub(super) admitted: Option<f64>,
 }
 
 /// Twice the rate, offered for a while.
@@ -74,6 +85,7 @@ impl Measured {
             rejections: 0,
             after: None,
             worth_repeating,
+            pace: None,
         }
     }
 

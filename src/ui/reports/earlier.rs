@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::model::finding::{Finding, Verdict};
+use crate::model::verdicts::Verdicts;
 
-/// The verdicts of a report that was printed with `--json`.
+/// The verdicts of a report that was printed with `--json`, or of a release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Earlier {
-    /// The file, as the user named it.
-    file: String,
+    /// The file as the user named it, or the release.
+    name: String,
     /// The worst verdict, by check and by what was asked.
     verdicts: BTreeMap<(String, String), Verdict>,
 }
@@ -35,12 +36,22 @@ impl Earlier {
         if verdicts.is_empty() {
             return Err("there is no finding in it".to_owned());
         }
-        Ok(Self { file: file.to_owned(), verdicts })
+        Ok(Self { name: file.to_owned(), verdicts })
     }
 
-    /// The file, as the user named it.
-    pub fn file(&self) -> &str {
-        &self.file
+    /// What was found of a release while it ran.
+    pub fn of(kept: &Verdicts) -> Self {
+        let of_check = |(id, subjects): (&String, &BTreeMap<String, Verdict>)| {
+            let id = id.clone();
+            let each = subjects.iter().map(move |(subject, verdict)| ((id.clone(), subject.clone()), *verdict));
+            each.collect::<Vec<_>>()
+        };
+        Self { name: format!("release {}", kept.release), verdicts: kept.best.iter().flat_map(of_check).collect() }
+    }
+
+    /// The file as the user named it, or the release.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The verdict of the same question then; `None` if it was not asked.

@@ -3,6 +3,7 @@
 
 pub mod earlier;
 pub mod github;
+pub mod gitlab;
 pub mod html;
 pub mod markdown;
 pub mod prometheus;

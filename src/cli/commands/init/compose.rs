@@ -3,18 +3,22 @@
 
 /// A service of a compose file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Service {
-    pub(super) name: String,
-    pub(super) image: Option<String>,
-    pub(super) build: Option<String>,
+pub(in crate::cli::commands) struct Service {
+    pub(in crate::cli::commands) name: String,
+    pub(in crate::cli::commands) image: Option<String>,
+    pub(in crate::cli::commands) build: Option<String>,
     /// Inside the container.
-    pub(super) port: Option<u16>,
-    pub(super) command: Option<Vec<String>>,
+    pub(in crate::cli::commands) port: Option<u16>,
+    pub(in crate::cli::commands) command: Option<Vec<String>>,
+    /// Line of the file, from 1.
+    pub(in crate::cli::commands) line: u32,
+    /// It has a profile: Compose starts it only for those who ask.
+    pub(in crate::cli::commands) optional: bool,
 }
 
 impl Service {
     /// What the file of ours has a preset or a place of its own for, with the image's tag.
-    pub(super) fn database(&self) -> Option<(&'static str, String)> {
+    pub(in crate::cli::commands) fn database(&self) -> Option<(&'static str, String)> {
         let image = self.image.as_deref()?.rsplit('/').next()?.split('@').next()?;
         let (name, tag) = image.split_once(':').unwrap_or((image, ""));
         let known = [
@@ -34,10 +38,10 @@ impl Service {
 }
 
 /// Reads them.
-pub(super) fn services(text: &str) -> Vec<Service> {
+pub(in crate::cli::commands) fn services(text: &str) -> Vec<Service> {
     let mut out: Vec<Service> = Vec::new();
     let (mut inside, mut depth, mut key) = (false, None, String::new());
-    for line in text.lines() {
+    for (number, line) in (1..).zip(text.lines()) {
         let content = line.split(" #").next().unwrap_or(line).trim();
         if content.is_empty() || content.starts_with('#') {
             continue;
@@ -53,7 +57,7 @@ pub(super) fn services(text: &str) -> Vec<Service> {
         let depth = *depth.get_or_insert(indent);
         if indent == depth {
             let name = content.trim_end_matches(':').trim_matches(['"', '\'']).to_owned();
-            out.push(Service { name, ..Service::default() });
+            out.push(Service { name, line: number, ..Service::default() });
             continue;
         }
         let Some(service) = out.last_mut() else { continue };
@@ -68,6 +72,7 @@ pub(super) fn services(text: &str) -> Vec<Service> {
         let Some((name, value)) = content.split_once(':') else { continue };
         let value = bare(value);
         match name {
+            "profiles" => service.optional = true,
             "image" => service.image = Some(value.to_owned()).filter(|v| !v.contains('$')),
             "build" => service.build = Some(if value.is_empty() { "." } else { value }.to_owned()),
             "context" if key == "build" => service.build = Some(value.to_owned()),
@@ -86,7 +91,7 @@ pub(super) fn services(text: &str) -> Vec<Service> {
 }
 
 /// A command line that no shell has to read, cut at blanks.
-pub(super) fn words(text: &str) -> Vec<String> {
+pub(in crate::cli::commands) fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
@@ -111,6 +116,7 @@ mod tests {
         let found = services(text);
         let names: Vec<&str> = found.iter().map(|s| s.name.as_str()).collect();
         assert_eq!(names, ["db", "app", "worker"]);
+        assert_eq!(found.iter().map(|s| s.line).collect::<Vec<_>>(), [4, 9, 17]);
         assert_eq!(found[0].database(), Some(("postgres", "13".to_owned())));
         assert_eq!((found[1].build.as_deref(), found[1].port), (Some("./backend"), Some(8000)));
         assert_eq!(found[2].command, Some(words("celery -A tasks worker")));

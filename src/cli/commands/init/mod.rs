@@ -1,6 +1,6 @@
 //! `init`
 
-mod compose;
+pub(in crate::cli::commands) mod compose;
 mod draft;
 mod look;
 mod size;

@@ -51,6 +51,7 @@ pub(super) async fn run(source: &Source, ctx: &Context<'_>) -> anyhow::Result<Ex
         started,
         millis: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         earlier: None,
+        timings: None,
     };
     if ctx.out.is_json() {
         ctx.out.json(&report.json())?;

@@ -1,5 +1,7 @@
 //! `verify`
 
+mod compose;
+mod kept;
 mod outside;
 mod target;
 
@@ -13,7 +15,7 @@ use std::time::{Duration, Instant};
 use crate::apply::inside::Behind;
 use crate::apply::prepare::certificate;
 use crate::apply::{self, Wanted};
-use crate::cli::args::{FailOn, Format, VerifyArgs};
+use crate::cli::args::{Against, FailOn, Format, VerifyArgs};
 use crate::cli::context::Context;
 use crate::cli::exit::ExitStatus;
 use crate::cli::load;
@@ -23,6 +25,7 @@ use crate::engine::state::baseline_file;
 use crate::model::baseline::Baseline;
 use crate::model::finding::{Finding, Verdict};
 use crate::model::stack::Stack;
+use crate::model::state::State;
 use crate::probe::{self, Known, Options, Severity, Target};
 use crate::ui::error::Failure;
 use crate::ui::findings::Report;
@@ -58,19 +61,28 @@ impl Shown {
             files: args.report.clone(),
             fail_on: args.fail_on,
             save_baseline: args.save_baseline,
-            earlier: args.against.as_ref().map(|file| earlier(file, &ctx.env.cwd)).transpose()?,
+            earlier: match &args.against {
+                Some(Against::File(file)) => Some(earlier(file, &ctx.env.cwd)?),
+                Some(Against::Release(_)) | None => None,
+            },
         })
     }
 }
 
 /// Runs the checklist.
 pub async fn run(args: &VerifyArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
+    if let Some(file) = &args.compose {
+        return compose::run(file, args, ctx).await;
+    }
     if args.outside || args.url.is_some() {
         return outside::run(args, ctx).await;
     }
-    let shown = Shown::all(args, ctx)?;
+    let mut shown = Shown::all(args, ctx)?;
     let source = load::stack(ctx)?;
     let engine = session::connect(ctx, &source).await?;
+    if let (Shown::All { earlier, .. }, Some(Against::Release(number))) = (&mut shown, &args.against) {
+        *earlier = Some(kept::of_release(&engine, &source.stack, *number).await?);
+    }
     let mut wanted = session::wanted(ctx, &source);
     wanted.look_into_files = !args.quick;
     report(&engine, &wanted, &options(args, ctx)?, &shown, ctx).await
@@ -151,10 +163,18 @@ pub async fn report(
         measured: save.then_some(&measured),
     };
     let file = ctx.settings.file.display().to_string();
-    let status = ask(&Asked { stack, known: &known, target: &target, options, file: &file }, shown, ctx).await?;
+    let (status, findings) =
+        ask(&Asked { stack, known: &known, target: &target, options, file: &file }, shown, ctx).await?;
     if save && !measured.borrow().paths.is_empty() {
         let file = baseline_file(&measured.borrow());
         engine.write_state(&stack.project, &[file]).await?;
+    }
+    // What --quick leaves out is not known, and what was picked is not the release.
+    if !options.quick && options.only.is_empty() && options.skip.is_empty() {
+        let state = prepared.observed.state.as_ref();
+        if let Some(release) = state.and_then(State::current) {
+            kept::keep(engine, stack, release, &findings, ctx).await;
+        }
     }
     Ok(status)
 }
@@ -170,13 +190,13 @@ struct Asked<'a> {
 }
 
 /// Asks, shows, judges.
-async fn ask(asked: &Asked<'_>, shown: &Shown, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
+async fn ask(asked: &Asked<'_>, shown: &Shown, ctx: &Context<'_>) -> anyhow::Result<(ExitStatus, Vec<Finding>)> {
     let Asked { stack, known, target, options, file } = *asked;
     let mut findings: Vec<Finding> = Vec::new();
     let started = session::now();
     let began = Instant::now();
     let watch = ui::watch::Watch::new(ctx.out, "asking the front door");
-    probe::verify(stack, known, target, options, &mut |finding| {
+    let timings = probe::verify(stack, known, target, options, &mut |finding| {
         watch.say(&format!("{} {}: {}", finding.id, finding.title, finding.subject));
         findings.push(finding);
     })
@@ -192,12 +212,18 @@ async fn ask(asked: &Asked<'_>, shown: &Shown, ctx: &Context<'_>) -> anyhow::Res
         started,
         millis: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         earlier: if let Shown::All { earlier, .. } = shown { earlier.as_ref() } else { None },
+        timings: Some(&timings),
     };
     show(&report, shown, ctx)?;
+    let times = report.times(ctx.out.talk_paint(), ctx.out.width());
+    if !times.is_empty() {
+        ctx.out.detail(times.trim_end());
+    }
     let fail_on = if let Shown::All { fail_on, .. } = shown { *fail_on } else { FailOn::Low };
     let earlier = report.earlier;
     // What was so before is not this run's.
-    Ok(judge(findings.iter().filter(|f| earlier.is_none_or(|earlier| earlier.is_worse(f))), fail_on))
+    let status = judge(findings.iter().filter(|f| earlier.is_none_or(|earlier| earlier.is_worse(f))), fail_on);
+    Ok((status, findings))
 }
 
 fn show(report: &Report<'_>, shown: &Shown, ctx: &Context<'_>) -> anyhow::Result<()> {
@@ -237,6 +263,7 @@ fn text(report: &Report<'_>, format: Format, paint: Paint, width: usize) -> Stri
         Format::Tap => reports::tap::tap(report),
         Format::Sarif => format!("{:#}\n", reports::sarif::sarif(report)),
         Format::Github => reports::github::github(report),
+        Format::Gitlab => format!("{:#}\n", reports::gitlab::gitlab(report)),
         Format::Markdown => reports::markdown::markdown(report),
         Format::Html => reports::html::html(report),
         Format::Prometheus => reports::prometheus::prometheus(report),

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::cli::args::VerifyArgs;
+use crate::cli::args::{Against, VerifyArgs};
 use crate::cli::context::Context;
 use crate::cli::exit::ExitStatus;
 use crate::cli::load;
@@ -14,6 +14,13 @@ use super::{Asked, Shown, ask, options};
 
 /// Asks a stack at its address, or a site of anybody's making.
 pub(super) async fn run(args: &VerifyArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
+    if let Some(Against::Release(number)) = args.against {
+        let why =
+            Failure::usage(format!("what was found of release {number} is kept on the engine, which is not asked"));
+        return Err(why
+            .hint("compare with a report in a file: `--against before.json`; a file called by a number: `./7`")
+            .into());
+    }
     let shown = Shown::all(args, ctx)?;
     let place = args.url.as_deref().map(place).transpose()?;
     let options = options(args, ctx)?;
@@ -27,7 +34,7 @@ pub(super) async fn run(args: &VerifyArgs, ctx: &Context<'_>) -> anyhow::Result<
         let file = ctx.settings.file.display().to_string();
         let known = Known::default();
         let asked = Asked { stack: &source.stack, known: &known, target: &target, options: &options, file: &file };
-        return ask(&asked, &shown, ctx).await;
+        return Ok(ask(&asked, &shown, ctx).await?.0);
     }
     let Some(place) = place else { return Err(Failure::usage("--url names no site").into()) };
     let stack = site(&place).map_err(Failure::usage)?;
@@ -35,10 +42,11 @@ pub(super) async fn run(args: &VerifyArgs, ctx: &Context<'_>) -> anyhow::Result<
     let options = Options { site: true, ..options };
     let url = place.to_string();
     let known = Known::default();
-    ask(&Asked { stack: &stack, known: &known, target: &target, options: &options, file: &url }, &shown, ctx).await
+    let asked = Asked { stack: &stack, known: &known, target: &target, options: &options, file: &url };
+    Ok(ask(&asked, &shown, ctx).await?.0)
 }
 
-fn place(url: &str) -> Result<Place, Failure> {
+pub(super) fn place(url: &str) -> Result<Place, Failure> {
     Place::parse(url).map_err(|why| {
         Failure::usage(format!("`{url}` is not the URL of a site: {why}"))
             .hint("write https://example.com, with a port or a path where it has one")
@@ -85,7 +93,7 @@ async fn stack_at(proxy: &Proxy, place: Option<&Place>) -> Result<Target, Failur
     })
 }
 
-async fn site_at(place: &Place) -> Result<Target, Failure> {
+pub(super) async fn site_at(place: &Place) -> Result<Target, Failure> {
     let address = resolve(&place.host, place.port()).await?;
     let mut plain = address;
     plain.set_port(80);
