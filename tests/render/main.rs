@@ -14,7 +14,10 @@ mod golden;
 mod host;
 mod judges;
 mod native;
+mod observatory;
 mod passing;
+#[path = "../probe/support/nginx.rs"]
+mod private;
 mod quota;
 mod readers;
 mod rules;
