@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::super::support::{Site, root, said};
-use super::fault::{Asks, Fault, Replaced};
-use super::hand::{Hand, certificate, docker, each, inspect, reload_door, replace};
+use super::fault::{Asks, Fault, Lane, Replaced};
+use super::hand::{Hand, certificate, docker, each, inspect, replace};
 use super::report::{Verdicts, Worse, verdicts, worse};
 
-const NAME: &str = "t-fault";
 /// What the stack gets from outside.
 const ENV: [(&str, &str); 2] = [("APP_VERSION", "1"), ("GIVEN", "a-long-word-Nobody-guesses-7")];
 /// Longest wait until a fault is gone.
@@ -22,6 +21,7 @@ const SHOWS: Duration = Duration::from_secs(40);
 const AGAIN: Duration = Duration::from_millis(500);
 
 pub(super) struct Bench {
+    lane: Lane,
     // Goes before the site: it holds volumes of it.
     hand: Hand,
     site: Site,
@@ -40,8 +40,8 @@ pub(super) struct Bench {
     names: [(&'static str, String); 5],
 }
 
-fn names(hand: &Hand) -> [(&'static str, String); 5] {
-    let of = |container: &str, format: &str| docker(&["inspect", "-f", format, container]).trim().to_owned();
+fn names(hand: &Hand, lane: Lane) -> [(&'static str, String); 5] {
+    let of = |container: &str, format: &str| docker(&["inspect", "-f", format, &lane.own(container)]).trim().to_owned();
     let door = hand.read("/door/current/nginx.conf");
     let zone = door.split_once("zone=rate_").and_then(|(_, rest)| rest.split_once(':')).map(|(name, _)| name);
     let files = "{{range .Mounts}}{{if eq .Destination \"/run/secrets\"}}{{.Name}}{{end}}{{end}}";
@@ -55,16 +55,18 @@ fn names(hand: &Hand) -> [(&'static str, String); 5] {
 }
 
 impl Bench {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(lane: Lane) -> Self {
         let sample = root().join("tests/sample-app");
-        let toml = include_str!("stack.toml").replace("SAMPLE", &sample.display().to_string());
-        let site = Site::new(&toml, NAME, 18461);
+        let toml = lane.own(include_str!("stack.toml")).replace("SAMPLE", &sample.display().to_string());
+        let site = Site::new(&toml, lane.name, lane.port);
         site.run(&["up", "--yes", "--no-verify"], &ENV).ends(0);
         let items = "insert into items (name) select 'item ' || i from generate_series(1, 40) i";
-        each(&[["exec", "t-fault-postgres-1", "psql", "-U", "t_fault", "-d", "t_fault", "-qc", items]]);
-        let hand = Hand::new();
-        let names = names(&hand);
+        let psql = ["exec", "t-fault-postgres-1", "psql", "-U", "t_fault", "-d", "t_fault", "-qc", items];
+        each(&[psql.map(|word| lane.own(word))]);
+        let hand = Hand::new(lane.name);
+        let names = names(&hand, lane);
         let mut bench = Self {
+            lane,
             hand,
             site,
             toml,
@@ -83,7 +85,7 @@ impl Bench {
         });
         bench.edits("/watch/current", &quick);
         bench.changed.clear();
-        each(&[["kill", "-s", "HUP", "t-fault-prometheus-1"]]);
+        bench.reload_prometheus();
         bench.wait_until_healthy();
         bench
     }
@@ -137,17 +139,17 @@ impl Bench {
         if let Some(edits) = &fault.nginx {
             self.edits("/door/current", edits);
             self.edited = true;
-            reload_door();
+            self.hand.reload_door();
         } else if let Some(edits) = &fault.prometheus {
             self.edits("/watch/current", edits);
-            each(&[["kill", "-s", "HUP", "t-fault-prometheus-1"]]);
+            self.reload_prometheus();
         } else if let Some(wanted) = &fault.certificate {
             let (chain, key) = certificate(wanted);
             for (name, text) in [("certs/site.pem", chain), ("certs/site.key", key)] {
                 self.change(&format!("/door/current/{name}"), &text);
             }
             self.edited = true;
-            reload_door();
+            self.hand.reload_door();
         } else if let Some(Replaced { container, with }) = &fault.replaced {
             let was = inspect(container);
             replace(container, &was, with);
@@ -176,6 +178,10 @@ impl Bench {
         self.names.iter().fold(word.to_owned(), |word, (name, value)| word.replace(name, value))
     }
 
+    fn reload_prometheus(&self) {
+        each(&[["kill", "-s", "HUP", &format!("{}-prometheus-1", self.lane.name)]]);
+    }
+
     fn shell(&self, line: &str) {
         let line = line.replace("STACKCTL", env!("CARGO_BIN_EXE_stackctl"));
         let mut shell = std::process::Command::new("sh");
@@ -202,7 +208,7 @@ impl Bench {
             replace(&container, &was, &Value::Null);
         }
         if changed.keys().any(|file| file.starts_with("/watch")) {
-            each(&[["kill", "-s", "HUP", "t-fault-prometheus-1"]]);
+            self.reload_prometheus();
         }
         // What was edited of the front door is loaded by the next reload; what is in its log stays there for a while.
         let logged = fault.finds().contains_key("LOG-2");
@@ -235,7 +241,7 @@ impl Bench {
     /// Until nothing is worse than it was at first.
     pub(super) fn wait_until_healthy(&mut self) {
         if std::mem::take(&mut self.edited) {
-            reload_door();
+            self.hand.reload_door();
         }
         let begin = Instant::now();
         loop {
@@ -253,7 +259,9 @@ impl Bench {
     fn ask(&self, asks: Asks) -> Value {
         let mut env: BTreeMap<&str, &str> = ENV.into();
         env.extend(self.given.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        let said = self.site.run(asks.arguments(), &env.into_iter().collect::<Vec<_>>());
+        let words: Vec<String> = asks.arguments().iter().map(|word| self.lane.own(word)).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let said = self.site.run(&words, &env.into_iter().collect::<Vec<_>>());
         serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("exit {}: {}{}", said.code, said.out, said.err))
     }
 }

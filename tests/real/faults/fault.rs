@@ -165,13 +165,38 @@ impl Fault {
     }
 }
 
-/// All of them.
+/// One of the stacks that are broken side by side: nothing of one is the other's.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lane {
+    pub(super) name: &'static str,
+    /// Port of plain HTTP; HTTPS has the next one.
+    pub(super) port: u16,
+}
+
+pub(super) const LANES: [Lane; 2] = [Lane { name: "t-fault", port: 18461 }, Lane { name: "t-faulb", port: 18471 }];
+
+impl Lane {
+    /// What is written for the first lane, for this one: names, PostgreSQL's names, ports.
+    pub(super) fn own(self, text: &str) -> String {
+        let tens = |port: u16| (port / 10).to_string();
+        text.replace(LANES[0].name, self.name)
+            .replace(&LANES[0].name.replace('-', "_"), &self.name.replace('-', "_"))
+            .replace(&tens(LANES[0].port), &tens(self.port))
+    }
+}
+
+/// All of them, as the tables have them.
 pub(super) fn families() -> Vec<Family> {
+    families_of(LANES[0])
+}
+
+/// All of them, for a lane.
+pub(super) fn families_of(lane: Lane) -> Vec<Family> {
     let folder = root().join("tests/real/faults");
     let read = |name: &str| {
         let file = folder.join(format!("{name}.toml"));
         let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-        toml::from_str(&text).unwrap_or_else(|e| panic!("{name}.toml: {e}"))
+        toml::from_str(&lane.own(&text)).unwrap_or_else(|e| panic!("{name}.toml: {e}"))
     };
     FAMILIES.iter().map(|name| read(name)).collect()
 }

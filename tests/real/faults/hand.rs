@@ -10,43 +10,65 @@ use stackctl::base::date::Date;
 use super::super::support::said;
 use super::fault::Certificate;
 
-/// A container with the files of the front door and of Prometheus, to write to them.
-const HAND: &str = "t-fault-hand";
-const DOOR: &str = "t-fault-proxy-1";
-
-/// A container by its name, which goes with it.
-pub(super) struct Hand(&'static str);
+/// A container with the files of the front door and of Prometheus, to write to them; it goes with its handle.
+pub(super) struct Hand {
+    name: String,
+    /// The front door's container.
+    door: String,
+}
 
 impl Hand {
-    pub(super) fn new() -> Self {
-        docker(&["rm", "-f", HAND]);
-        let image = docker(&["inspect", "-f", "{{.Config.Image}}", DOOR]);
-        let start = ["run", "-d", "--name", HAND, "--network", "none", "--entrypoint", "sleep", "--user", "0"];
-        let files = ["-v", "t-fault_proxy-files:/door", "-v", "t-fault_prometheus-files:/watch", image.trim(), "3600"];
-        docker(&[&start[..], &files[..]].concat());
-        Self(HAND)
+    pub(super) fn new(stack: &str) -> Self {
+        let (name, door) = (format!("{stack}-hand"), format!("{stack}-proxy-1"));
+        docker(&["rm", "-f", &name]);
+        let image = docker(&["inspect", "-f", "{{.Config.Image}}", &door]);
+        let start = ["run", "-d", "--name", &name, "--network", "none", "--entrypoint", "sleep", "--user", "0"];
+        let volumes = ["proxy-files:/door", "prometheus-files:/watch"].map(|volume| format!("{stack}_{volume}"));
+        docker(&[&start[..], &["-v", &volumes[0], "-v", &volumes[1], image.trim(), "7200"]].concat());
+        Self { name, door }
     }
 
     pub(super) fn read(&self, file: &str) -> String {
-        let text = docker(&["exec", self.0, "cat", file]);
+        let text = docker(&["exec", &self.name, "cat", file]);
         assert!(!text.is_empty(), "{file} is not there");
         text
     }
 
     pub(super) fn write(&self, file: &str, text: &str) {
         let mut cat = Command::new("docker")
-            .args(["exec", "-i", self.0, "sh", "-c", &format!("cat > {file}")])
+            .args(["exec", "-i", &self.name, "sh", "-c", &format!("cat > {file}")])
             .stdin(Stdio::piped())
             .spawn()
             .unwrap();
         cat.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
         assert!(cat.wait().unwrap().success(), "{file}");
     }
+
+    /// Tells Nginx to read its files, and waits until nobody serves by the old ones.
+    pub(super) fn reload_door(&self) {
+        let workers = || -> Vec<String> {
+            let list = docker(&["top", &self.door, "-eo", "pid,args"]);
+            let workers = list.lines().filter(|line| line.contains("nginx: worker"));
+            workers.filter_map(|line| line.split_whitespace().next().map(str::to_owned)).collect()
+        };
+        let before = workers();
+        docker(&["kill", "-s", "HUP", &self.door]);
+        let begin = Instant::now();
+        loop {
+            let now = workers();
+            if !now.is_empty() && now.iter().all(|pid| !before.contains(pid)) {
+                return;
+            }
+            let log = || said(&Command::new("docker").args(["logs", "--tail", "5", &self.door]).output().unwrap()).err;
+            assert!(begin.elapsed() < Duration::from_secs(15), "Nginx does not reload: {}", log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
 }
 
 impl Drop for Hand {
     fn drop(&mut self) {
-        docker(&["rm", "-f", self.0]);
+        docker(&["rm", "-f", &self.name]);
     }
 }
 
@@ -75,27 +97,6 @@ pub(super) fn certificate(wanted: &Certificate) -> (String, String) {
     };
     (params.not_before, params.not_after) = (day(wanted.days[0]), day(wanted.days[1]));
     (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
-}
-
-/// Tells Nginx to read its files, and waits until nobody serves by the old ones.
-pub(super) fn reload_door() {
-    let workers = || -> Vec<String> {
-        let list = docker(&["top", DOOR, "-eo", "pid,args"]);
-        let workers = list.lines().filter(|line| line.contains("nginx: worker"));
-        workers.filter_map(|line| line.split_whitespace().next().map(str::to_owned)).collect()
-    };
-    let before = workers();
-    docker(&["kill", "-s", "HUP", DOOR]);
-    let begin = Instant::now();
-    loop {
-        let now = workers();
-        if !now.is_empty() && now.iter().all(|pid| !before.contains(pid)) {
-            return;
-        }
-        let log = || said(&Command::new("docker").args(["logs", "--tail", "5", DOOR]).output().unwrap()).err;
-        assert!(begin.elapsed() < Duration::from_secs(15), "Nginx does not reload: {}", log());
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 /// A container as the engine knows it.
