@@ -11,7 +11,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
-use crate::support::{ask, files, ids, lines, options, route, stack, target, ten_a_second};
+use crate::support::certs::Authority;
+use crate::support::nginx::{Nginx, ports};
+use crate::support::{DOMAIN, ask, files, ids, lines, options, route, stack, target, ten_a_second};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Trick {
@@ -150,5 +152,34 @@ async fn a_whole_run_comes_back_in_time_and_shows_nothing_raw() {
             assert!(!passed.contains("HLT-1") && !passed.contains("RL-1"), "{trick:?}\n{}", lines(&findings));
         }
         assert!(took < Duration::from_secs(90), "{trick:?} https={https} took {took:?}\n{}", lines(&findings));
+    }
+}
+
+/// A chain of a thousand certificates: more than a handshake is willing to read.
+#[tokio::test]
+async fn a_huge_chain_neither_hangs_nor_passes() {
+    let ca = Authority::new();
+    let leaf = ca.good(DOMAIN);
+    let chain = format!("{}{}", leaf.cert, ca.intermediate.repeat(1000));
+    let [http, https] = ports();
+    let config = format!(
+        "ssl_certificate cert.pem; ssl_certificate_key key.pem;
+         server {{ listen 127.0.0.1:{http}; return 404; }}
+         server {{ listen 127.0.0.1:{https} ssl; return 200 hello; }}"
+    );
+    let _nginx = Nginx::start(&config, &[("cert.pem", &chain), ("key.pem", &leaf.key)], https);
+    let started = Instant::now();
+    let options = stackctl::probe::Options {
+        deadline: Duration::from_secs(2),
+        trust: Some(ca.root.clone()),
+        ..options(&["TLS", "HDR", "HLT"])
+    };
+    let stack = stack(files(), vec![route("/", None)]);
+    let findings = ask(&stack, &target(http, Some(https)), Some(&leaf.cert), &options).await;
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}\n{}", started.elapsed(), lines(&findings));
+    let passed = ids(&findings, Verdict::Pass);
+    for id in ["HLT-1", "TLS-5", "TLS-6", "TLS-7", "HDR-1"] {
+        assert!(!passed.contains(id), "{id}\n{}", lines(&findings));
+        assert!(findings.iter().any(|f| f.id == id), "{id} is not told\n{}", lines(&findings));
     }
 }

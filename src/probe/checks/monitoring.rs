@@ -136,7 +136,10 @@ async fn heard_in_time(context: &Context<'_>, at: SocketAddrV4, rules: &Value, c
                 return Skip(format!("left out by --quick: {why}, since it was started or loaded its configuration"));
             }
             Fail(_) if fresh && context.started.elapsed() < ROUNDS => {
-                context.waits.sleep("Prometheus, until it has found an Alertmanager (MON-4)", Duration::from_secs(1)).await;
+                context
+                    .waits
+                    .sleep("Prometheus, until it has found an Alertmanager (MON-4)", Duration::from_secs(1))
+                    .await;
             }
             judged => return judged,
         }
