@@ -74,6 +74,8 @@ soak: images-all tools ## the long tests, for SOAK_BUDGET seconds, from SOAK_SEE
 bench: images build ## against docker compose, side by side; benches/compose.py --help
 	@tests/images/tools.sh compose-2.26
 	@$(with_env) benches/compose.py $(BENCH)
+	@$(with_env) benches/sizes.py $(SIZES)
+	@cargo bench --locked --quiet --bench plan
 	@$(with_env) benches/render.py
 	@cargo build --locked --quiet --example load
 	@$(with_env) benches/quota.py
