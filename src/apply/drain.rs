@@ -75,6 +75,24 @@ pub(super) async fn workers(engine: &Engine, door: &str) -> Result<BTreeSet<u32>
     Ok(processes.into_iter().filter(|(_, command)| command.contains("worker process")).map(|(pid, _)| pid).collect())
 }
 
+/// How long Nginx may take to start workers by new files.
+const RENEWED: Duration = Duration::from_secs(10);
+
+/// Waits until there is a worker that is none of these.
+pub(super) async fn until_renewed(engine: &Engine, door: &str, old: &BTreeSet<u32>) -> Result<(), String> {
+    let began = Instant::now();
+    loop {
+        let now = workers(engine, door).await.map_err(|e| e.to_string())?;
+        if !now.is_subset(old) {
+            return Ok(());
+        }
+        if began.elapsed() > RENEWED {
+            return Err(format!("after {} s no worker of the front door serves by the new files", RENEWED.as_secs()));
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
 /// Waits until none of these workers is left.
 pub(super) async fn until_gone(engine: &Engine, door: &str, old: &BTreeSet<u32>) {
     let began = Instant::now();

@@ -120,7 +120,8 @@ impl ApplyError {
                 format!("say `--stage {there}`")
             }),
             Self::Gone { .. } => Some(
-                "check out the commit it was made from (`stackctl releases` shows it), then `stackctl up`".to_owned(),
+                "check out the commit it was made from (`stackctl releases` shows it), then `stackctl up`; `hold_images` keeps such images from `docker system prune -a`"
+                    .to_owned(),
             ),
             Self::Stale(_) => Some("make a new one with `stackctl plan --out FILE`, and look at it".to_owned()),
             Self::Plan(PlanError::ForeignData(all)) => {

@@ -26,6 +26,8 @@ pub struct Run {
     pub reached: Vec<Reached>,
     /// Why it stopped early, if it did.
     pub error: Option<ApplyError>,
+    /// Hooks of a release that is out which did not end well.
+    pub hooks: Vec<Failure>,
 }
 
 type Outcome = (usize, Result<(), Failure>);
@@ -44,6 +46,7 @@ pub async fn run(
     let mut since: BTreeMap<usize, Instant> = BTreeMap::new();
     let mut running: Running<'_> = FuturesUnordered::new();
     let mut error: Option<ApplyError> = None;
+    let mut hooks = Vec::new();
     tokio::pin!(interrupted);
     let at_once = at_once(effects.engine);
 
@@ -87,14 +90,18 @@ pub async fn run(
                     }
                     Err(failure) => {
                         sink.event(Event::Failed { index, step, error: failure.cause.clone() });
-                        error.get_or_insert(ApplyError::Step(Box::new(failure)));
+                        if matches!(step.action, Action::PostDeploy { .. }) {
+                            hooks.push(failure);
+                        } else {
+                            error.get_or_insert(ApplyError::Step(Box::new(failure)));
+                        }
                     }
                 }
             }
             () = &mut interrupted, if error.is_none() => error = Some(ApplyError::Interrupted),
         }
     }
-    Run { reached, error }
+    Run { reached, error, hooks }
 }
 
 /// Steps that have not begun and wait for nothing any more.

@@ -9,6 +9,8 @@ pub mod error;
 pub mod event;
 pub mod executor;
 pub mod explain;
+mod github;
+mod hooks;
 pub mod inside;
 mod locked;
 mod meter;

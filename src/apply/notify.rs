@@ -11,7 +11,8 @@ use crate::model::secrets::SecretValues;
 use crate::model::served::Served;
 use crate::plan::{Action, Plan};
 
-use super::error::ApplyError;
+use super::error::{ApplyError, Failure};
+use super::github;
 use super::prepare::Prepared;
 use super::wanted::Wanted;
 
@@ -23,21 +24,48 @@ pub(super) struct Ending<'a> {
     pub(super) began: u64,
     pub(super) ended: u64,
     pub(super) result: &'a Result<(), ApplyError>,
+    /// Hooks that did not end well, although the release is out.
+    pub(super) hooks: &'a [Failure],
     pub(super) served: Option<Served>,
 }
 
+/// Says that a deploy begins, to those who want to know that, too.
+pub(super) fn begin(wanted: &Wanted, prepared: &Prepared) -> Option<github::Begun> {
+    github::begin(wanted, prepared, &changes(&prepared.plan))
+}
+
 /// Tells everybody who wants to know; what went wrong with that, in a sentence each.
-pub(super) async fn tell(wanted: &Wanted, prepared: &Prepared, ending: Ending<'_>) -> Vec<String> {
+pub(super) async fn tell(
+    wanted: &Wanted,
+    prepared: &Prepared,
+    begun: Option<github::Begun>,
+    ending: Ending<'_>,
+) -> Vec<String> {
+    let bad = ending.result.is_err() || !ending.hooks.is_empty();
+    let told = told(wanted, prepared, ending);
+    let line = wanted.stack.notify.github.as_ref().map_or(0, |g| g.line);
+    let github = async {
+        match begun {
+            Some(begun) => github::end(begun, &told, line).await,
+            None => None,
+        }
+    };
+    let (mut notes, github) = tokio::join!(messages(wanted, prepared, &told, bad), github);
+    notes.extend(github);
+    notes
+}
+
+/// Sends messages.
+async fn messages(wanted: &Wanted, prepared: &Prepared, told: &Told, bad: bool) -> Vec<String> {
     let notify = &wanted.stack.notify;
-    if notify.to.is_empty() || (notify.failures_only && ending.result.is_ok()) {
+    if notify.to.is_empty() || (notify.failures_only && !bad) {
         return Vec::new();
     }
-    let told = told(wanted, prepared, ending);
     let client = match http::web(None, false) {
         Ok(client) => client,
         Err(why) => return vec![format!("nobody was told of this deploy: {why}")],
     };
-    let sent = notify.to.iter().map(|to| post(&client, to, &prepared.values, &told));
+    let sent = notify.to.iter().map(|to| post(&client, to, &prepared.values, told));
     join_all(sent).await.into_iter().filter_map(Result::err).collect()
 }
 
@@ -61,6 +89,7 @@ fn told(wanted: &Wanted, prepared: &Prepared, ending: Ending<'_>) -> Told {
         changes: changes(&prepared.plan),
         served: ending.served,
         error: error.map(ToString::to_string),
+        hooks: ending.hooks.iter().map(|hook| hook.cause.clone()).collect(),
         aftermath,
     }
 }
@@ -71,7 +100,9 @@ fn changes(plan: &Plan) -> Vec<String> {
         plan.steps.iter().any(|s| matches!(&s.action, Action::Reload { service, .. } if service == of))
     };
     let about = |action: &Action| match action {
-        Action::Create { service, .. } | Action::RunJob { service, .. } => Some(service.to_string()),
+        Action::Create { service, .. } | Action::RunJob { service, .. } | Action::PostDeploy { service, .. } => {
+            Some(service.to_string())
+        }
         // What a container reads at its start comes with the container.
         Action::WriteFiles { service, .. } if loads(service) => Some(service.to_string()),
         _ => None,

@@ -59,7 +59,9 @@ pub(super) async fn pins(
                 out.insert(reference.clone(), digest.clone());
                 observed.images.remove(reference);
             }
-            (None, None) => missing.push(format!("its image `{reference}`, built here, is gone")),
+            (None, None) => {
+                missing.push(format!("its image `{reference}`, built here, is gone, and nobody else has it"))
+            }
         }
     }
     if missing.is_empty() { Ok(out) } else { Err(ApplyError::Gone { release: past.number, images: missing }) }

@@ -296,7 +296,7 @@ pub(super) fn rendered(inputs: &Inputs<'_>, placement: &Placement) -> Result<Fil
         out.insert(placed.service.clone(), (files_hash(inputs.key, &files), files));
     }
     if let (Some(proxy), Some(placed)) = (&inputs.stack.proxy, &placement.proxy) {
-        let upstreams = upstreams(inputs.stack, placement);
+        let upstreams = upstreams(inputs, placement);
         let certificate = certificate(proxy, inputs.values);
         let gateways = placement.networks.iter().map(|n| n.subnet.gateway()).collect();
         let mut input = ProxyInput {
@@ -331,26 +331,19 @@ pub fn certificate(proxy: &Proxy, values: &SecretValues) -> Option<(String, crat
     }
 }
 
-fn upstreams(stack: &Stack, placement: &Placement) -> BTreeMap<ServiceName, Banks> {
-    let Some(proxy) = &placement.proxy else { return BTreeMap::new() };
-    placement
-        .services
-        .iter()
-        .filter_map(|placed| {
-            let port = stack.services.get(&placed.service)?.port?;
-            let bank = |bank: usize| {
-                placed
-                    .replicas
-                    .iter()
-                    .filter_map(|replica| {
-                        let target = placed.sockets_for(proxy, replica, port)?[bank].to_string();
-                        Some(Upstream { target, comment: format!("{}-{}", placed.service, replica.number) })
-                    })
-                    .collect()
+fn upstreams(inputs: &Inputs<'_>, placement: &Placement) -> BTreeMap<ServiceName, Banks> {
+    let of = |(service, replicas): (ServiceName, BTreeMap<u32, plan::door::Sockets>)| {
+        let bank = |bank: usize| {
+            let upstream = |(number, sockets): (&u32, &plan::door::Sockets)| Upstream {
+                target: sockets[bank].to_string(),
+                comment: format!("{service}-{number}"),
             };
-            Some((placed.service.clone(), Banks { a: bank(0), b: bank(1) }))
-        })
-        .collect()
+            replicas.iter().map(upstream).collect()
+        };
+        let banks = Banks { a: bank(0), b: bank(1) };
+        (service, banks)
+    };
+    plan::door::upstreams(inputs, placement).into_iter().map(of).collect()
 }
 
 fn scrape_targets(stack: &Stack, placement: &Placement) -> Vec<ScrapeTarget> {

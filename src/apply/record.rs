@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::join_all;
 
 use crate::engine::{Engine, EngineError};
+use crate::model::container::label;
 use crate::model::secrets::{SecretSource, SecretValues};
 use crate::model::served::Served;
 use crate::model::service::Image;
-use crate::model::state::{AuditEntry, HeldImage, Record, Release, texts_of_files, with_release};
+use crate::model::state::{AuditEntry, HeldImage, Record, Release, built_before, texts_of_files, with_release};
 
-use super::error::ApplyError;
+use super::error::{ApplyError, Failure};
 use super::prepare::Prepared;
 use super::wanted::Wanted;
 
@@ -20,6 +21,8 @@ pub(super) struct Ran<'a> {
     pub(super) began: u64,
     pub(super) ended: u64,
     pub(super) result: &'a Result<(), ApplyError>,
+    /// Hooks that did not end well, although the release is out.
+    pub(super) hooks: &'a [Failure],
     pub(super) served: Option<Served>,
     /// The last lines of containers that were taken back.
     pub(super) logs: BTreeMap<String, Vec<String>>,
@@ -47,7 +50,9 @@ pub(super) async fn keep(
         };
         held.extend(images.keys().filter(built).cloned());
     }
-    let error = ran.result.as_ref().err().map(ToString::to_string);
+    let hooks = || ran.hooks.iter().map(|hook| hook.cause.as_str()).collect::<Vec<_>>().join("; ");
+    let failed = ran.result.as_ref().err().map(ToString::to_string);
+    let error = failed.or_else(|| Some(hooks()).filter(|text| !text.is_empty()));
     let mut release = Release {
         number: prepared.plan.release,
         began: ran.began,
@@ -60,6 +65,7 @@ pub(super) async fn keep(
         error: error.clone(),
         served: ran.served,
         held,
+        built: images.values().filter(|i| done && i.digest.is_none()).map(|i| i.id.clone()).collect(),
         slot: 0,
     };
     let all = prepared.observed.state.as_ref().map(|s| s.releases.clone()).unwrap_or_default();
@@ -93,7 +99,12 @@ pub(super) async fn keep(
     let still: BTreeSet<&String> = kept.iter().flat_map(|r| &r.held).collect();
     let free: BTreeSet<&String> = gone.iter().flat_map(|r| &r.held).filter(|tag| !still.contains(tag)).collect();
     // An image that somebody else uses stays: only its name goes.
-    join_all(free.into_iter().map(|tag| engine.untag(tag))).await.into_iter().collect()
+    join_all(free.into_iter().map(|tag| engine.untag(tag))).await.into_iter().collect::<Result<(), _>>()?;
+    let before = prepared.observed.containers.iter().any(|c| c.label(label::ROLE) == "hold");
+    if done && (before || wanted.stack.hold_images > 0) {
+        engine.hold_images(project, &built_before(&kept, wanted.stack.hold_images)).await?;
+    }
+    Ok(())
 }
 
 /// Secrets as they were given or made; those put together from them follow.

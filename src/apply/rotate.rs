@@ -22,9 +22,9 @@ use super::error::ApplyError;
 use super::event::{Event, Sink};
 use super::past;
 use super::prepare::check_stage;
-use super::wanted::Wanted;
 use super::secrets::{made, split_pem};
 use super::up::{Terms, take_lock, up};
+use super::wanted::Wanted;
 
 /// How long users of the old credential may take to go, after all of them were replaced.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -68,7 +68,9 @@ impl Effects<'_> {
                 let asked = ready::gate(self.engine, *listener, *candidate, path, &self.domain).await;
                 self.explain(step, service, container, asked).await
             }
-            Action::RunJob { container, service, timeout } => self.job(step, container, service, *timeout, tell).await,
+            Action::RunJob { container, service, timeout } | Action::PostDeploy { container, service, timeout } => {
+                self.job(step, container, service, *timeout, tell).await
+            }
             Action::Watch { door, new, old, time, .. } => {
                 let watched = watch::watch(self.engine, door, new, old, time.0, tell).await;
                 watched.map_err(|cause| Failure {
@@ -131,6 +133,7 @@ impl Effects<'_> {
             | Action::Watch { .. }
             | Action::Gate { .. }
             | Action::RunJob { .. }
+            | Action::PostDeploy { .. }
             | Action::TestProxy { .. }
             | Action::Reload { .. }
             | Action::Drain { .. } => Ok(()),
@@ -192,17 +195,21 @@ impl Effects<'_> {
         result.and(removed.map_err(|e| engine_failure(step, &e)))
     }
 
-    async fn reload(
+    pub(super) async fn reload(
         &self,
         container: &str,
         hash: &str,
         listener: Option<std::net::SocketAddrV4>,
     ) -> Result<(), String> {
         let failed = |e: EngineError| e.to_string();
-        let Some(listener) = listener else { return self.engine.kill(container, "HUP").await.map_err(failed) };
         let before = drain::workers(self.engine, container).await.map_err(failed)?;
         self.engine.kill(container, "HUP").await.map_err(failed)?;
-        ready::serves_by(self.engine, listener, hash).await?;
+        match listener {
+            Some(listener) => ready::serves_by(self.engine, listener, hash).await?,
+            // A program without workers, and one that cannot be asked from here: new workers serve by the new files.
+            None if before.is_empty() => return Ok(()),
+            None => drain::until_renewed(self.engine, container, &before).await?,
+        }
         drain::until_gone(self.engine, container, &before).await;
         Ok(())
     }

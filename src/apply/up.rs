@@ -6,17 +6,20 @@ use std::time::{Duration, Instant};
 
 use crate::base::units::Span;
 use crate::engine::{Engine, LockError};
+use crate::model::artifact::Artifact;
 use crate::model::container::label;
 use crate::model::proxy::Proxy;
 use crate::model::served::Served;
-use crate::plan::undo::{Moved, Undo, undo};
+use crate::plan::reconcile::FRONT_DOOR;
+use crate::plan::undo::{Moved, Reload, Undo, undo};
 use crate::plan::{Plan, Seal};
 use crate::probe::Meter;
 
 use super::drain;
-use super::error::ApplyError;
+use super::error::{ApplyError, Failure};
 use super::event::{Event, Sink};
 use super::executor;
+use super::hooks;
 use super::meter;
 use super::notify::{self, Ending};
 use super::prepare::prepare;
@@ -33,6 +36,8 @@ pub struct Deployed {
     pub steps: usize,
     /// What visitors met meanwhile, if somebody could measure it.
     pub served: Option<Served>,
+    /// Hooks that did not end well, although the release is out.
+    pub hooks: Vec<Failure>,
 }
 
 /// How long to wait for another run to end before giving up.
@@ -69,7 +74,8 @@ pub async fn up(
     engine.create_state(project, wanted.stack.stage.as_deref().unwrap_or_default(), labels).await?;
     tokio::pin!(interrupted);
     let mut turn = 1;
-    let (prepared, began, Ended { result, logs }, served) = loop {
+    let mut begun = None;
+    let (prepared, began, Ended { result, logs, hooks }, served) = loop {
         let prepared = prepare(engine, wanted).await?;
         if let Some(seal) = terms.seal {
             let different = seal.broken_by(&prepared.seal(wanted));
@@ -79,7 +85,7 @@ pub async fn up(
         }
         if prepared.plan.is_empty() {
             lock.release().await?;
-            return Ok(Deployed { release: None, steps: 0, served: None });
+            return Ok(Deployed { release: None, steps: 0, served: None, hooks: Vec::new() });
         }
         if prepared.plan.needs_consent() && !terms.consent {
             return Err(ApplyError::NeedsConsent);
@@ -93,6 +99,7 @@ pub async fn up(
             mirror: wanted.mirror.clone(),
             lock: Some(&lock),
         };
+        begun = begun.or_else(|| notify::begin(wanted, &prepared));
         let began = now();
         let meter = meter::start(engine, &wanted.stack, &prepared.observed);
         if let Err(why) = &meter {
@@ -109,17 +116,18 @@ pub async fn up(
     };
     // The record is for people: a run that succeeded has succeeded, whether or not it could be written down.
     let ended = now();
-    let ran = Ran { began, ended, result: &result, served: served.clone(), logs };
+    let ran = Ran { began, ended, result: &result, hooks: &hooks, served: served.clone(), logs };
     if let Err(error) = record::keep(engine, wanted, &prepared, ran).await {
         sink.event(Event::Note(format!("the release could not be recorded: {error}")));
     }
     lock.release().await?;
     // Nobody waits for the lock while a receiver is slow.
-    let ending = Ending { began, ended, result: &result, served: served.clone() };
-    for note in notify::tell(wanted, &prepared, ending).await {
+    let ending = Ending { began, ended, result: &result, hooks: &hooks, served: served.clone() };
+    for note in notify::tell(wanted, &prepared, begun, ending).await {
         sink.event(Event::Note(note));
     }
-    result.map(|()| Deployed { release: Some(prepared.plan.release), steps: prepared.plan.steps.len(), served })
+    let steps = prepared.plan.steps.len();
+    result.map(|()| Deployed { release: Some(prepared.plan.release), steps, served, hooks })
 }
 
 /// Waits its turn.
@@ -156,6 +164,8 @@ pub struct Ended {
     pub result: Result<(), ApplyError>,
     /// The last lines of containers that were taken back, by name.
     pub logs: BTreeMap<String, Vec<String>>,
+    /// Hooks of a release that is out which did not end well.
+    pub hooks: Vec<Failure>,
 }
 
 /// Runs a plan; if it fails while the old release still serves, what was begun is taken back. With `keep_failed`, new
@@ -171,6 +181,7 @@ pub async fn carry_out(
     sink.event(Event::Begin(plan));
     let run = executor::run(effects, plan, interrupted, sink).await;
     let mut result = run.error.map_or(Ok(()), Err);
+    let hooks = run.hooks;
     let mut logs = BTreeMap::new();
     if let Err(error) = &mut result {
         let aftermath = if only_removes(plan) {
@@ -178,7 +189,7 @@ pub async fn carry_out(
         } else {
             match undo(plan, &run.reached) {
                 Undo::GoOn => "the new release serves; `stackctl up` finishes what is left".to_owned(),
-                Undo::Back { remove, stop, links, start, moved } => {
+                Undo::Back { remove, stop, links, reload, start, moved } => {
                     let returned = match &moved {
                         Some(moved) => move_back(effects, moved, sink).await,
                         None => Ok(()),
@@ -186,7 +197,9 @@ pub async fn carry_out(
                     logs = last_lines(effects.engine, &remove).await;
                     match returned {
                         Ok(()) => {
-                            let back = Back { remove: &remove, stop: &stop, links, start: &start, keep: keep_failed };
+                            let reload = reload.as_deref();
+                            let back =
+                                Back { remove: &remove, stop: &stop, links, reload, start: &start, keep: keep_failed };
                             let said = take_back(effects, back, sink).await;
                             if moved.is_some() { said.replace(NOT_SWITCHED, WENT_BACK) } else { said }
                         }
@@ -196,15 +209,17 @@ pub async fn carry_out(
                 }
             }
         };
+        let cause = error.to_string();
         if let ApplyError::Step(failure) = error {
-            failure.aftermath = aftermath;
+            failure.aftermath.clone_from(&aftermath);
         } else {
-            sink.event(Event::Note(aftermath));
+            sink.event(Event::Note(aftermath.clone()));
         }
+        hooks::on_failure(effects, plan, &cause, &aftermath, sink).await;
     }
     let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     sink.event(Event::End { done: result.is_ok(), millis });
-    Ended { result, logs }
+    Ended { result, logs, hooks }
 }
 
 /// What is said after a failure that nobody has noticed.
@@ -240,6 +255,7 @@ struct Back<'a> {
     remove: &'a [String],
     stop: &'a [String],
     links: Vec<(String, BTreeMap<String, String>)>,
+    reload: Option<&'a Reload>,
     start: &'a [String],
     keep: bool,
 }
@@ -252,14 +268,37 @@ fn only_removes(plan: &Plan) -> bool {
     plan.steps.iter().all(|step| step.action.sign() == '-')
 }
 
+/// Puts the front door's links back and has it load what they lead to.
+async fn load_again(
+    effects: &Effects<'_>,
+    door: &Reload,
+    links: &[(String, BTreeMap<String, String>)],
+) -> Result<(), String> {
+    // Whatever comes of it: nobody may take the new files for loaded.
+    let unmark = Artifact::plain(format!("applied/{FRONT_DOOR}"), "");
+    effects.engine.write_state(effects.project, &[unmark]).await.map_err(|e| e.message)?;
+    for (volume, links) in links {
+        let links: Vec<(String, String)> = links.clone().into_iter().collect();
+        effects.engine.write_files(volume, &[], &links).await.map_err(|e| e.message)?;
+    }
+    effects.reload(&door.container, &door.hash, door.listener).await
+}
+
 async fn take_back(effects: &Effects<'_>, back: Back<'_>, sink: &mut dyn Sink) -> String {
-    let Back { remove, stop, links, start, keep } = back;
+    let Back { remove, stop, links, reload, start, keep } = back;
     let engine = effects.engine;
+    let mut left = Vec::new();
+    // Those that go are behind its new routes.
+    if let Some(door) = reload {
+        sink.event(Event::Undoing(format!("loading the files of before into {}", door.container)));
+        if load_again(effects, door, &links).await.is_err() {
+            left.push("other files of the front door");
+        }
+    }
     if !remove.is_empty() {
         let doing = if keep { "stopping" } else { "removing" };
         sink.event(Event::Undoing(format!("{doing} {}", remove.join(", "))));
     }
-    let mut left = Vec::new();
     let removals = remove.iter().map(|name| async move {
         let gone = if keep { engine.stop(name, GRACE).await } else { engine.remove_with_volumes(name).await };
         (name, gone)
@@ -272,7 +311,7 @@ async fn take_back(effects: &Effects<'_>, back: Back<'_>, sink: &mut dyn Sink) -
             left.push(name.as_str());
         }
     }
-    for (volume, links) in links {
+    for (volume, links) in links.into_iter().filter(|_| reload.is_none()) {
         let links: Vec<(String, String)> = links.into_iter().collect();
         if effects.engine.write_files(&volume, &[], &links).await.is_err() {
             left.push("other files");

@@ -11,6 +11,7 @@ pub mod error;
 pub mod events;
 mod fields;
 pub mod forward;
+mod hold;
 pub mod holder;
 pub mod image;
 pub mod inspect;

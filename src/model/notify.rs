@@ -12,6 +12,26 @@ pub struct Notify {
     pub to: Vec<Receiver>,
     /// Only of deploys that failed.
     pub failures_only: bool,
+    /// A repository of GitHub whose deployments they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub github: Option<Github>,
+}
+
+/// A repository of GitHub, or of a GitHub Enterprise Server, that knows of deploys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Github {
+    /// Line of stack.toml that names it, from 1.
+    pub line: u32,
+    /// `owner/name`.
+    pub repository: String,
+    /// Environment that is deployed to.
+    pub environment: String,
+    /// Token that may write deployments. Empty where it is an optional secret that has no value: nobody is told then.
+    pub token: Template,
+    /// URL of the API.
+    pub api: String,
+    /// Page with the log of the run.
+    pub log_url: Option<String>,
 }
 
 /// Where a message goes.
@@ -66,6 +86,8 @@ pub struct Told {
     pub error: Option<String>,
     /// What users are served after a failure.
     pub aftermath: Option<String>,
+    /// Why hooks of a release that is out did not end well.
+    pub hooks: Vec<String>,
 }
 
 /// Most changes a message for people names.
@@ -86,6 +108,7 @@ impl Told {
         let mut lines = vec![format!("{project}: {what} ({by}{commit}, {seconds} s)")];
         lines.extend(self.error.clone());
         lines.extend(self.aftermath.clone());
+        lines.extend(self.hooks.iter().map(|why| format!("it stays, but {why}")));
         lines.extend(self.changes.iter().take(NAMED).map(|change| format!("• {change}")));
         if let Some(more) = self.changes.len().checked_sub(NAMED).filter(|more| *more > 0) {
             lines.push(format!("• and {more} more"));
@@ -127,6 +150,7 @@ mod tests {
             served: None,
             error: None,
             aftermath: None,
+            hooks: Vec::new(),
         }
     }
 

@@ -68,6 +68,12 @@ pub struct Service {
     pub health: Option<Health>,
     /// Run once per release with the new image, before it gets traffic.
     pub pre_deploy: Option<Vec<String>>,
+    /// Run once per release when it is out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post_deploy: Option<Vec<String>>,
+    /// Run when a release fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<Vec<String>>,
     /// Processor share; 1.0 is one core.
     pub cpus: Option<f64>,
     /// Memory limit.
@@ -174,6 +180,8 @@ impl Service {
             depends_on: BTreeSet::new(),
             health: None,
             pre_deploy: None,
+            post_deploy: None,
+            on_failure: None,
             cpus: None,
             memory: None,
             pids: 512,

@@ -38,6 +38,9 @@ pub struct Stack {
     /// What Prometheus is told besides whom to ask. Releases of before know nothing of it.
     #[serde(default)]
     pub monitoring: Monitoring,
+    /// How many releases back images that were built here are held by containers.
+    #[serde(default)]
+    pub hold_images: u32,
     /// Who is told of deploys. Releases of before know nothing of it.
     #[serde(default)]
     pub notify: Notify,
@@ -120,20 +123,31 @@ impl Stack {
     /// Services in an order in which each comes after all it depends on. Ties: those with a `pre_deploy` job first,
     /// since others may run the same program on what it prepares; then by name.
     pub fn start_order(&self) -> Vec<&Service> {
+        let rank = |service: &Service| (service.pre_deploy.is_none(), service.name.clone());
+        let mut waits: BTreeMap<&ServiceName, usize> = BTreeMap::new();
+        let mut users: BTreeMap<&ServiceName, Vec<&Service>> = BTreeMap::new();
+        for service in self.services.values() {
+            let needed: Vec<&ServiceName> =
+                service.depends_on.iter().filter(|need| self.services.contains_key(*need)).collect();
+            waits.insert(&service.name, needed.len());
+            for need in needed {
+                users.entry(need).or_default().push(service);
+            }
+        }
+        let free = self.services.values().filter(|s| waits.get(&s.name) == Some(&0));
+        let mut free: BTreeMap<_, &Service> = free.map(|s| (rank(s), s)).collect();
         let mut done: Vec<&Service> = Vec::new();
-        while done.len() < self.services.len() {
-            let free = |service: &&Service| {
-                !done.iter().any(|d| d.name == service.name)
-                    && service
-                        .depends_on
-                        .iter()
-                        .all(|need| !self.services.contains_key(need) || done.iter().any(|d| d.name == *need))
-            };
-            let next = self.services.values().filter(free).min_by_key(|s| s.pre_deploy.is_none());
-            match next {
-                Some(service) => done.push(service),
-                // A cycle is refused when the file is read; without this a hand-made Stack would loop for ever.
-                None => break,
+        // A cycle is refused when the file is read; of a hand-made Stack with one, its services are left out.
+        while let Some((_, next)) = free.pop_first() {
+            done.push(next);
+            for user in users.get(&next.name).into_iter().flatten() {
+                let left = waits.get_mut(&user.name).map_or(0, |left| {
+                    *left -= 1;
+                    *left
+                });
+                if left == 0 {
+                    free.insert(rank(user), user);
+                }
             }
         }
         done

@@ -67,7 +67,7 @@ pub struct Release {
     pub back_to: Option<u32>,
     /// How many steps it took.
     pub steps: usize,
-    /// What was wrong, for a failed one.
+    /// What was wrong: for a failed one, or with a hook of one that is out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// What visitors met meanwhile; `None` if nobody measured it.
@@ -76,6 +76,9 @@ pub struct Release {
     /// Tags that hold its images.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub held: BTreeSet<String>,
+    /// IDs of its images that were built here: nobody else has them.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub built: BTreeSet<String>,
     /// Place of its [`Record`] in the volume.
     pub slot: u32,
 }
@@ -185,6 +188,15 @@ impl State {
     }
 }
 
+/// Images that were built here, of as many releases before the one that serves, and not of that one: its containers
+/// hold its own.
+pub fn built_before(releases: &[Release], back: u32) -> BTreeSet<String> {
+    let mut done = releases.iter().rev().filter(|r| r.done());
+    let now = done.next().map(|r| r.built.clone()).unwrap_or_default();
+    let before = done.take(usize::try_from(back).unwrap_or(usize::MAX)).flat_map(|r| &r.built);
+    before.filter(|image| !now.contains(*image)).cloned().collect()
+}
+
 /// The list with one more release: those that go for it, and the place the new one gets. The newest of each kind stay.
 pub fn with_release(mut all: Vec<Release>, mut new: Release) -> (Vec<Release>, Vec<Release>, u32) {
     all.retain(|r| r.number != new.number);
@@ -226,6 +238,20 @@ mod tests {
             assert!(all.is_sorted_by_key(|r| r.number));
         }
         assert_eq!(all.iter().filter(|r| r.done()).count(), KEEP_DONE);
+    }
+
+    #[test]
+    fn images_of_before_are_held_as_far_back_as_asked() {
+        let built =
+            |number, image: &str, done| Release { built: BTreeSet::from([image.to_owned()]), ..release(number, done) };
+        let all =
+            [built(1, "a", true), built(2, "b", true), built(3, "x", false), built(4, "c", true), built(5, "c", true)];
+        let held = |back| built_before(&all, back).into_iter().collect::<Vec<_>>();
+        assert_eq!(held(0), Vec::<String>::new());
+        assert_eq!(held(1), Vec::<String>::new(), "the release before ran what this one runs");
+        assert_eq!(held(2), ["b"], "what failed never ran");
+        assert_eq!(held(9), ["a", "b"]);
+        assert_eq!(built_before(&[], 3), BTreeSet::new());
     }
 
     #[test]

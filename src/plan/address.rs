@@ -9,6 +9,7 @@ use crate::model::container::{NetworkSpec, label};
 use crate::model::observed::{Observed, ObservedContainer};
 
 use super::PlanError;
+use super::door;
 
 /// Slots of a network: `.2` to `.95`, and 94 further up the other bank.
 const SLOTS: u8 = 94;
@@ -20,8 +21,9 @@ pub(super) struct Allocator {
 }
 
 impl Allocator {
-    /// Knows every slot that a container of the project has, running or not.
-    pub(super) fn new(observed: &Observed) -> Self {
+    /// Knows every slot that a container of the project has, running or not, and those that the front door would send
+    /// somebody's requests to: whoever else got one would receive them.
+    pub(super) fn new(observed: &Observed, networks: &[NetworkSpec]) -> Self {
         let mut owners = BTreeMap::new();
         for container in &observed.containers {
             let who = (container.service().to_owned(), container.number());
@@ -29,6 +31,12 @@ impl Allocator {
                 if let Some(slot) = slot(address) {
                     owners.entry((network, slot)).or_insert_with(|| who.clone());
                 }
+            }
+        }
+        for (who, [at, _]) in door::known(observed) {
+            let network = networks.iter().find(|n| n.subnet.host(0).octets()[..3] == at.ip().octets()[..3]);
+            if let (Some(network), Some(slot)) = (network, slot(*at.ip())) {
+                owners.entry((network.name.clone(), slot)).or_insert(who);
             }
         }
         Self { owners }

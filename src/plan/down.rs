@@ -15,6 +15,7 @@ pub fn down(project: &ProjectName, observed: &Observed, volumes: bool) -> Plan {
         project: project.clone(),
         release: observed.state.as_ref().map_or(1, crate::model::state::State::next_release),
         steps: Vec::new(),
+        on_failure: Vec::new(),
         notes: Vec::new(),
     };
     let mut removed: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
@@ -56,7 +57,8 @@ pub fn down(project: &ProjectName, observed: &Observed, volumes: bool) -> Plan {
             let action = Action::RemoveVolume { volume: volume.name.clone() };
             add(&mut plan, action, "asked for with --volumes", all.clone(), true);
         }
-        let carriers = observed.containers.iter().filter(|c| c.label(label::ROLE) == "carrier");
+        let carries = |c: &&ObservedContainer| ["carrier", "hold"].contains(&c.label(label::ROLE));
+        let carriers = observed.containers.iter().filter(carries);
         let mut after = all.clone();
         for carrier in carriers {
             let action = Action::Remove { container: carrier.name.clone() };

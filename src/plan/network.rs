@@ -16,10 +16,14 @@ pub(super) const DEFAULT: &str = "default";
 /// Name of the front door among the members of a network.
 pub(super) const PROXY: &str = "proxy";
 
+/// Members of each network, by its key.
+pub(super) type Members = BTreeMap<String, BTreeSet<String>>;
+
 /// Networks by key, each with its members. A service that may not reach the outside has a network of its own,
 /// shared with those that depend on it; all others share one. So nobody reaches a database but its users.
-pub(super) fn members(stack: &Stack) -> BTreeMap<String, BTreeSet<String>> {
-    let mut out: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+pub(super) fn members(stack: &Stack) -> Members {
+    let mut out = Members::new();
+    let users = users(stack);
     let mut join = |network: &str, member: &str| {
         out.entry(network.to_owned()).or_default().insert(member.to_owned());
     };
@@ -32,7 +36,7 @@ pub(super) fn members(stack: &Stack) -> BTreeMap<String, BTreeSet<String>> {
         }
     }
     for service in stack.services.values() {
-        let visitors = visitors(stack, service);
+        let visitors = visitors(stack, service, &users);
         let alone =
             !service.egress || visitors.iter().any(|v| stack.services.get(v.as_str()).is_some_and(|s| !s.egress));
         if alone {
@@ -52,11 +56,23 @@ pub(super) fn own_network(service: &ServiceName) -> String {
     format!("to-{service}")
 }
 
+/// Those that depend on each service.
+type Users<'a> = BTreeMap<&'a ServiceName, Vec<&'a ServiceName>>;
+
+fn users(stack: &Stack) -> Users<'_> {
+    let mut out = Users::new();
+    for service in stack.services.values() {
+        for needed in &service.depends_on {
+            out.entry(needed).or_default().push(&service.name);
+        }
+    }
+    out
+}
+
 /// Who opens connections to a service: those that depend on it, the front door for its routes, Prometheus for its
 /// metrics and its alerts.
-fn visitors(stack: &Stack, service: &Service) -> BTreeSet<String> {
-    let mut out: BTreeSet<String> =
-        stack.services.values().filter(|s| s.depends_on.contains(&service.name)).map(|s| s.name.to_string()).collect();
+fn visitors(stack: &Stack, service: &Service, users: &Users<'_>) -> BTreeSet<String> {
+    let mut out: BTreeSet<String> = users.get(&service.name).into_iter().flatten().map(ToString::to_string).collect();
     let watchers = || {
         let all = stack.services.values().filter(|s| s.preset == Some(Preset::Prometheus));
         all.map(|s| s.name.to_string())

@@ -9,7 +9,7 @@ use crate::base::units::Span;
 use crate::model::artifact::{Artifact, files_hash};
 use crate::model::container::{ContainerSpec, NetworkSpec, label};
 use crate::model::drift::{self, Drift};
-use crate::model::observed::ObservedContainer;
+use crate::model::observed::{Observed, ObservedContainer};
 use crate::model::parts::{Parts, hidden};
 use crate::model::service::PullPolicy;
 
@@ -54,6 +54,8 @@ pub struct Placed {
     pub retired: Vec<String>,
     /// Names of containers that are in the way: left half-made by a run that was killed.
     pub broken: Vec<String>,
+    /// Which of the observed containers are its own.
+    own: Vec<usize>,
 }
 
 /// One container to have.
@@ -81,6 +83,11 @@ impl Replica {
 }
 
 impl Placed {
+    /// The containers it has.
+    pub(super) fn there<'a>(&'a self, observed: &'a Observed) -> impl Iterator<Item = &'a ObservedContainer> {
+        self.own.iter().filter_map(|index| observed.containers.get(*index))
+    }
+
     /// The configuration part by part; instead of the volume that its files make the name of, the files.
     pub fn parts(&self, inputs: &Inputs<'_>) -> Parts {
         let mut out = self.spec.parts(inputs.key);
@@ -121,7 +128,9 @@ impl Placed {
 /// Places the whole stack.
 pub fn place(inputs: &Inputs<'_>) -> Result<Placement, PlanError> {
     let networks = network::specs(inputs)?;
-    let mut allocator = address::Allocator::new(inputs.observed);
+    let mut allocator = address::Allocator::new(inputs.observed, &networks);
+    let own = own(inputs.observed);
+    let members = network::members(inputs.stack);
     let mut services = Vec::new();
     for service in inputs.stack.start_order() {
         let image = image::reference(service, inputs);
@@ -139,7 +148,7 @@ pub fn place(inputs: &Inputs<'_>) -> Result<Placement, PlanError> {
             let key = format!("{}-files-{}", service.name, hash.get(..8).unwrap_or_default());
             (inputs.stack.volume_name(&key), files)
         });
-        let container = spec::of_service(service, fixed_files.as_ref().map(|f| f.0.as_str()), inputs);
+        let container = spec::of_service(service, fixed_files.as_ref().map(|f| f.0.as_str()), &members, inputs);
         services.push(placed(
             Shape {
                 service: service.name.clone(),
@@ -151,6 +160,7 @@ pub fn place(inputs: &Inputs<'_>) -> Result<Placement, PlanError> {
                 replicas: service.replicas,
             },
             &networks,
+            &own,
             &mut allocator,
             inputs,
         )?);
@@ -159,7 +169,7 @@ pub fn place(inputs: &Inputs<'_>) -> Result<Placement, PlanError> {
         (Some(proxy), Some(service)) => {
             let shape = Shape {
                 service,
-                spec: spec::of_proxy(proxy, inputs),
+                spec: spec::of_proxy(proxy, &members, inputs),
                 fixed_files: None,
                 reloads: true,
                 // It holds the published ports: two cannot.
@@ -167,11 +177,22 @@ pub fn place(inputs: &Inputs<'_>) -> Result<Placement, PlanError> {
                 drain: Span::seconds(0),
                 replicas: 1,
             };
-            Some(placed(shape, &networks, &mut allocator, inputs)?)
+            Some(placed(shape, &networks, &own, &mut allocator, inputs)?)
         }
         _ => None,
     };
     Ok(Placement { networks, services, proxy })
+}
+
+/// Indexes of the observed containers that serve, by service.
+fn own(observed: &Observed) -> BTreeMap<&str, Vec<usize>> {
+    let mut out: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (index, container) in observed.containers.iter().enumerate() {
+        if container.label(label::ROLE) == "service" {
+            out.entry(container.service()).or_default().push(index);
+        }
+    }
+    out
 }
 
 struct Shape {
@@ -187,16 +208,13 @@ struct Shape {
 fn placed(
     shape: Shape,
     networks: &[NetworkSpec],
+    own: &BTreeMap<&str, Vec<usize>>,
     allocator: &mut address::Allocator,
     inputs: &Inputs<'_>,
 ) -> Result<Placed, PlanError> {
     let hash = shape.spec.config_hash(inputs.key);
-    let there: Vec<&ObservedContainer> = inputs
-        .observed
-        .containers
-        .iter()
-        .filter(|c| c.service() == shape.service.as_str() && c.label(label::ROLE) == "service")
-        .collect();
+    let own = own.get(shape.service.as_str()).cloned().unwrap_or_default();
+    let there: Vec<&ObservedContainer> = own.iter().filter_map(|i| inputs.observed.containers.get(*i)).collect();
     let live = live_bank(shape.service.as_str(), &there, inputs);
     let replaced = changed_by_hand(&there, &shape.spec, &hash, inputs);
     // One that serves cannot be replaced at its own address without dropping what it is answering: all move.
@@ -255,6 +273,7 @@ fn placed(
     Ok(Placed {
         broken: others().filter(|c| in_the_way(c)).map(|c| c.name.clone()).collect(),
         retired: others().filter(|c| !in_the_way(c)).map(|c| c.name.clone()).collect(),
+        own,
         service: shape.service,
         spec: shape.spec,
         hash,

@@ -4,6 +4,7 @@
 //! door → drain → the old go. Everything before the switch can be undone without anybody noticing.
 
 mod causes;
+mod hooks;
 mod job;
 mod labels;
 mod mend;
@@ -20,6 +21,7 @@ use crate::model::container::{VolumeSpec, label};
 use crate::model::parts::Parts;
 use crate::model::service::Image;
 
+use super::door::{self, Sockets};
 use super::image;
 use super::place::{Placed, Placement};
 use super::step::{Action, Plan, Step};
@@ -57,11 +59,14 @@ pub fn reconcile(inputs: &Inputs<'_>, placement: &Placement, files: &Files, new_
     }
     draft.retire();
     draft.tidy();
+    draft.post_deploys();
     draft.shorten();
+    let on_failure = if draft.steps.is_empty() { Vec::new() } else { draft.on_failure() };
     let mut notes = proxy::notes(inputs, &draft.steps);
     notes.extend(causes::data_left(inputs, placement));
     notes.extend(causes::may_have_read(inputs, placement));
-    Plan { project: inputs.stack.project.clone(), release: draft.release, steps: draft.steps, notes }
+    let project = inputs.stack.project.clone();
+    Plan { project, release: draft.release, steps: draft.steps, on_failure, notes }
 }
 
 /// Only what makes the running front door load its files: no container changes, no traffic moves. `None` where it
@@ -73,7 +78,7 @@ pub fn load_front_door(inputs: &Inputs<'_>, placement: &Placement, files: &Files
     let container = right.map(|(name, _)| name.clone()).or_else(|| running().map(|c| c.name.clone()))?;
     let mut draft = Draft::new(inputs, placement, files);
     if !draft.applied(placed) {
-        draft.reload(placed, &container, Vec::new());
+        draft.reload(placed, &container, Vec::new(), false);
     }
     for step in &mut draft.steps {
         match &mut step.action {
@@ -85,7 +90,8 @@ pub fn load_front_door(inputs: &Inputs<'_>, placement: &Placement, files: &Files
     }
     draft.shorten();
     let notes = proxy::notes(inputs, &draft.steps);
-    Some(Plan { project: inputs.stack.project.clone(), release: draft.release, steps: draft.steps, notes })
+    let project = inputs.stack.project.clone();
+    Some(Plan { project, release: draft.release, steps: draft.steps, on_failure: Vec::new(), notes })
 }
 
 /// Only what makes a running service that reads its files again do so. `None` where it does not run; no steps where it
@@ -106,7 +112,8 @@ pub fn load_files(inputs: &Inputs<'_>, placement: &Placement, files: &Files, ser
 pub fn parts(inputs: &Inputs<'_>, placement: &Placement, files: &Files) -> BTreeMap<String, Parts> {
     let of = |placed: &Placed| {
         let mut out = placed.parts(inputs);
-        out.extend(causes::of_files(inputs, files, placed).into_iter().filter(|(name, _)| !name.starts_with("file ")));
+        let said = causes::of_files(inputs, placement, files, placed);
+        out.extend(said.into_iter().filter(|(name, _)| causes::is_setting(name)));
         out.insert("replicas".to_owned(), placed.replicas.len().to_string());
         (placed.service.to_string(), out)
     };
@@ -120,12 +127,16 @@ struct Draft<'a> {
     files: &'a Files,
     release: u32,
     steps: Vec<Step>,
+    /// Where the front door asks for replicas by the files that it has loaded.
+    known: BTreeMap<(String, u32), Sockets>,
     /// Step that brings an image, by reference.
     images: BTreeMap<String, usize>,
     /// Step that makes a network, by name.
     networks: BTreeMap<String, usize>,
     /// Step of a `pre_deploy` job, by the image it runs.
     jobs: BTreeMap<String, usize>,
+    /// Services whose `post_deploy` this release owes.
+    owed: BTreeSet<ServiceName>,
     /// Step that asks what runs elsewhere.
     elsewhere: BTreeMap<ServiceName, usize>,
     /// Step that stores new secrets.
@@ -134,6 +145,8 @@ struct Draft<'a> {
     ready: BTreeMap<ServiceName, Vec<usize>>,
     /// Everything that must have succeeded before traffic moves or anything old goes.
     gates: Vec<usize>,
+    /// Questions through the front door that can be asked once it has loaded its files.
+    late: Vec<Action>,
 }
 
 impl<'a> Draft<'a> {
@@ -144,13 +157,16 @@ impl<'a> Draft<'a> {
             files,
             release: inputs.observed.state.as_ref().map_or(1, crate::model::state::State::next_release),
             steps: Vec::new(),
+            known: door::known(inputs.observed),
             images: BTreeMap::new(),
             networks: BTreeMap::new(),
             jobs: BTreeMap::new(),
+            owed: BTreeSet::new(),
             elsewhere: BTreeMap::new(),
             secrets: None,
             ready: BTreeMap::new(),
             gates: Vec::new(),
+            late: Vec::new(),
         }
     }
 }
@@ -165,12 +181,27 @@ impl Draft<'_> {
 
     /// Says of each step only what it waits for directly: what that waits for in turn is understood.
     fn shorten(&mut self) {
-        let mut before: Vec<BTreeSet<usize>> = Vec::new();
+        let words = self.steps.len().div_ceil(64);
+        let mut before: Vec<Vec<u64>> = Vec::with_capacity(self.steps.len());
         for step in &mut self.steps {
-            let implied: BTreeSet<usize> =
-                step.after.iter().filter_map(|a| before.get(*a)).flatten().copied().collect();
-            step.after.retain(|a| !implied.contains(a));
-            before.push(implied.into_iter().chain(step.after.iter().copied()).collect());
+            let mut implied = vec![0u64; words];
+            let mut direct = Vec::new();
+            // From the last one: only a later one can imply an earlier one.
+            for a in step.after.drain(..).rev() {
+                if implied.get(a / 64).is_some_and(|word| word >> (a % 64) & 1 == 1) {
+                    continue;
+                }
+                for (word, more) in implied.iter_mut().zip(before.get(a).into_iter().flatten()) {
+                    *word |= more;
+                }
+                if let Some(word) = implied.get_mut(a / 64) {
+                    *word |= 1 << (a % 64);
+                }
+                direct.push(a);
+            }
+            direct.reverse();
+            step.after = direct;
+            before.push(implied);
         }
     }
 
@@ -353,7 +384,7 @@ impl Draft<'_> {
         if !placed.reloads || self.applied(placed) {
             return None;
         }
-        let said = causes::of_files(self.inputs, self.files, placed);
+        let said = causes::of_files(self.inputs, self.placement, self.files, placed);
         self.mark_as(placed, &said, after)
     }
 

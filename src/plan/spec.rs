@@ -12,7 +12,7 @@ use crate::model::rotation::Names;
 use crate::model::secrets::{Piece, SECRETS_FOLDER, SecretValues, Template};
 use crate::model::service::{Ask, Preset, RELOADED, Service};
 
-use super::network::{self, PROXY};
+use super::network::{Members, PROXY};
 use super::{Inputs, image, launcher};
 
 /// User of the official Nginx image.
@@ -66,7 +66,12 @@ pub(super) fn names_nothing(template: &Template, values: &SecretValues) -> bool 
 }
 
 /// The container of a service, without name, addresses and labels: those differ between replicas.
-pub(super) fn of_service(service: &Service, files_volume: Option<&str>, inputs: &Inputs<'_>) -> ContainerSpec {
+pub(super) fn of_service(
+    service: &Service,
+    files_volume: Option<&str>,
+    members: &Members,
+    inputs: &Inputs<'_>,
+) -> ContainerSpec {
     let stack = inputs.stack;
     let mut mounts: Vec<Mount> = service
         .volumes
@@ -115,7 +120,7 @@ pub(super) fn of_service(service: &Service, files_volume: Option<&str>, inputs: 
             .collect(),
         mounts,
         tmpfs: service.tmpfs.iter().map(|(target, options)| (target.clone(), tmpfs_options(options))).collect(),
-        networks: attachments(service.name.as_str(), inputs),
+        networks: attachments(service.name.as_str(), members, inputs),
         cpus: service.cpus,
         memory: service.memory,
         pids: Some(service.pids),
@@ -133,7 +138,7 @@ pub(super) fn of_service(service: &Service, files_volume: Option<&str>, inputs: 
 }
 
 /// The front door's container.
-pub(super) fn of_proxy(proxy: &Proxy, inputs: &Inputs<'_>) -> ContainerSpec {
+pub(super) fn of_proxy(proxy: &Proxy, members: &Members, inputs: &Inputs<'_>) -> ContainerSpec {
     let publish = |host_port, container_port| Publish { address: proxy.address, host_port, container_port };
     let mut ports = vec![publish(proxy.http_port, 80)];
     if proxy.https() {
@@ -149,7 +154,7 @@ pub(super) fn of_proxy(proxy: &Proxy, inputs: &Inputs<'_>) -> ContainerSpec {
         user: Some(NGINX.to_owned()),
         mounts: vec![read_only(&inputs.stack.volume_name(&reloaded_volume(PROXY)), RELOADED)],
         tmpfs: BTreeMap::from([("/tmp".to_owned(), tmpfs_options(""))]),
-        networks: attachments(PROXY, inputs),
+        networks: attachments(PROXY, members, inputs),
         ports,
         cpus: proxy.cpus,
         memory: Some(proxy.memory),
@@ -175,12 +180,12 @@ fn tmpfs_options(own: &str) -> String {
     if own.is_empty() { format!("{base},mode=1777") } else { format!("{base},{own}") }
 }
 
-fn attachments(member: &str, inputs: &Inputs<'_>) -> Vec<Attachment> {
-    network::members(inputs.stack)
-        .into_iter()
+fn attachments(member: &str, members: &Members, inputs: &Inputs<'_>) -> Vec<Attachment> {
+    members
+        .iter()
         .filter(|(_, members)| members.contains(member))
         .map(|(key, _)| Attachment {
-            network: inputs.stack.volume_name(&key),
+            network: inputs.stack.volume_name(key),
             address: None,
             aliases: vec![member.to_owned()],
         })

@@ -21,8 +21,23 @@ pub struct Plan {
     pub release: u32,
     /// Steps; each comes after all it needs.
     pub steps: Vec<Step>,
+    /// What runs if one of them fails.
+    pub on_failure: Vec<OnFailure>,
     /// What the reader should know besides the steps.
     pub notes: Vec<String>,
+}
+
+/// A command that runs if a release fails, in a container like one of its service that serves then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OnFailure {
+    /// Its service.
+    pub service: ServiceName,
+    /// The command.
+    pub command: Vec<String>,
+    /// What it is told of the release; why it failed comes with the failure.
+    pub env: BTreeMap<String, String>,
+    /// How long it may take.
+    pub timeout: Span,
 }
 
 /// One effect.
@@ -162,6 +177,16 @@ pub enum Action {
     },
     /// Runs a container to its end; it must exit 0. Removed afterwards.
     RunJob {
+        /// The container.
+        container: Box<ContainerSpec>,
+        /// Its service.
+        service: ServiceName,
+        /// How long it may take.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        timeout: Option<Span>,
+    },
+    /// Runs a container to its end when the release is out. That it does not exit 0 is told, and the release stays.
+    PostDeploy {
         /// The container.
         container: Box<ContainerSpec>,
         /// Its service.
@@ -310,7 +335,8 @@ impl Action {
             | Self::Update { .. }
             | Self::Disconnect { .. }
             | Self::Start { .. }
-            | Self::RunJob { .. } => '~',
+            | Self::RunJob { .. }
+            | Self::PostDeploy { .. } => '~',
             Self::Remove { .. } | Self::RemoveNetwork { .. } | Self::RemoveVolume { .. } | Self::Stop { .. } => '-',
             Self::Reach { .. }
             | Self::WaitReady { .. }
@@ -342,7 +368,7 @@ impl fmt::Display for Action {
             Self::Reach { service, host, port } => write!(f, "connect to {service} at {host}:{port}"),
             Self::Watch { service, time, .. } => write!(f, "watch {service} for {time}"),
             Self::Gate { container, path, .. } => write!(f, "ask {container} for {path} through the front door"),
-            Self::RunJob { container, .. } => write!(f, "run {}", container.name),
+            Self::RunJob { container, .. } | Self::PostDeploy { container, .. } => write!(f, "run {}", container.name),
             Self::TestProxy { .. } => f.write_str("test the new configuration of the front door"),
             Self::Switch { links, .. } if links.keys().all(|l| l.starts_with("live/")) => {
                 let services: Vec<&str> =

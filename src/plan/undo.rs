@@ -34,11 +34,24 @@ pub enum Undo {
         stop: Vec<String>,
         /// Links to put back before anything starts, by volume.
         links: Vec<(String, BTreeMap<String, String>)>,
+        /// The front door, if it has loaded files ahead of the traffic: it loads those of before, ahead of all else.
+        reload: Option<Box<Reload>>,
         /// Containers that were stopped.
         start: Vec<String>,
         /// Traffic that has moved to containers that go, and moves back before they do.
         moved: Option<Box<Moved>>,
     },
+}
+
+/// A front door that loads the files of before again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reload {
+    /// Its container.
+    pub container: String,
+    /// Hash of those files.
+    pub hash: String,
+    /// Private listener that tells which files it serves by, where it can be asked.
+    pub listener: Option<SocketAddrV4>,
 }
 
 /// Traffic that moves back, because those that got it did worse than those before, which are still there.
@@ -67,6 +80,15 @@ pub fn undo(plan: &Plan, reached: &[Reached]) -> Undo {
         })
     };
     let watched = watched(plan, reached);
+    let reload = reload(plan, reached).filter(|_| watched.is_none());
+    let ahead = |service: &ServiceName, back: bool| {
+        back && service.as_str() == FRONT_DOOR
+            && plan.steps.iter().any(|s| matches!(&s.action, Action::Reload { service: s, .. } if s == service))
+    };
+    let loaded_ahead = plan
+        .steps
+        .iter()
+        .any(|s| matches!(&s.action, Action::Switch { service, back, .. } if ahead(service, !back.is_empty())));
     let moved = steps().any(|(step, _)| match &step.action {
         // What came before a watch that failed can be taken back by its flags: the front door knows both generations.
         Action::Switch { service, .. } | Action::Reload { service, .. }
@@ -74,9 +96,12 @@ pub fn undo(plan: &Plan, reached: &[Reached]) -> Undo {
         {
             false
         }
+        // Loaded before traffic moved: nobody was sent anywhere else.
+        Action::Switch { service, back, .. } if ahead(service, !back.is_empty()) => false,
+        Action::Reload { service, .. } if loaded_ahead && service.as_str() == FRONT_DOOR => false,
         // Switched for a front door that never came up: the old one is back sooner.
         Action::Switch { back, service, .. } => back.is_empty() || ready(service),
-        Action::Reload { .. } | Action::Rename { .. } => true,
+        Action::Reload { .. } | Action::Rename { .. } | Action::PostDeploy { .. } => true,
         Action::Remove { .. } => !step.after.is_empty(),
         _ => false,
     });
@@ -94,6 +119,8 @@ pub fn undo(plan: &Plan, reached: &[Reached]) -> Undo {
         match &step.action {
             Action::Create { container, .. } | Action::RunJob { container, .. } => remove.push(container.name.clone()),
             Action::Start { container } if in_place_of_another(&step.after) => stop.push(container.clone()),
+            // Traffic that moves back by its flags needs no other files.
+            Action::Switch { back, .. } if !back.is_empty() && watched.is_some() => {}
             Action::Switch { volume, back, .. } if !back.is_empty() => links.push((volume.clone(), back.clone())),
             Action::Stop { container, .. } => start.push(container.clone()),
             _ => {}
@@ -103,7 +130,23 @@ pub fn undo(plan: &Plan, reached: &[Reached]) -> Undo {
     start.reverse();
     // Two must not write to one volume.
     stop.retain(|name| !remove.contains(name));
-    Undo::Back { remove, stop, links, start, moved: watched }
+    Undo::Back { remove, stop, links, reload, start, moved: watched }
+}
+
+/// The front door that has been told to load files ahead of the traffic.
+fn reload(plan: &Plan, reached: &[Reached]) -> Option<Box<Reload>> {
+    let begun = || plan.steps.iter().zip(reached).filter(|(_, r)| **r != Reached::Not).map(|(step, _)| &step.action);
+    let before = begun().find_map(|action| match action {
+        Action::Switch { service, back, .. } if service.as_str() == FRONT_DOOR => back.get("current"),
+        _ => None,
+    })?;
+    let hash = before.strip_prefix("releases/")?.to_owned();
+    begun().find_map(|action| match action {
+        Action::Reload { container, service, listener, .. } if service.as_str() == FRONT_DOOR => {
+            Some(Box::new(Reload { container: container.clone(), hash: hash.clone(), listener: *listener }))
+        }
+        _ => None,
+    })
 }
 
 /// The traffic that moves back if a watch did not end well. All that is watched was switched at once.

@@ -125,6 +125,7 @@ pub(super) fn bare(project: ProjectName) -> Stack {
         elsewhere: BTreeMap::new(),
         secrets: BTreeMap::new(),
         proxy: None,
+        hold_images: 0,
         pool: Pool::default(),
         checklist: Checklist::default(),
         monitoring: Monitoring::default(),

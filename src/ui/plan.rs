@@ -35,6 +35,13 @@ pub fn human(plan: &Plan, paint: Paint, width: usize, details: bool) -> String {
         }
         out.push('\n');
     }
+    for hook in &plan.on_failure {
+        let text = format!("{} of {}", clean(&hook.command.join(" ")), clean(hook.service.as_str()));
+        let _ = writeln!(out, "{} {}", paint.dim("if it fails:"), wrap(&text, width, 13));
+    }
+    if !plan.on_failure.is_empty() {
+        out.push('\n');
+    }
     for note in &plan.notes {
         let _ = writeln!(out, "{} {}", paint.cyan("note:"), wrap(&clean(note), width, 6));
     }
@@ -106,6 +113,7 @@ pub fn json(plan: &Plan) -> Value {
             "interrupts": counts.interrupts, "destroys": counts.destroys,
         },
         "services": services(plan),
+        "on_failure": plan.on_failure,
         "notes": plan.notes,
         "steps": steps,
     })
@@ -223,7 +231,9 @@ fn names(plan: &Plan) -> BTreeMap<&str, &str> {
     let mut out = BTreeMap::new();
     for step in &plan.steps {
         match &step.action {
-            Action::Create { container, service } | Action::RunJob { container, service, .. } => {
+            Action::Create { container, service }
+            | Action::RunJob { container, service, .. }
+            | Action::PostDeploy { container, service, .. } => {
                 out.insert(container.name.as_str(), service.as_str());
             }
             Action::WaitReady { container, service, .. }
@@ -253,6 +263,7 @@ fn service_of<'p>(action: &'p Action, plan: &'p Plan, names: &BTreeMap<&'p str, 
         | Action::Gate { service, .. }
         | Action::Reach { service, .. }
         | Action::RunJob { service, .. }
+        | Action::PostDeploy { service, .. }
         | Action::Switch { service, .. }
         | Action::Reload { service, .. }
         | Action::Drain { service, .. } => return Some(service.as_str()),

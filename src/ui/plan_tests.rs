@@ -48,6 +48,7 @@ fn plan() -> Plan {
         Step { destroys: true, ..step(Action::RemoveVolume { volume: "sum_old".into() }, "asked for") },
     ];
     Plan {
+        on_failure: Vec::new(),
         project: ProjectName::parse("sum").unwrap_or_else(|| unreachable!()),
         release: 4,
         steps,

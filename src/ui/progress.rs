@@ -237,6 +237,7 @@ fn is_long(action: &Action) -> bool {
             | Action::Reach { .. }
             | Action::Watch { .. }
             | Action::RunJob { .. }
+            | Action::PostDeploy { .. }
             | Action::Drain { .. }
             | Action::Stop { .. }
     )

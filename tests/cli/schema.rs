@@ -29,6 +29,8 @@ const BEYOND: &[&str] = &[
     "monitoring-nobody",
     "monitoring-plain",
     "nothing-to-run",
+    "notify-api",
+    "notify-token",
     "overlay-reference",
     "preset-keys-elsewhere",
     "preset-twice",

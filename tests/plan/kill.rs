@@ -24,6 +24,9 @@ pub(crate) const PLANS: &[(&str, Option<Make>, Make)] = &[
     ("routed now", Some(|s| s.api_route = false), |s| s.api_route = true),
     ("database", Some(|_| {}), |s| s.database = "512M"),
     ("database and image", Some(|_| {}), |s| (s.database, s.tag) = ("512M", 2)),
+    ("port", Some(|_| {}), |s| s.port = 8001),
+    ("port and limit", Some(|_| {}), |s| (s.port, s.limit, s.replicas) = (8001, 99, 3)),
+    ("port and a new route", Some(|s| s.api = false), |s| (s.port, s.api) = (8001, true)),
     ("port of the door", Some(|_| {}), |s| s.door = Some(("nginx:1.30", 9090))),
     ("door and image", Some(|_| {}), |s| (s.door, s.tag) = (Some(("nginx:1.29", 8080)), 2)),
     ("secret", Some(|_| {}), |s| s.secret = "s2"),
@@ -43,6 +46,7 @@ const THIRD: &[(&str, Make)] = &[
     ("app not routed", |s| (s.app_route, s.api, s.api_route, s.tag) = (false, true, true, 3)),
     ("another door", |s| (s.door, s.tag) = (Some(("nginx:1.28", 8081)), 3)),
     ("another limit", |s| s.limit = 77),
+    ("another port", |s| s.port = 8002),
 ];
 
 pub(crate) fn sketches(before: Option<Make>, during: Make) -> (Option<Sketch>, Sketch) {

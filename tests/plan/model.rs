@@ -5,12 +5,12 @@ mod act;
 mod hold;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use stackctl::engine::state::{carrier_name, volume_name};
-use stackctl::model::container::{ContainerSpec, label};
+use stackctl::model::container::{ContainerSpec, EnvValue, label};
 use stackctl::model::observed::{
     EngineFacts, Keeps, Observed, ObservedContainer, ObservedImage, ObservedNetwork, ObservedVolume,
 };
@@ -21,7 +21,9 @@ use stackctl::model::state::{Release, State};
 /// What a front door knows from its file: by service and bank, where to connect to.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Door {
-    pub(crate) routes: BTreeMap<String, [Vec<Ipv4Addr>; 2]>,
+    pub(crate) routes: BTreeMap<String, [Vec<SocketAddrV4>; 2]>,
+    /// Ports at which its private listener asks a candidate.
+    pub(crate) ports: BTreeSet<u16>,
     /// Limits and all else that makes one file differ from another.
     pub(crate) rest: String,
 }
@@ -55,8 +57,19 @@ impl Container {
         self.state == "running"
     }
 
-    fn serves_at(&self, addresses: &[Ipv4Addr]) -> bool {
-        self.running() && self.ready && self.networks.values().flatten().any(|a| addresses.contains(a))
+    /// The port it listens on; those that say nothing about it have always had the same one.
+    fn port(&self) -> Option<u16> {
+        match self.spec.env.get("LISTEN") {
+            Some(EnvValue::Plain(port)) => port.parse().ok(),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn serves_at(&self, sockets: &[SocketAddrV4]) -> bool {
+        let at = |socket: &SocketAddrV4| {
+            self.port().is_none_or(|p| p == socket.port()) && self.networks.values().any(|a| *a == Some(*socket.ip()))
+        };
+        self.running() && self.ready && sockets.iter().any(at)
     }
 }
 

@@ -12,6 +12,8 @@ pub(crate) struct Sketch {
     pub(crate) app: &'static str,
     pub(crate) tag: u32,
     pub(crate) port: u16,
+    /// Its containers are told the port, and answer at no other.
+    pub(crate) listens: bool,
     pub(crate) replicas: u32,
     pub(crate) env: &'static str,
     pub(crate) secret: &'static str,
@@ -35,6 +37,7 @@ impl Sketch {
             app: "app",
             tag: 1,
             port: 8000,
+            listens: true,
             replicas: 2,
             env: "a",
             secret: "s1",
@@ -56,13 +59,14 @@ impl Sketch {
     pub(crate) fn text(&self) -> String {
         let Self { app, tag, port, replicas, env, .. } = self;
         let mut out = String::from("name = \"shop\"\n");
+        let listen = if self.listens { format!("LISTEN = \"{port}\"\n") } else { String::new() };
         let egress = if self.egress { "" } else { "egress = false\n" };
         let database = if self.database.is_empty() { "" } else { "DATABASE_URL = \"${db.url}\"\n" };
         let cache = if self.cache { "REDIS_URL = \"${cache.url}\"\n" } else { "" };
-        let job = if self.job { "pre_deploy = [\"migrate\"]\n" } else { "" };
+        let job = if self.job { "pre_deploy = [\"migrate\"]\npost_deploy = [\"warm\"]\n" } else { "" };
         let _ = write!(
             out,
-            "[services.{app}]\nimage = \"acme/app:{tag}\"\nport = {port}\nreplicas = {replicas}\nhealthcheck = \"/health\"\nmetrics = \"/metrics\"\n{job}{egress}[services.{app}.environment]\nMODE = \"{env}\"\nTOKEN_FILE = \"${{secrets.token.file}}\"\n{database}{cache}"
+            "[services.{app}]\nimage = \"acme/app:{tag}\"\nport = {port}\nreplicas = {replicas}\nhealthcheck = \"/health\"\nmetrics = \"/metrics\"\n{job}{egress}[services.{app}.environment]\nMODE = \"{env}\"\n{listen}TOKEN_FILE = \"${{secrets.token.file}}\"\n{database}{cache}"
         );
         if self.worker {
             let _ = write!(out, "[services.worker]\nlike = \"{app}\"\ncommand = [\"work\"]\nreplicas = 1\n");
@@ -132,8 +136,8 @@ macro_rules! hand {
 
 pub(crate) const CHANGES: &[Change] = &[
     file!("image", |s| s.tag += 1),
-    file!("port of app", |s| s.port = 8001),
-    file!("port of app with the image", |s| (s.port, s.tag) = (8001, s.tag + 1)),
+    file!("port of app", |s| s.port += 1),
+    file!("port of app with the image", |s| (s.port, s.tag) = (s.port + 1, s.tag + 1)),
     file!("environment", |s| s.env = "b"),
     file!("secret", |s| s.secret = "s2"),
     file!("more replicas", |s| s.replicas += 2),

@@ -1,7 +1,6 @@
 //! Carries plans out on the model, in any order they allow, and checks after every step what must hold.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use stackctl::model::container::label;
@@ -175,12 +174,23 @@ pub(crate) fn fail(
     world.record(plan.release, "failed");
     match undo(plan, &walked.reached) {
         Undo::GoOn => Ok(false),
-        Undo::Back { remove, stop, links, start, moved } => {
+        Undo::Back { remove, stop, links, reload, start, moved } => {
             if let Some(moved) = moved {
                 world.volume_mut(&moved.volume).links.extend(moved.flags);
                 let unserved: Vec<_> = world.unserved().difference(&before.unserved()).cloned().collect();
                 if !unserved.is_empty() {
                     return Err(format!("traffic went back, but nobody answers for {unserved:?}\n{plan}"));
+                }
+            }
+            if let Some(door) = reload {
+                for (volume, links) in &links {
+                    world.volume_mut(volume).links.extend(links.clone());
+                }
+                world.unmark("proxy");
+                world.load(&door.container).map_err(|e| format!("loading again: {e}\n{plan}"))?;
+                if world.find(&door.container).and_then(|c| c.loaded.clone()) != Some(format!("releases/{}", door.hash))
+                {
+                    return Err(format!("taken back, but the front door serves by other files\n{plan}"));
                 }
             }
             for name in remove {
@@ -230,7 +240,6 @@ struct Check {
     excused: BTreeSet<String>,
     /// The front door was not there: it starts at once, and each service is there when it is there.
     opening: bool,
-    kept: BTreeSet<Ipv4Addr>,
     data: BTreeSet<String>,
     /// There is nothing to serve any more.
     closing: bool,
@@ -241,7 +250,7 @@ impl Check {
         let excused = world.unserved();
         let opening = excused.contains("proxy");
         let closing = wish.stack.proxy.is_none();
-        Self { excused, opening, kept: world.kept(), data: world.data_volumes(), closing }
+        Self { excused, opening, data: world.data_volumes(), closing }
     }
 
     fn before(world: &World, wish: &Wish, step: &Step) -> Result<(), String> {
@@ -282,7 +291,7 @@ impl Check {
         if let Some(doubled) = world.doubled() {
             return Err(doubled);
         }
-        if let Some(wrong) = world.misrouted(&self.kept) {
+        if let Some(wrong) = world.misrouted() {
             return Err(wrong);
         }
         let lost: Vec<_> = self.data.difference(&world.data_volumes()).cloned().collect();
@@ -353,11 +362,8 @@ pub(crate) fn settled(world: &mut World, wish: &Wish) -> Result<(), String> {
         }
         let Some(door) = world.loaded() else { return Err("the front door has no files".into()) };
         for (service, banks) in &door.routes {
-            let addresses = &banks[usize::from(world.flag(service))];
-            for address in addresses {
-                let there = world.containers.iter().any(|c| {
-                    c.service() == *service && c.running() && c.networks.values().any(|a| *a == Some(*address))
-                });
+            for address in &banks[usize::from(world.flag(service))] {
+                let there = world.containers.iter().any(|c| c.service() == *service && c.serves_at(&[*address]));
                 if !there {
                     return Err(format!("the front door sends requests for {service} to {address}: nobody is there"));
                 }

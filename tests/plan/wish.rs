@@ -143,7 +143,7 @@ impl Wish {
         observed.images.retain(|reference, _| asked.contains(reference));
         let inputs = Inputs { observed: &observed, ..base };
         let placement = plan::place(&inputs)?;
-        let files = files(stack, &placement, &values);
+        let files = files(&inputs, &placement);
         let plan = plan::reconcile(&inputs, &placement, &files, new);
         let planned = Planned { plan, placement, files };
         look(&inputs, &planned, &fresh);
@@ -158,7 +158,8 @@ pub(crate) struct Planned {
 }
 
 /// Stands in for the templates: says all that decides about traffic, and changes whenever they would.
-fn files(stack: &Stack, placement: &Placement, values: &SecretValues) -> Files {
+fn files(inputs: &Inputs<'_>, placement: &Placement) -> Files {
+    let (stack, values) = (inputs.stack, inputs.values);
     let mut out = Files::new();
     for watcher in placement.services.iter().filter(|p| p.reloads) {
         let mut targets = Vec::new();
@@ -174,25 +175,22 @@ fn files(stack: &Stack, placement: &Placement, values: &SecretValues) -> Files {
     }
     if let (Some(proxy), Some(door)) = (&stack.proxy, &placement.proxy) {
         let mut routes = BTreeMap::new();
-        for placed in placement.services.iter().filter(|p| proxy.routes.iter().any(|r| r.leads_to(&p.service))) {
-            let port = stack.services[&placed.service].port.unwrap_or(0);
-            let mut banks = [Vec::new(), Vec::new()];
-            for pair in placed.replicas.iter().filter_map(|r| placed.sockets_for(door, r, port)) {
-                banks[0].push(*pair[0].ip());
-                banks[1].push(*pair[1].ip());
-            }
+        let routed = |service: &ServiceName| proxy.routes.iter().any(|r| r.leads_to(service));
+        for (service, replicas) in plan::door::upstreams(inputs, placement) {
             // With no replicas there is nothing to send requests to: the template answers 503.
-            if !banks[0].is_empty() {
-                routes.insert(placed.service.to_string(), banks);
+            if routed(&service) && !replicas.is_empty() {
+                let bank = |bank: usize| replicas.values().map(|sockets| sockets[bank]).collect();
+                routes.insert(service.to_string(), [bank(0), bank(1)]);
             }
         }
+        let mut ports: BTreeSet<u16> =
+            stack.services.values().filter(|s| routed(&s.name)).filter_map(|s| s.port).collect();
+        ports.extend(routes.values().flatten().flatten().map(std::net::SocketAddrV4::port));
         let rules: Vec<_> = proxy.routes.iter().map(|r| json!([r.path, r.backend, r.limit, r.timeout])).collect();
         let certificate: Vec<&str> =
             values.iter().filter(|(n, _)| n.as_str().contains("tls")).map(|(_, v)| v.expose()).collect();
-        let asked = stack.services.values().filter(|s| routes.contains_key(s.name.as_str()));
-        let ports: Vec<_> = asked.map(|s| s.port).collect();
-        let rest = json!([rules, ports, proxy.domains, proxy.headers, proxy.image, certificate]).to_string();
-        let text = serde_json::to_string(&Door { routes, rest }).expect("plain data");
+        let rest = json!([rules, proxy.domains, proxy.headers, proxy.image, certificate]).to_string();
+        let text = serde_json::to_string(&Door { routes, ports, rest }).expect("plain data");
         let files = vec![Artifact::plain("nginx.conf", text)];
         out.insert(door.service.clone(), (files_hash(b"key", &files), files));
     }

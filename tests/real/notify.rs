@@ -43,6 +43,133 @@ fn receiver(status: u16) -> (u16, Receiver<(String, serde_json::Value)>) {
     (port, received)
 }
 
+/// GitHub's REST API as far as deployments go: what was asked for, with which token, and the body.
+fn github() -> (u16, Receiver<(String, String, serde_json::Value)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (send, received) = channel();
+    std::thread::spawn(move || {
+        let mut made: Vec<serde_json::Value> = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            let mut text = String::new();
+            let mut bytes = [0; 4096];
+            let header = |text: &str, name: &str| {
+                let line = text.lines().find(|l| l.to_lowercase().starts_with(name))?;
+                line.split_once(": ").map(|(_, value)| value.trim().to_owned())
+            };
+            let body: serde_json::Value = loop {
+                if let Some((head, body)) = text.split_once("\r\n\r\n") {
+                    let length = header(head, "content-length:").map_or(0, |n| n.parse::<usize>().unwrap());
+                    if body.len() >= length {
+                        break serde_json::from_str(body).unwrap_or_default();
+                    }
+                }
+                let read = stream.read(&mut bytes).unwrap();
+                assert!(read > 0, "cut short: {text}");
+                text.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+            };
+            let line = text.lines().next().unwrap().trim_end_matches(" HTTP/1.1").to_owned();
+            let token = header(&text, "authorization:").unwrap_or_default();
+            let (status, answer) = match line.as_str() {
+                _ if token != "Bearer s3cret-token" => (401, serde_json::json!({ "message": "Bad credentials" })),
+                "POST /api/v3/repos/acme/shop/deployments" => {
+                    let id = 100 + made.len();
+                    made.insert(0, serde_json::json!({ "id": id, "payload": body["payload"], "ref": body["ref"] }));
+                    (201, serde_json::json!({ "id": id }))
+                }
+                get if get.starts_with("GET /api/v3/repos/acme/shop/deployments?") => (200, made.clone().into()),
+                post if post.ends_with("/statuses") => (201, serde_json::json!({ "id": 1 })),
+                _ => (404, serde_json::json!({ "message": "Not Found" })),
+            };
+            let answer = answer.to_string();
+            let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", answer.len());
+            stream.write_all((head + &answer).as_bytes()).unwrap();
+            if send.send((line, token, body)).is_err() {
+                return;
+            }
+        }
+    });
+    (port, received)
+}
+
+#[test]
+fn a_deploy_is_a_deployment_of_the_repository() {
+    let (port, asked) = github();
+    let stack = slim("t-github", 18197).replace("replicas    = 3", "replicas    = 1")
+        + &format!(
+            "\n[notify.github]\nrepository = \"acme/shop\"\ntoken = \"${{secrets.gh}}\"\nenvironment = \"live\"\n\
+             api = \"http://127.0.0.1:{port}/api/v3\"\nlog_url = \"https://ci.example.com/7\"\n\
+             [secrets]\ngh = {{ env = \"GH\", optional = true }}\n"
+        );
+    let site = Site::new(&stack, "t-github", 18197);
+    let git = |args: &[&str]| {
+        let all = [&["-c", "user.name=t", "-c", "user.email=t@example.com"], args].concat();
+        let said = std::process::Command::new("git").args(all).current_dir(site.folder()).output().unwrap();
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        String::from_utf8_lossy(&said.stdout).trim().to_owned()
+    };
+    let up = |version: &str, more: &[(&str, &str)]| {
+        site.run(&["up", "--yes", "--no-verify"], &[&[("APP_VERSION", version)], more].concat())
+    };
+    let (token, soon) = (("GH", "s3cret-token"), Duration::from_secs(5));
+    let next = || asked.recv_timeout(soon).unwrap();
+
+    // Without a commit there is no deployment; the deploy does not mind.
+    up("0", &[token]).ends(0).says("the folder is no Git checkout");
+    git(&["init", "--quiet"]);
+    git(&["add", "stack.toml"]);
+    git(&["commit", "--quiet", "--message", "first"]);
+    let commit = git(&["rev-parse", "HEAD"]);
+
+    let first = up("1", &[token]).ends(0);
+    let (line, bearer, body) = next();
+    assert_eq!((line.as_str(), bearer.as_str()), ("POST /api/v3/repos/acme/shop/deployments", "Bearer s3cret-token"));
+    assert_eq!((&body["ref"], &body["environment"]), (&commit.as_str().into(), &"live".into()), "{body:#}");
+    assert_eq!((&body["auto_merge"], &body["required_contexts"]), (&false.into(), &serde_json::json!([])));
+    assert!(body["payload"]["changes"].to_string().contains("environment APP_VERSION changed"), "{body:#}");
+    let state = |expected: &str| {
+        let (line, _, body) = next();
+        assert_eq!(body["state"], expected, "{line} {body:#}");
+        (line, body)
+    };
+    state("in_progress");
+    let (line, body) = state("success");
+    assert_eq!(line, "POST /api/v3/repos/acme/shop/deployments/100/statuses");
+    assert_eq!(
+        (&body["environment_url"], &body["log_url"]),
+        (&"http://localhost:18197/".into(), &"https://ci.example.com/7".into())
+    );
+    assert!(body["description"].as_str().unwrap().starts_with("t-github: release 2 is out ("), "{body:#}");
+    assert!(next().0.starts_with("GET "), "which one did it take the place of?");
+
+    up("2", &[token, ("FAULT", "unhealthy"), ("START", "4s")]).ends(1);
+    assert!(next().0.ends_with("/deployments"));
+    state("in_progress");
+    let (_, body) = state("failure");
+    let text = body["description"].as_str().unwrap();
+    assert!(text.contains("release 3 failed") && text.contains("could not wait until t-github-app-1"), "{text}");
+
+    up("4", &[token]).ends(0);
+    assert!(next().0.ends_with("/deployments"));
+    state("in_progress");
+    state("success");
+    assert!(next().0.starts_with("GET /api/v3/repos/acme/shop/deployments?task=deploy&per_page=20&environment=live"));
+    let (line, _) = state("inactive");
+    assert_eq!(line, "POST /api/v3/repos/acme/shop/deployments/100/statuses", "that of release 2");
+
+    // A token that is not valid, and none at all.
+    let wrong = up("5", &[("GH", "other-token")]).ends(0).says("it answered 401: Bad credentials");
+    assert_eq!(next().1, "Bearer other-token");
+    let none = up("6", &[]).ends(0);
+    assert!(asked.try_recv().is_err(), "an optional secret without a value");
+    for said in [&first, &wrong, &none] {
+        let text = format!("{}{}", said.out, said.err);
+        assert!(!text.contains("s3cret-token") && !text.contains("other-token"), "{text}");
+    }
+}
+
 #[test]
 fn who_wants_to_know_is_told_how_a_deploy_ended() {
     let (json, told) = receiver(200);

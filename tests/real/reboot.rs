@@ -90,7 +90,7 @@ fn is_served(engine: &Engine, when: &str, version: &str) {
 }
 
 /// The sample app's image, under a name that the mirror's prefix leads to.
-fn build_app() -> String {
+pub(crate) fn build_app() -> String {
     let mirror = mirror();
     let name = "t-reboot:1".to_owned();
     let built = Command::new("docker")

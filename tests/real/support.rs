@@ -310,11 +310,16 @@ impl Visitor {
         Self { stop, thread: Some(thread) }
     }
 
+    /// Ends it: how many requests there were, and what became of those that were not answered with 200.
+    pub(crate) fn end(mut self) -> (u32, Vec<String>) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().unwrap()
+    }
+
     /// Ends it: every request was answered with 200.
     #[track_caller]
-    pub(crate) fn was_always_served(mut self) -> u32 {
-        self.stop.store(true, Ordering::Relaxed);
-        let (asked, failures) = self.thread.take().unwrap().join().unwrap();
+    pub(crate) fn was_always_served(self) -> u32 {
+        let (asked, failures) = self.end();
         assert!(asked > 0);
         assert!(failures.is_empty(), "{} of {asked} failed: {failures:#?}", failures.len());
         asked

@@ -114,6 +114,7 @@ pub(crate) fn stack(services: Vec<Service>, proxy: Option<Proxy>) -> Stack {
         services: services.into_iter().map(|s| (s.name.clone(), s)).collect(),
         secrets: BTreeMap::new(),
         proxy,
+        hold_images: 0,
         pool: Pool::default(),
         checklist: stackctl::model::checklist::Checklist::default(),
         monitoring: stackctl::model::monitoring::Monitoring::default(),

@@ -11,8 +11,8 @@ use crate::model::stack::Stack;
 
 use super::super::error::ApplyError;
 use super::super::event::Sink;
-use super::super::wanted::Wanted;
 use super::super::secrets::made;
+use super::super::wanted::Wanted;
 use super::{Asking, Outcome, Work, facts, load, open};
 
 /// The certificate of a database.

@@ -9,6 +9,7 @@ use crate::cli::exit::ExitStatus;
 use crate::cli::load;
 use crate::cli::session;
 use crate::model::state::State;
+use crate::plan::{Action, Step};
 use crate::probe::Options;
 use crate::ui;
 use crate::ui::error::Failure;
@@ -46,7 +47,13 @@ pub async fn run(args: &RollbackArgs, ctx: &Context<'_>) -> anyhow::Result<ExitS
             let (paint, width) = (ctx.out.data_paint(), ctx.out.width());
             ctx.out.data(ui::plan::human(&prepared.plan, paint, width, ctx.out.is_verbose()))?;
         }
-        ctx.out.say(format!("release {number} can be done again: its record and its images are there"));
+        let again: Vec<&str> = prepared.plan.steps.iter().filter_map(pulled).collect();
+        ctx.out.say(if again.is_empty() {
+            format!("release {number} can be done again: its record and its images are there")
+        } else {
+            let names = again.join(", ");
+            format!("release {number} can be done again if the registry still has what the engine has not: {names}")
+        });
         return Ok(ExitStatus::Done);
     }
     if jobs {
@@ -72,6 +79,14 @@ pub async fn run(args: &RollbackArgs, ctx: &Context<'_>) -> anyhow::Result<ExitS
     }
     let options = Options { gate: true, deadline: GATE, ..Options::default() };
     verify::report(&engine, &wanted, &options, &verify::Shown::Problems, ctx).await
+}
+
+/// The image that a step pulls.
+fn pulled(step: &Step) -> Option<&str> {
+    match &step.action {
+        Action::Pull { image } => Some(image),
+        _ => None,
+    }
 }
 
 /// The release before the one that runs.

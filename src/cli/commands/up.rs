@@ -30,6 +30,7 @@ pub async fn run(args: &UpArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus>
 pub async fn bring_up(source: &Source, args: &UpArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatus> {
     let engine = session::connect(ctx, source).await?;
     let mut wanted = session::wanted(ctx, source);
+    let mut hooks = Vec::new();
     let seal = args.plan.as_deref().map(sealed::read).transpose()?;
     wanted.look_into_files = args.drift || seal.as_ref().is_some_and(|s| s.files);
     let prepared = Box::pin(apply::prepare(&engine, &wanted)).await.map_err(|e| session::failure(&e))?;
@@ -62,13 +63,27 @@ pub async fn bring_up(source: &Source, args: &UpArgs, ctx: &Context<'_>) -> anyh
             ctx.out.say(format!("containers were asked {}", rung.words()));
         }
         say_deployed(&deployed, ctx);
+        hooks = deployed.hooks;
     }
     Box::pin(cert::after_up(&engine, &wanted, ctx)).await?;
+    let status = say_hooks(&hooks, ctx);
     if args.no_verify {
-        return Ok(ExitStatus::Done);
+        return Ok(status);
     }
     let options = Options { gate: true, deadline: GATE, ..Options::default() };
-    Box::pin(verify::report(&engine, &wanted, &options, &verify::Shown::Problems, ctx)).await
+    let verified = Box::pin(verify::report(&engine, &wanted, &options, &verify::Shown::Problems, ctx)).await?;
+    Ok(ExitStatus::worst([verified, status]))
+}
+
+/// Hooks that did not end well. The release is out, and stays; whoever called wants to know.
+fn say_hooks(hooks: &[apply::Failure], ctx: &Context<'_>) -> ExitStatus {
+    for hook in hooks {
+        for line in &hook.log {
+            ctx.out.say(format!("  | {}", ui::text::clean(line)));
+        }
+        ctx.out.warn(format!("{}; the release stays, and the next `stackctl up` runs it again", hook.cause));
+    }
+    if hooks.is_empty() { ExitStatus::Done } else { ExitStatus::Failed }
 }
 
 /// The last lines of a deploy: what was done, and what visitors met of it.

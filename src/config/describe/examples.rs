@@ -18,6 +18,8 @@ port        = 8000
 replicas    = 3
 healthcheck = "/health"
 pre_deploy  = ["python", "-m", "app.migrate"]
+post_deploy = ["python", "-m", "app.warm_up"]
+on_failure  = ["python", "-m", "app.alarm"]
 volumes     = ["uploads:/app/uploads"]
 cpus        = 2
 memory      = "1G"
@@ -114,6 +116,15 @@ preset = "alertmanager"
 
 [secrets]
 smtp = { env = "SMTP_PASSWORD" }"#,
+    ),
+    (
+        "github",
+        r#"[notify.github]
+repository = "acme/shop"
+token      = "${secrets.github}"
+
+[secrets]
+github = { env = "GITHUB_TOKEN", optional = true }"#,
     ),
     (
         "notify",

@@ -21,7 +21,7 @@ use crate::base::problem::{Problem, Problems};
 use super::decode::{At, Decode, Map, table};
 use super::shape::Shape;
 use super::tree::Node;
-use super::values::{Text, UrlPath};
+use super::values::{Int, Text, UrlPath};
 
 table! {
     /// One stack: everything a small team runs together.
@@ -32,6 +32,8 @@ table! {
         host: Text => r#""ssh://deploy@203.0.113.7""#,
         /// Private IPv4 range the stack's networks are cut from, a /24 each.
         pool: PoolRange = "\"10.83.0.0/16\"" => r#""10.90.0.0/16""#,
+        /// How many releases back images that were built here are held by a running container each, so that not even `docker system prune -a` takes them: some 5 MB of memory apiece. Without it they are held by tags, which `docker image prune` respects. Images that were pulled are pulled again.
+        hold_images: Int<0, 10> = "0" => "2",
         /// What runs, by name.
         services: Map<ServiceName, service::ServiceKeys>,
         /// Values that must not be seen, by name.

@@ -64,6 +64,10 @@ table! {
         healthcheck: HealthKey => r#""/health""#,
         /// Run once per release with the new image before it gets traffic; the release stops if it fails. Migrations.
         pre_deploy: Command => r#"["python", "-m", "app.migrate"]"#,
+        /// Run once per release when it is out: the new containers serve and the old ones are gone. For what old code would not bear, and for caches. If it fails, the release stays; `up` says so and ends with 1, and the next `up` runs it again. `rollback` runs neither this nor `pre_deploy`.
+        post_deploy: Command => r#"["python", "-m", "app.warm_up"]"#,
+        /// Run when a release fails, whatever failed, beside a container of the service that serves: `STACKCTL_CAUSE` says why. It may take `deploy.timeout`, or a minute; that it fails is told and changes nothing. All three hooks find `STACKCTL_RELEASE` and `STACKCTL_PREVIOUS_RELEASE`, the latter two `STACKCTL_RESULT` (`done`, `failed`).
+        on_failure: Command => r#"["python", "-m", "app.alarm"]"#,
         /// Named volumes: `name:/path` or `name:/path:ro`. Several replicas may share one.
         volumes: Vec<At<VolumeText>> => r#"["uploads:/app/uploads"]"#,
         /// In-memory folders besides `/tmp`.
@@ -168,7 +172,7 @@ table! {
         min_healthy: Span = "\"0s\"" => r#""10s""#,
         /// How long the old containers stay, running, after traffic has moved. If the new ones answer worse meanwhile (more than 1 % and twice as many errors of 500 and above, or a 95th percentile of time twice as long), traffic goes back to the old ones and the release has failed. `0s` does not watch.
         watch: Span = "\"0s\"" => r#""1m""#,
-        /// How long a new container may take to become ready, and `pre_deploy` to end. Without it, the container has its `start_period`, and `pre_deploy` all the time it needs.
+        /// How long a new container may take to become ready, and `pre_deploy` and `post_deploy` to end. Without it, the container has its `start_period`, and they have all the time they need.
         timeout: Span => r#""5m""#,
     }
 }

@@ -5,7 +5,7 @@ use crate::base::suggest::nearest;
 use crate::config::tree::{Node, Value};
 
 /// What is taken over: what makes the program the same. Not what makes its job another one (command, port, replicas,
-/// health check, `pre_deploy`, limits).
+/// health check, hooks, limits).
 const TAKEN: &[&str] = &[
     "image",
     "build",

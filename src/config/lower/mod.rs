@@ -169,6 +169,7 @@ pub(super) fn lower(file: &File, input: &Input<'_>, problems: &mut Problems) -> 
         proxy,
         monitoring,
         notify,
+        hold_images: file.hold_images.as_ref().map_or(0, |n| n.value.get()),
         pool: file.pool.as_ref().map_or_else(Pool::default, |p| p.value.0),
     })
 }

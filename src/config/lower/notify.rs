@@ -6,10 +6,10 @@ use crate::base::name::SecretName;
 use crate::base::problem::{Problem, Problems};
 use crate::config::decode::At;
 use crate::config::keys::File;
-use crate::config::keys::notify::OnKey;
+use crate::config::keys::notify::{GithubKeys, OnKey};
 use crate::config::tree::Part;
 use crate::config::values::Templated;
-use crate::model::notify::{Notify, Receiver, Speaks};
+use crate::model::notify::{Github, Notify, Receiver, Speaks};
 use crate::model::secrets::{Piece, SecretSpec, Template};
 
 use super::Input;
@@ -23,11 +23,11 @@ pub(super) fn lower(
 ) -> Notify {
     let Some(keys) = file.notify.as_ref() else { return Notify::default() };
     let receivers = [(&keys.value.webhook, Speaks::Json), (&keys.value.slack, Speaks::Slack)];
-    if receivers.iter().all(|(url, _)| url.is_none()) {
+    if receivers.iter().all(|(url, _)| url.is_none()) && keys.value.github.is_none() {
         problems.push(
             Problem::error("`[notify]` names nobody")
                 .at(keys.span.clone())
-                .help("give it `webhook` or `slack`, or take it away")
+                .help("give it `webhook`, `slack` or `github`, or take it away")
                 .fix("slack = \"${secrets.slack}\""),
         );
     }
@@ -39,7 +39,78 @@ pub(super) fn lower(
         }
     }
     let failures_only = keys.value.on.as_ref().is_some_and(|on| on.value == OnKey::Failure);
-    Notify { to, failures_only }
+    let github = keys.value.github.as_ref().and_then(|k| github(k, declared, used, input, problems));
+    Notify { to, failures_only, github }
+}
+
+fn github(
+    keys: &At<GithubKeys>,
+    declared: &BTreeMap<SecretName, SecretSpec>,
+    used: &mut BTreeSet<SecretName>,
+    input: &Input<'_>,
+    problems: &mut Problems,
+) -> Option<Github> {
+    let k = &keys.value;
+    let missing = |key: &str, fix: &str| {
+        Problem::error(format!("`github` needs `{key}`")).at(keys.span.clone()).fix(fix.to_owned())
+    };
+    let Some(repository) = &k.repository else {
+        problems.push(missing("repository", "repository = \"owner/name\""));
+        return None;
+    };
+    let word = |text: &str| {
+        !text.is_empty()
+            && text != "."
+            && text != ".."
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
+    if !repository.value.0.split_once('/').is_some_and(|(owner, name)| word(owner) && word(name)) {
+        problems.push(
+            Problem::error(format!("`{}` is not a repository", repository.value.0))
+                .at(repository.span.clone())
+                .label("allowed: `owner/name`")
+                .fix("\"acme/shop\""),
+        );
+        return None;
+    }
+    let Some(token) = &k.token else {
+        problems.push(missing("token", "token = \"${secrets.github}\""));
+        return None;
+    };
+    let secret = match token.value.0.as_slice() {
+        [Part::Reference(_)] => template(token, declared, input, problems)?,
+        _ => {
+            problems.push(
+                Problem::error("a token is a secret, and nothing else")
+                    .at(token.span.clone())
+                    .fix("\"${secrets.github}\""),
+            );
+            return None;
+        }
+    };
+    used.extend(secret.values().cloned());
+    let api = k.api.as_ref().map_or("https://api.github.com", |api| api.value.0.as_str());
+    let host = api.strip_prefix("http://").map(|rest| rest.split(['/', ':']).next().unwrap_or_default());
+    // The token goes there.
+    if !api.starts_with("https://") && !host.is_some_and(|host| ["127.0.0.1", "localhost"].contains(&host)) {
+        problems.push(
+            Problem::error("the API is a URL that begins with `https://`")
+                .at(k.api.as_ref().map_or(keys.span.clone(), |api| api.span.clone()))
+                .fix("\"https://api.github.com\""),
+        );
+        return None;
+    }
+    Some(Github {
+        line: input.line(&keys.span),
+        repository: repository.value.0.clone(),
+        environment: match &k.environment {
+            Some(environment) => environment.value.0.clone(),
+            None => input.stage.map_or("production", |stage| stage).to_owned(),
+        },
+        token: secret,
+        api: api.to_owned(),
+        log_url: k.log_url.as_ref().map(|url| url.value.0.clone()).filter(|url| !url.is_empty()),
+    })
 }
 
 /// A URL with secrets in it.

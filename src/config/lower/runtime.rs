@@ -175,6 +175,16 @@ fn kind(service: &mut Service, keys: &At<ServiceKeys>, problems: &mut Problems) 
                 "a job needs no other job before it",
                 "make it a job of its own, and name that in `depends_on`",
             );
+            refuse(
+                k.post_deploy.as_ref().map(|p| p.span.clone()),
+                "a job is over before the release is out",
+                "give it to a service that serves",
+            );
+            refuse(
+                k.on_failure.as_ref().map(|p| p.span.clone()),
+                "a job has no container to run it beside",
+                "give it to a service that serves",
+            );
             refuse(k.metrics.as_ref().map(|m| m.span.clone()), &format!("{ends}: nobody scrapes it"), leave);
             refuse(k.publish.as_ref().map(|p| p.span.clone()), &format!("{ends}: nobody asks it on a port"), leave);
             service.restart = crate::model::runtime::Restart::No;

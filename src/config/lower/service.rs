@@ -213,6 +213,8 @@ fn own_keys(service: &mut Service, keys: &At<ServiceKeys>, input: &Input<'_>, pr
     if let Some(job) = &k.pre_deploy {
         service.pre_deploy = Some(job.value.0.clone());
     }
+    service.post_deploy = k.post_deploy.as_ref().map(|job| job.value.0.clone());
+    service.on_failure = k.on_failure.as_ref().map(|job| job.value.0.clone());
     for text in k.volumes.iter().flat_map(|list| &list.value) {
         service.volumes.extend(volume(&text.value.0, &text.span, problems));
     }

@@ -6,8 +6,8 @@ use crate::base::name::ServiceName;
 use crate::model::container::label;
 use crate::model::observed::ObservedContainer;
 use crate::model::parts::{self, Parts, hidden};
-use crate::plan::Inputs;
 use crate::plan::place::{Placed, Placement, Replica, drift};
+use crate::plan::{Inputs, door};
 
 use super::{FRONT_DOOR, Files};
 
@@ -35,8 +35,7 @@ pub(super) fn of_replica(inputs: &Inputs<'_>, placed: &Placed, replica: &Replica
 }
 
 fn there<'a>(inputs: &Inputs<'a>, placed: &'a Placed) -> impl Iterator<Item = &'a ObservedContainer> {
-    let all = inputs.observed.containers.iter();
-    all.filter(|c| c.service() == placed.service.as_str() && c.label(label::ROLE) == "service")
+    placed.there(inputs.observed)
 }
 
 /// Why a container of the right configuration does not do.
@@ -86,7 +85,7 @@ pub(super) fn may_have_read(inputs: &Inputs<'_>, placement: &Placement) -> Vec<S
 }
 
 /// What the files of a service that reloads them say, part by part.
-pub(super) fn of_files(inputs: &Inputs<'_>, files: &Files, placed: &Placed) -> Parts {
+pub(super) fn of_files(inputs: &Inputs<'_>, placement: &Placement, files: &Files, placed: &Placed) -> Parts {
     let mut out = Parts::new();
     if let Some(proxy) = inputs.stack.proxy.as_ref().filter(|_| placed.service.as_str() == FRONT_DOOR) {
         out = proxy.parts(inputs.key);
@@ -95,6 +94,8 @@ pub(super) fn of_files(inputs: &Inputs<'_>, files: &Files, placed: &Placed) -> P
             out.insert(format!("replicas of {}", service.name), service.replicas.to_string());
             out.extend(service.port.map(|port| (port_of(&service.name), port.to_string())));
         }
+        let routed = |service: &ServiceName| proxy.routes.iter().any(|r| r.leads_to(service));
+        out.extend(door::parts(&door::upstreams(inputs, placement), routed));
         let pair = proxy.tls.secrets();
         let pair: Vec<&str> = pair.into_iter().filter_map(|n| Some(inputs.values.get(n)?.expose())).collect();
         if !pair.is_empty() {
@@ -107,9 +108,17 @@ pub(super) fn of_files(inputs: &Inputs<'_>, files: &Files, placed: &Placed) -> P
     out
 }
 
-/// The part that says at which port the front door asks a service.
+/// Beginning of the name of the part that says at which port the front door asks a service.
+pub(super) const PORT_OF: &str = "port of ";
+
+/// That name.
 pub(super) fn port_of(service: &ServiceName) -> String {
-    format!("port of {service}")
+    format!("{PORT_OF}{service}")
+}
+
+/// Whether a part stands in stack.toml, and does not only follow from it.
+pub(super) fn is_setting(part: &str) -> bool {
+    !part.starts_with("file ") && !part.starts_with(door::PART)
 }
 
 /// Why a service must load its files again.
@@ -120,7 +129,7 @@ pub(super) fn of_reload(inputs: &Inputs<'_>, placed: &Placed, after: &Parts) -> 
     };
     // Files are named only where nothing of stack.toml explains why they differ.
     let settings = |parts: &Parts| -> Parts {
-        parts.iter().filter(|(name, _)| !name.starts_with("file ")).map(|(n, v)| (n.clone(), v.clone())).collect()
+        parts.iter().filter(|(name, _)| is_setting(name)).map(|(n, v)| (n.clone(), v.clone())).collect()
     };
     parts::cause(&settings(before), &settings(after))
         .or_else(|| parts::cause(before, after))

@@ -15,7 +15,7 @@ impl Draft<'_> {
         let kept: BTreeSet<&str> =
             placed.replicas.iter().filter_map(|r| Some(r.existing.as_ref()?.0.as_str())).collect();
         let observed = self.inputs.observed;
-        for container in observed.containers.iter().filter(|c| kept.contains(c.name.as_str())) {
+        for container in placed.there(observed).filter(|c| kept.contains(c.name.as_str())) {
             if let Some(cause) = causes::by_hand(self.inputs, placed, container) {
                 let action = Action::Update { container: container.name.clone(), limits: placed.spec.limits() };
                 self.add(action, cause, vec![]);

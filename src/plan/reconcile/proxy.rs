@@ -6,11 +6,12 @@ use std::net::SocketAddrV4;
 use crate::base::name::ServiceName;
 use crate::base::units::Span;
 use crate::model::limit::Limit;
+use crate::model::parts::Parts;
 use crate::model::proxy::Proxy;
 use crate::model::service::{Preset, RELOADED};
-use crate::plan::Inputs;
 use crate::plan::place::{Placed, Replica};
 use crate::plan::step::{Action, Step};
+use crate::plan::{Inputs, door};
 
 use crate::model::container::REDIS_RELOAD;
 
@@ -18,6 +19,9 @@ use super::{Draft, below_release, causes, labels};
 
 /// Port of the front door's private listener, inside its container.
 pub(super) const PRIVATE_PORT: u16 = 8081;
+
+/// Why a candidate is asked through the front door.
+pub(super) const GATED: &str = "the front door must be able to use it";
 
 /// How long the front door may take to start.
 pub(super) const DOOR_START: Span = Span::seconds(30);
@@ -128,13 +132,51 @@ impl Draft<'_> {
             let wait = self.wait_door(placed, replica, name, None);
             self.gates.push(wait);
         }
-        if self.applied(placed) {
-            self.switch_traffic(placed);
-        } else {
-            let done = self.reload(placed, name, self.gates.clone());
+        let ahead = self.loads_ahead();
+        if !self.applied(placed) {
+            let done = self.reload(placed, name, self.gates.clone(), ahead);
             self.gates.push(done);
         }
+        let after = self.gates.clone();
+        for action in std::mem::take(&mut self.late) {
+            let step = self.add(action, GATED, after.clone());
+            self.gates.push(step);
+        }
+        if ahead || self.applied(placed) {
+            self.switch_traffic(placed, ahead);
+        }
         self.watch(placed, name);
+    }
+
+    /// Whether the front door has to load its files before traffic moves: they say at which port those that come are
+    /// to be asked. Those that serve stay where they are asked.
+    fn loads_ahead(&self) -> bool {
+        let moves = |p: &Placed| p.bank != p.live && self.port_moves(p);
+        !self.late.is_empty() || self.placement.services.iter().any(moves)
+    }
+
+    /// What the files say that the front door has loaded; nothing where nobody knows.
+    fn loaded(&self) -> Option<&Parts> {
+        let state = self.inputs.observed.state.as_ref()?;
+        state.loaded.get(super::FRONT_DOOR).filter(|parts| !parts.is_empty())
+    }
+
+    /// Whether the front door's private listener lets a candidate at this port through, by the files that it has loaded.
+    /// After a run that ended while it loaded some, nobody knows; where an earlier version did not keep it, asking
+    /// tells.
+    pub(super) fn door_knows(&self, port: u16) -> bool {
+        let said = |parts: &Parts| {
+            parts.iter().any(|(name, value)| name.starts_with(causes::PORT_OF) && *value == port.to_string())
+        };
+        let asked = || self.known.values().flatten().any(|socket| socket.port() == port);
+        let state = self.inputs.observed.state.as_ref();
+        let settled = state.is_none_or(|s| s.applied.contains_key(super::FRONT_DOOR));
+        settled && self.loaded().is_none_or(|parts| asked() || said(parts))
+    }
+
+    /// Whether the front door has a route to a service already.
+    fn was_routed(&self, service: &ServiceName) -> bool {
+        self.loaded().is_none_or(|parts| parts.contains_key(&causes::port_of(service)))
     }
 
     /// While the old containers are still there: are the new ones as good?
@@ -169,9 +211,10 @@ impl Draft<'_> {
         }
     }
 
-    /// One switch for all services whose next generation is ready. No reload: the front door knows both banks.
-    fn switch_traffic(&mut self, placed: &Placed) {
-        let links = self.live_links(|p| p.bank != p.live);
+    /// One switch for all services whose next generation is ready. No reload: the front door knows both banks. Where it
+    /// has loaded its files ahead, new routes have got their flags with them.
+    fn switch_traffic(&mut self, placed: &Placed, ahead: bool) {
+        let links = self.live_links(|p| p.bank != p.live && (!ahead || self.was_routed(&p.service)));
         if links.is_empty() {
             return;
         }
@@ -207,8 +250,9 @@ impl Draft<'_> {
         self.add(action, "it must accept connections", start.into_iter().collect())
     }
 
-    /// New files beside the old, asked whether they are right, switched, loaded, and marked as loaded.
-    pub(super) fn reload(&mut self, placed: &Placed, container: &str, after: Vec<usize>) -> usize {
+    /// New files beside the old, asked whether they are right, switched, loaded, and marked as loaded. `ahead`: before
+    /// traffic moves, so that all of it can be taken back.
+    pub(super) fn reload(&mut self, placed: &Placed, container: &str, after: Vec<usize>, ahead: bool) -> usize {
         let Some((hash, files)) = self.files.get(&placed.service) else { return 0 };
         let write = Action::WriteFiles {
             volume: self.reloaded(placed),
@@ -216,7 +260,7 @@ impl Draft<'_> {
             files: below_release(hash, files),
             links: BTreeMap::new(),
         };
-        let said = causes::of_files(self.inputs, self.files, placed);
+        let said = causes::of_files(self.inputs, self.placement, self.files, placed);
         let cause = match self.inputs.observed.edited.get(&self.reloaded(placed).name) {
             Some(files) => causes::edited(files),
             None => causes::of_reload(self.inputs, placed, &said),
@@ -235,11 +279,14 @@ impl Draft<'_> {
         let mut links = BTreeMap::from([("current".to_owned(), format!("releases/{hash}"))]);
         if placed.service.as_str() == super::FRONT_DOOR {
             // Traffic moves with it: the new files may name services whose flag still leads nowhere.
-            links.extend(self.live_links(|p| p.bank != p.live));
+            links.extend(self.live_links(|p| p.bank != p.live && (!ahead || !self.was_routed(&p.service))));
         }
+        let mut back = if ahead { self.links_now(placed) } else { BTreeMap::new() };
+        back.retain(|link, _| links.contains_key(link));
         let (volume, service) = (self.reloaded(placed).name, placed.service.clone());
-        let switch = Action::Switch { volume, service, links, back: BTreeMap::new() };
-        let switch = self.add(switch, "everything behind it is ready", before_switch);
+        let switch = Action::Switch { volume, service, links, back };
+        let cause = if ahead { "those that come are asked at another port" } else { "everything behind it is ready" };
+        let switch = self.add(switch, cause, before_switch);
         let door = placed
             .replicas
             .first()
@@ -255,32 +302,17 @@ impl Draft<'_> {
                 .map(|_| ["sh", "-c", REDIS_RELOAD].map(str::to_owned).to_vec()),
         };
         let reload = self.add(reload, "to load the switched files", vec![switch]);
-        if placed.service.as_str() == super::FRONT_DOOR {
-            self.tell_of_ports(reload);
-        }
-        self.mark_as(placed, &said, vec![reload]);
-        reload
+        let mark = self.mark_as(placed, &said, vec![reload]);
+        // Whoever goes on after a killed run must know at which port those are asked that traffic moves to.
+        mark.filter(|_| ahead).unwrap_or(reload)
     }
 
     /// Whether the front door sends requests to another port of the service than the one it has now.
     pub(super) fn port_moves(&self, placed: &Placed) -> bool {
-        let loaded = self.inputs.observed.state.as_ref().and_then(|s| s.loaded.get(super::FRONT_DOOR));
-        let before = loaded.and_then(|parts| parts.get(&causes::port_of(&placed.service)));
+        let said = || self.loaded()?.get(&causes::port_of(&placed.service))?.parse().ok();
+        let before = door::port_in(&self.known, &placed.service, placed.bank).or_else(said);
         let now = self.inputs.stack.services.get(&placed.service).and_then(|s| s.port);
-        self.routed(&placed.service) && before.is_some_and(|old| now.is_some_and(|port| port.to_string() != *old))
-    }
-
-    /// Traffic moves to containers that answer at another port, and the front door knows that port once it has loaded
-    /// its files: in between it asks the new address at the old port.
-    fn tell_of_ports(&mut self, reload: usize) {
-        let placement = self.placement;
-        let moving = placement.services.iter().filter(|p| p.bank != p.live && self.port_moves(p));
-        let names: Vec<&str> = moving.map(|p| p.service.as_str()).collect();
-        if !names.is_empty() {
-            let names = names.join(", ");
-            let what = format!("requests to {names} may be answered with 502 until Nginx knows the new port");
-            self.interrupt(reload, what, Some(Span::seconds(1)));
-        }
+        before.is_some_and(|old: u16| now.is_some_and(|port| port != old)) && self.routed(&placed.service)
     }
 
     /// Files of a service that is about to be created.
@@ -307,7 +339,7 @@ impl Draft<'_> {
         // A database has done so already, before its users start.
         let database = matches!(self.preset(placed), Some(Preset::Postgres | Preset::Redis));
         if placed.reloads && !database && !self.applied(placed) {
-            self.reload(placed, &name, self.gates.clone());
+            self.reload(placed, &name, self.gates.clone(), false);
         }
     }
 }

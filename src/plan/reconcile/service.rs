@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::base::name::ServiceName;
 use crate::base::units::Span;
-use crate::model::container::{ContainerSpec, label};
 use crate::model::observed::ObservedContainer;
 use crate::model::service::Ask;
-use crate::plan::place::{Placed, Replica, image_is, proven};
+use crate::plan::place::{Placed, Replica, proven};
 use crate::plan::step::Action;
 
-use super::proxy::DOOR_START;
+use super::proxy::{DOOR_START, GATED};
 use super::{Draft, FRONT_DOOR, SETTLE, causes, labels};
 
 impl Draft<'_> {
@@ -30,6 +29,7 @@ impl Draft<'_> {
             needs.extend(broken.get(&placed.service).into_iter().flatten());
             let mut first = self.first_files_of_service(placed);
             needs.append(&mut first);
+            needs.extend(self.owe(placed));
             if let Some(job) = self.pre_deploy(placed, &needs, &before_start) {
                 self.jobs.insert(placed.spec.image.clone(), job);
                 self.gates.push(job);
@@ -184,34 +184,13 @@ impl Draft<'_> {
                     listener,
                     path,
                 };
-                self.add(action, "the front door must be able to use it", vec![wait])
+                if port.is_some_and(|p| self.door_knows(p)) {
+                    return self.add(action, GATED, vec![wait]);
+                }
+                self.late.push(action);
+                wait
             }
             _ => wait,
         }
-    }
-
-    fn pre_deploy(&mut self, placed: &Placed, needs: &[usize], depends: &[usize]) -> Option<usize> {
-        let service = self.inputs.stack.services.get(&placed.service)?;
-        let command = service.pre_deploy.clone().filter(|_| self.inputs.back.is_none())?;
-        // A container of this configuration was started: the job had run before that. Where the image is gone, nobody
-        // knows whether what is pulled in its place is the same.
-        let known = self.inputs.observed.images.contains_key(&placed.spec.image);
-        let done = known
-            && self.inputs.observed.containers.iter().any(|c| {
-                c.service() == placed.service.as_str()
-                    && c.label(label::ROLE) == "service"
-                    && c.label(label::CONFIG) == placed.hash
-                    && c.state != "created"
-                    && image_is(c, &placed.spec, self.inputs)
-            });
-        if done {
-            return None;
-        }
-        let name = format!("{}-{}-pre-deploy", self.inputs.stack.project, placed.service);
-        let container = ContainerSpec { command: Some(command), ..self.job_container(placed, name) };
-        let timeout = service.deploy.timeout;
-        let action = Action::RunJob { container: Box::new(container), service: placed.service.clone(), timeout };
-        let after = needs.iter().chain(depends).copied().collect();
-        Some(self.add(action, "once per release, before it gets traffic", after))
     }
 }

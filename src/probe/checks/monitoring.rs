@@ -282,6 +282,7 @@ mod tests {
             services: [(app.name.clone(), app)].into(),
             secrets: [].into(),
             proxy: None,
+            hold_images: 0,
             pool: crate::model::stack::Pool::default(),
             checklist: crate::model::checklist::Checklist::default(),
             monitoring: crate::model::monitoring::Monitoring::default(),

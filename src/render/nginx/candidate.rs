@@ -2,16 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::proxy::Proxy;
-use crate::model::stack::Stack;
+use super::ProxyInput;
 
 const OCTET: &str = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])";
 
-/// A regular expression, anchored at both ends, for an address of the stack's pool and a port of a routed service;
-/// `None` if none of them has a port.
-pub(super) fn pattern(stack: &Stack, proxy: &Proxy) -> Option<String> {
-    let ports: BTreeSet<u16> =
-        proxy.routes.iter().filter_map(|route| stack.services.get(route.service()?)).filter_map(|s| s.port).collect();
+/// A regular expression, anchored at both ends, for an address of the stack's pool and a port of a routed service, in
+/// either bank; `None` if none of them has a port.
+pub(super) fn pattern(input: &ProxyInput<'_>) -> Option<String> {
+    let (stack, proxy) = (input.stack, input.proxy);
+    let routed = || proxy.routes.iter().filter_map(|route| route.service());
+    let mut ports: BTreeSet<u16> = routed().filter_map(|name| stack.services.get(name)?.port).collect();
+    let banks = routed().filter_map(|name| input.upstreams.get(name));
+    let sockets = banks.flat_map(|banks| banks.a.iter().chain(&banks.b));
+    ports.extend(sockets.filter_map(|upstream| upstream.target.rsplit_once(':')?.1.parse::<u16>().ok()));
     if ports.is_empty() {
         return None;
     }

@@ -276,7 +276,7 @@ fn view<'a>(
         maintenance: format!("{LIVE}/{MAINTENANCE}"),
         challenges: proxy.is_asked().then(|| format!("{ROOT}/{CHALLENGES}/")),
         trusted: trusted.iter().map(|address| format!("{address}/32")).collect(),
-        candidate: candidate::pattern(input.stack, proxy),
+        candidate: candidate::pattern(input),
         release: input.release,
         place: PlaceView::of(input),
         own_http: proxy.snippets.http.is_some(),

@@ -13,6 +13,7 @@ fn plan() -> Plan {
         destroys: false,
     };
     Plan {
+        on_failure: Vec::new(),
         project: ProjectName::parse("sum").unwrap_or_else(|| unreachable!()),
         release: 4,
         steps: vec![

@@ -1,7 +1,7 @@
 //! What the engine does with each step: all of it, or what a client that is killed in the middle has asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
 use stackctl::base::name::SecretName;
@@ -62,6 +62,22 @@ impl World {
                 }
                 Ok(())
             }
+            Action::PostDeploy { container, service, .. } => {
+                let config = container.labels.get(label::CONFIG);
+                let own = self
+                    .containers
+                    .iter()
+                    .filter(|c| c.service() == service.as_str() && c.label(label::ROLE) == "service");
+                if let Some(old) = own.filter(|c| Some(c.label(label::CONFIG)) != config.map(String::as_str)).next() {
+                    return Err(format!("`post_deploy` of {service} runs while {} is there", old.name));
+                }
+                self.create(container, Extent::Whole)?;
+                self.start(&container.name)?;
+                if whole {
+                    self.containers.retain(|c| c.name != container.name);
+                }
+                Ok(())
+            }
             _ if !whole => Ok(()),
             Action::Pull { image } | Action::Build { image, .. } => {
                 self.images.insert(image.clone(), format!("sha256:{image}"));
@@ -95,7 +111,7 @@ impl World {
                 found.ready = true;
                 Ok(())
             }
-            Action::Gate { container, listener, .. } => self.gate(container, *listener.ip()),
+            Action::Gate { container, candidate, listener, .. } => self.gate(container, *candidate, *listener.ip()),
             Action::TestProxy { container, config } => self.test_proxy(container, config),
             Action::Reload { container, hash, .. } => {
                 if !self.find_mut(container)?.running() {
@@ -247,7 +263,7 @@ impl World {
     }
 
     /// Follows `current`, as programs do that read their files at the start and when told.
-    fn load(&mut self, name: &str) -> Done {
+    pub(crate) fn load(&mut self, name: &str) -> Done {
         let container = self.find(name).ok_or("gone")?;
         let reloaded = format!("{}_{}-files", self.project, container.service());
         if !container.spec.mounts.iter().any(|m| m.volume == reloaded) {
@@ -262,10 +278,23 @@ impl World {
         Ok(())
     }
 
-    fn gate(&self, container: &str, listener: Ipv4Addr) -> Done {
+    /// Forgets which files a service has loaded.
+    pub(crate) fn unmark(&mut self, service: &str) {
+        if let Some(state) = &mut self.state {
+            Arc::make_mut(&mut state.0).applied.remove(service);
+        }
+    }
+
+    fn gate(&self, container: &str, asked: SocketAddrV4, listener: Ipv4Addr) -> Done {
         let candidate = self.find(container).ok_or_else(|| format!("no such container: {container}"))?;
         if !candidate.running() {
             return Err(format!("{container} is not running"));
+        }
+        if !candidate.serves_at(&[asked]) {
+            return Err(format!("{container} does not answer at {asked}"));
+        }
+        if self.loaded().is_none_or(|door| !door.ports.contains(&asked.port())) {
+            return Err(format!("the front door lets nobody ask at port {}", asked.port()));
         }
         match self.door() {
             Some(door) if door.networks.values().flatten().any(|a| *a == listener) => Ok(()),

@@ -53,20 +53,14 @@ impl World {
             .collect()
     }
 
-    /// Addresses that somebody has, running or not: kept for them.
-    pub(crate) fn kept(&self) -> BTreeSet<Ipv4Addr> {
-        self.containers.iter().flat_map(|c| c.networks.values().flatten()).copied().collect()
-    }
-
-    /// Somebody else's container at an address the front door takes for a service's. Only among `kept` addresses:
-    /// when somebody removes a container by hand, its address is free, and nothing says that the front door still
-    /// has it.
-    pub(crate) fn misrouted(&self, kept: &BTreeSet<Ipv4Addr>) -> Option<String> {
+    /// Somebody else's container at an address the front door takes for a service's, in either bank: where nobody of
+    /// the one answers, the other is asked.
+    pub(crate) fn misrouted(&self) -> Option<String> {
         let door = self.loaded()?;
         for (service, banks) in &door.routes {
             for container in self.containers.iter().filter(|c| c.running() && c.service() != service) {
-                let known = &banks[usize::from(self.flag(service))];
-                if container.networks.values().flatten().any(|a| kept.contains(a) && known.contains(a)) {
+                let known = |address: &Ipv4Addr| banks.iter().flatten().any(|socket| socket.ip() == address);
+                if container.networks.values().flatten().any(known) {
                     return Some(format!("requests for {service} reach {}", container.name));
                 }
             }

@@ -106,6 +106,7 @@ pub(crate) fn stack(tls: Tls, routes: Vec<Route>) -> Stack {
         services: [("app", service("app"))].map(|(n, s)| (ServiceName::parse(n).unwrap(), s)).into(),
         secrets: BTreeMap::new(),
         proxy: Some(proxy),
+        hold_images: 0,
         pool: Pool::default(),
         checklist: stackctl::model::checklist::Checklist::default(),
         monitoring: stackctl::model::monitoring::Monitoring::default(),
