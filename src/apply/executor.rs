@@ -122,6 +122,7 @@ fn waits(action: &Action) -> bool {
             | Action::Watch { .. }
             | Action::Gate { .. }
             | Action::Drain { .. }
+            | Action::CopyFiles { .. }
             | Action::Pull { .. }
     )
 }

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use crate::base::name::{ProjectName, ServiceName};
 use crate::base::units::Span;
 use crate::diagnose;
+use crate::engine::assets::Copy;
 use crate::engine::lock::Lock;
 use crate::engine::{Engine, EngineError, ErrorKind};
 use crate::files::Context;
+use crate::model::artifact::Artifact;
 use crate::model::container::{ContainerSpec, label};
 use crate::model::service::Build;
 use crate::plan::{Action, Step};
@@ -114,6 +116,18 @@ impl Effects<'_> {
                 engine.create_volume(volume).await?;
                 let links: Vec<(String, String)> = links.clone().into_iter().collect();
                 engine.write_files(&volume.name, files, &links).await
+            }
+            Action::CopyFiles { volume, image, folder, key, slot, .. } => {
+                let copy = Copy { image, folder, volume, key, slot: *slot };
+                let copied = engine.copy_out_of_image(copy).await?;
+                tell(format!("{} files, {} KiB", copied.files, copied.bytes >> 10));
+                Ok(())
+            }
+            Action::DropFiles { volume, folders, links, .. } => {
+                // A file in the place of a folder takes away all that was in it.
+                let files: Vec<Artifact> = folders.iter().map(|folder| Artifact::plain(folder, "")).collect();
+                let links: Vec<(String, String)> = links.clone().into_iter().collect();
+                engine.write_files(volume, &files, &links).await
             }
             Action::Switch { volume, links, .. } => {
                 let links: Vec<(String, String)> = links.clone().into_iter().collect();

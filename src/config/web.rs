@@ -1,6 +1,6 @@
 //! Kinds of values that keys of the front door take.
 
-use crate::base::name::DomainName;
+use crate::base::name::{DomainName, ServiceName};
 use crate::base::net::Network;
 use crate::base::problem::Problems;
 
@@ -100,6 +100,46 @@ impl Decode for Address {
             let (host, port) = text.rsplit_once(':').ok_or_else(refuse)?;
             let sane = DomainName::parse(host).is_some() && port.parse::<u16>().is_ok_and(|n| n > 0);
             sane.then(|| Self(text.to_owned())).ok_or_else(refuse)
+        })
+    }
+}
+
+/// A folder of a service's image: the service, and an absolute path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageFolder {
+    /// Whose image.
+    pub service: ServiceName,
+    /// Where it is there, without a slash at the end.
+    pub path: String,
+}
+
+impl Decode for ImageFolder {
+    fn shape() -> Shape {
+        Shape::Text {
+            what: "a service and a folder of its image such as \"app:/app/static\"",
+            pattern: "^[a-z][a-z0-9-]*:/.+$",
+        }
+    }
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        parsed(node, &Self::shape(), problems, |text| {
+            let refuse = |why: &str| format!("`{text}` is not a folder of an image: {why}");
+            let (service, path) = text
+                .split_once(':')
+                .ok_or_else(|| refuse("write the service and the folder, such as `app:/app/static`"))?;
+            let service = ServiceName::parse(service)
+                .ok_or_else(|| refuse("before the colon is the name of a service, such as `app:/app/static`"))?;
+            let path = path.trim_end_matches('/');
+            if !path.starts_with('/') {
+                return Err(refuse("the path begins with `/`; it is one of the image, not of the project"));
+            }
+            // Also what Nginx's configuration and an archive could not hold.
+            if path.split('/').skip(1).any(|part| ["", ".", ".."].contains(&part))
+                || path.chars().any(|c| c.is_control() || c == '$')
+            {
+                return Err(refuse("it has no empty parts, no `.` or `..`, no `$` and no control characters"));
+            }
+            Ok(Self { service, path: path.to_owned() })
         })
     }
 }

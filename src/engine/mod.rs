@@ -2,6 +2,7 @@
 //! the plan's business. Nothing is kept on this side: the engine's labels, its state volume and its lock are the truth.
 
 mod address;
+pub mod assets;
 pub mod build;
 pub mod composed;
 pub mod connect;
@@ -20,6 +21,7 @@ pub mod logs;
 pub mod network;
 pub mod observe;
 mod prune;
+mod published;
 pub mod pull;
 mod registry;
 mod relay;

@@ -8,6 +8,7 @@ use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions, List
 use futures_util::future::try_join_all;
 
 use crate::base::name::ProjectName;
+use crate::model::assets;
 use crate::model::container::label;
 use crate::model::observed::{Observed, ObservedContainer, ObservedImage, ObservedNetwork, ObservedVolume};
 use crate::model::service::POSTGRES_DATA;
@@ -48,11 +49,13 @@ impl Engine {
             state,
             ..Observed::default()
         };
-        observed.live = match live {
+        let links = match live {
             Some(live) => live,
             // The front door's container is gone, or still has the name of a release under way.
             None => self.live_of_volume(project, &observed).await?,
         };
+        observed.live = flags(&links);
+        observed.assets = assets::read(links.iter().map(|(name, target)| (name.as_str(), target.as_str())));
         // The engine's own order changes from call to call; plans must not.
         observed.containers.sort_by(|a, b| a.name.cmp(&b.name));
         observed.networks.sort_by(|a, b| a.name.cmp(&b.name).then(a.id.cmp(&b.id)));
@@ -70,11 +73,11 @@ impl Engine {
         Ok(containers)
     }
 
-    /// Which bank each service's traffic goes to, as the front door itself sees it; `None` without a front door.
-    async fn live_of_door(&self, project: &ProjectName) -> Result<Option<BTreeMap<String, u8>>, EngineError> {
+    /// The links that say which generation serves, as the front door itself sees them; `None` without a front door.
+    async fn live_of_door(&self, project: &ProjectName) -> Result<Option<BTreeMap<String, String>>, EngineError> {
         let door = format!("{project}-proxy-1");
         match self.get_archive(&door, LIVE, "read which generation is live").await {
-            Ok(files) => Ok(Some(live(files))),
+            Ok(files) => Ok(Some(links(files))),
             Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -95,13 +98,13 @@ impl Engine {
         &self,
         project: &ProjectName,
         observed: &Observed,
-    ) -> Result<BTreeMap<String, u8>, EngineError> {
+    ) -> Result<BTreeMap<String, String>, EngineError> {
         let volume = format!("{project}_proxy-files");
         if !observed.volumes.iter().any(|v| v.name == volume) {
             return Ok(BTreeMap::new());
         }
         match self.read_files(&volume, "live").await {
-            Ok(files) => Ok(live(files)),
+            Ok(files) => Ok(links(files)),
             Err(error) if error.kind == ErrorKind::NotFound => Ok(BTreeMap::new()),
             Err(error) => Err(error),
         }
@@ -122,15 +125,16 @@ impl Engine {
     }
 }
 
+/// Links by name: where each leads.
+fn links(files: BTreeMap<String, Entry>) -> BTreeMap<String, String> {
+    files.into_iter().filter_map(|(name, entry)| Some((name, entry.link?))).collect()
+}
+
 /// The flags: `SERVICE.b` leads to `on` where bank 1 is live.
-fn live(files: BTreeMap<String, Entry>) -> BTreeMap<String, u8> {
-    files
-        .into_iter()
-        .filter_map(|(name, entry)| {
-            let service = name.strip_suffix(".b")?.to_owned();
-            Some((service, u8::from(entry.link.as_deref() == Some("on"))))
-        })
-        .collect()
+fn flags(links: &BTreeMap<String, String>) -> BTreeMap<String, u8> {
+    let flag =
+        |(name, target): (&String, &String)| Some((name.strip_suffix(".b")?.to_owned(), u8::from(target == "on")));
+    links.iter().filter_map(flag).collect()
 }
 
 /// Only what carries the project's label.

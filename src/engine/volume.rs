@@ -16,7 +16,7 @@ use crate::model::container::{VolumeSpec, label};
 use super::connect::Engine;
 use super::error::{EngineError, ErrorKind};
 pub use super::tarball::Entry;
-use super::{holder, tarball};
+use super::{assets, holder, tarball};
 
 /// Where the volume appears in the container that carries files.
 const MOUNT: &str = "/v";
@@ -41,6 +41,7 @@ impl Engine {
             // A run that was killed may have left its carrier behind, and that alone may hold the volume.
             Err(error) if error.kind == ErrorKind::Conflict => {
                 self.discard(&carrier_name(name)).await?;
+                self.discard(&assets::carrier_name(name)).await?;
                 remove().await
             }
             other => other,

@@ -16,8 +16,8 @@ use super::runtime::{Restart, Runtime};
 pub mod label {
     /// Project; on everything we own.
     pub const PROJECT: &str = "stackctl.project";
-    /// What it is: `service`, `job`, `run` (one-off), `carrier`, `hold` (of an image), `lock`, `files`, `data`,
-    /// `network`.
+    /// What it is: `service`, `job`, `run` (one-off), `carrier`, `hold` (of an image), `lock`, `files`, `source` (files
+    /// are copied out of it), `data`, `network`.
     pub const ROLE: &str = "stackctl.role";
     /// Service it belongs to.
     pub const SERVICE: &str = "stackctl.service";

@@ -2,6 +2,7 @@
 //! line a reader should look at), without effects.
 
 pub mod artifact;
+pub mod assets;
 pub mod baseline;
 pub mod certificate;
 pub mod checklist;

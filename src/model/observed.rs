@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::base::name::ServiceName;
 use crate::base::units::ByteSize;
 
+use super::assets::Assets;
 use super::container::label;
 use super::parts::Parts;
 use super::state::State;
@@ -29,6 +30,8 @@ pub struct Observed {
     pub moved: BTreeSet<String>,
     /// Which bank of addresses the front door sends each service's traffic to: 0, or 1 where it was switched there.
     pub live: BTreeMap<String, u8>,
+    /// Files out of images that the front door serves, by folder.
+    pub assets: BTreeMap<String, Assets>,
     /// Major version of the server that wrote a service's data, as the data itself says; `None` where there is no data
     /// yet. Only of services whose container is there to be asked.
     pub written_by: BTreeMap<ServiceName, Option<u32>>,

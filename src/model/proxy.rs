@@ -130,6 +130,11 @@ impl Proxy {
         out
     }
 
+    /// The folders of images that it serves, each once, by their keys.
+    pub fn folders(&self) -> BTreeMap<String, &Folder> {
+        self.routes.iter().filter_map(Route::folder).map(|folder| (folder.key(), folder)).collect()
+    }
+
     /// The route that answers a path: the longest one that is its prefix.
     pub fn route_of(&self, path: &str) -> Option<&Route> {
         self.routes.iter().filter(|r| path.starts_with(&r.path)).max_by_key(|r| r.path.len())
@@ -247,6 +252,37 @@ pub enum Backend {
     Service(ServiceName),
     /// Servers elsewhere.
     Servers(Vec<Server>),
+    /// Files out of an image, served by the front door itself.
+    Files(Folder),
+}
+
+/// A folder of a service's image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Folder {
+    /// Whose image.
+    pub service: ServiceName,
+    /// Where it is there: absolute, no slash at the end.
+    pub path: String,
+    /// How long what is in it may be kept without asking; `None`: not at all.
+    pub cache: Option<Span>,
+}
+
+impl Folder {
+    /// What it goes by on the engine: `<service>.<8 hexadecimal digits>`.
+    pub fn key(&self) -> String {
+        let hash = hash::sha256_parts([self.path.as_bytes()]);
+        format!("{}.{}", self.service, hash.get(..8).unwrap_or_default())
+    }
+
+    /// Cache-Control of what is there. Names that change with the content are kept for a year, by custom
+    /// (RFC 2616 §14.21); only for them is a reload not to ask again (RFC 8246).
+    pub fn cache_control(&self) -> String {
+        match self.cache.map(|time| time.0.as_secs()) {
+            None | Some(0) => "no-cache".to_owned(),
+            Some(seconds) if seconds >= 31_536_000 => format!("public, max-age={seconds}, immutable"),
+            Some(seconds) => format!("public, max-age={seconds}"),
+        }
+    }
 }
 
 /// A server that is not of the stack.
@@ -311,8 +347,13 @@ impl Route {
     pub fn service(&self) -> Option<&ServiceName> {
         match &self.backend {
             Backend::Service(name) => Some(name),
-            Backend::Servers(_) => None,
+            Backend::Servers(_) | Backend::Files(_) => None,
         }
+    }
+
+    /// The folder whose files it serves, if it is one of an image.
+    pub fn folder(&self) -> Option<&Folder> {
+        if let Backend::Files(folder) = &self.backend { Some(folder) } else { None }
     }
 
     /// Whether that service answers.

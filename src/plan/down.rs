@@ -83,7 +83,7 @@ fn add(plan: &mut Plan, action: Action, cause: &str, mut after: Vec<usize>, dest
 }
 
 fn stack_part(container: &ObservedContainer) -> bool {
-    ["service", "job", "run"].contains(&container.label(label::ROLE))
+    ["service", "job", "run", "source"].contains(&container.label(label::ROLE))
 }
 
 fn needs(container: &ObservedContainer) -> impl Iterator<Item = &str> {

@@ -3,6 +3,7 @@
 //! files, images, networks → databases → `pre_deploy` → candidates beside the old → gate → one switch of the front
 //! door → drain → the old go. Everything before the switch can be undone without anybody noticing.
 
+mod assets;
 mod causes;
 mod hooks;
 mod job;
@@ -39,6 +40,7 @@ pub fn reconcile(inputs: &Inputs<'_>, placement: &Placement, files: &Files, new_
             Some(draft.add(Action::WriteState { what, files: new_secrets }, "they exist nowhere else", vec![]));
     }
     let broken = draft.remove_broken();
+    draft.drop_sources();
     draft.networks();
     // Before anything is interrupted, everything that may fail to arrive has arrived.
     for placed in placement.services.iter().chain(&placement.proxy) {
@@ -46,6 +48,7 @@ pub fn reconcile(inputs: &Inputs<'_>, placement: &Placement, files: &Files, new_
             draft.image(placed);
         }
     }
+    draft.copy_assets();
     for placed in placement.services.iter().chain(&placement.proxy) {
         draft.mend(placed);
     }
@@ -147,6 +150,8 @@ struct Draft<'a> {
     gates: Vec<usize>,
     /// Questions through the front door that can be asked once it has loaded its files.
     late: Vec<Action>,
+    /// Where files out of images shall be, by folder.
+    assets: BTreeMap<String, assets::Choice>,
 }
 
 impl<'a> Draft<'a> {
@@ -167,6 +172,7 @@ impl<'a> Draft<'a> {
             ready: BTreeMap::new(),
             gates: Vec::new(),
             late: Vec::new(),
+            assets: assets::choose(inputs, placement),
         }
     }
 }
@@ -362,6 +368,7 @@ impl Draft<'_> {
         let mut links = BTreeMap::from([("current".to_owned(), format!("releases/{hash}"))]);
         if placed.service.as_str() == PROXY {
             links.extend(self.live_links(|_| true));
+            links.extend(self.asset_links(true));
         }
         links
     }
@@ -419,6 +426,8 @@ impl Draft<'_> {
 fn below_release(hash: &str, files: &[Artifact]) -> Vec<Artifact> {
     files.iter().map(|f| Artifact { path: format!("releases/{hash}/{}", f.path), ..f.clone() }).collect()
 }
+
+pub(super) use assets::folder_of;
 
 /// Time a container without a health check must stay up to count as started.
 pub const SETTLE: Span = Span(std::time::Duration::from_millis(700));

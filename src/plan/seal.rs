@@ -176,6 +176,9 @@ fn observed(inputs: &Inputs<'_>, plan: &Plan) -> Parts {
     for (service, bank) in &observed.live {
         put(format!("what serves {service}"), serde_json::json!(bank));
     }
+    for (folder, seen) in &observed.assets {
+        put(format!("the files of {folder}"), serde_json::json!(seen));
+    }
     if let Some(state) = &observed.state {
         for (service, hash) in &state.applied {
             put(format!("the files of {service}"), serde_json::json!(hash));

@@ -12,6 +12,8 @@ use crate::model::container::{ContainerSpec, NetworkSpec, VolumeSpec};
 use crate::model::drift::Limits;
 use crate::model::service::{Build, Health};
 
+use super::reconcile::folder_of;
+
 /// All steps from what the engine has to what the file says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
@@ -102,6 +104,33 @@ pub enum Action {
         /// Files, paths below the volume's root.
         files: Vec<Artifact>,
         /// Links, path to target, made after the files.
+        links: BTreeMap<String, String>,
+    },
+    /// Copies files out of an image into the front door's files volume. The container they are copied out of is never
+    /// started.
+    CopyFiles {
+        /// The volume.
+        volume: VolumeSpec,
+        /// Whose image.
+        service: ServiceName,
+        /// Its reference.
+        image: String,
+        /// Folder in it.
+        folder: String,
+        /// What the folder goes by in the volume.
+        key: String,
+        /// Slot to fill, whatever is there.
+        slot: u8,
+    },
+    /// Takes such files away.
+    DropFiles {
+        /// The volume.
+        volume: String,
+        /// Whose files.
+        service: String,
+        /// Folders of the volume.
+        folders: Vec<String>,
+        /// Links that say so, path to target.
         links: BTreeMap<String, String>,
     },
     /// Makes a container without starting it.
@@ -328,6 +357,7 @@ impl Action {
             | Self::Pull { .. }
             | Self::Build { .. } => '+',
             Self::WriteFiles { .. }
+            | Self::CopyFiles { .. }
             | Self::WriteState { .. }
             | Self::Switch { .. }
             | Self::Reload { .. }
@@ -337,7 +367,11 @@ impl Action {
             | Self::Start { .. }
             | Self::RunJob { .. }
             | Self::PostDeploy { .. } => '~',
-            Self::Remove { .. } | Self::RemoveNetwork { .. } | Self::RemoveVolume { .. } | Self::Stop { .. } => '-',
+            Self::DropFiles { .. }
+            | Self::Remove { .. }
+            | Self::RemoveNetwork { .. }
+            | Self::RemoveVolume { .. }
+            | Self::Stop { .. } => '-',
             Self::Reach { .. }
             | Self::WaitReady { .. }
             | Self::Watch { .. }
@@ -359,6 +393,8 @@ impl fmt::Display for Action {
             }
             Self::CreateVolume { volume } => write!(f, "create volume {}", volume.name),
             Self::WriteFiles { volume, files, .. } => write!(f, "write {} files to {}", files.len(), volume.name),
+            Self::CopyFiles { image, folder, .. } => write!(f, "copy {folder} out of {image}"),
+            Self::DropFiles { service, .. } => write!(f, "remove old files of {service}"),
             Self::Create { container, .. } => write!(f, "create {}", container.name),
             Self::Start { container } => write!(f, "start {container}"),
             Self::WaitReady { container, hold: Some(time), .. } => {
@@ -373,6 +409,10 @@ impl fmt::Display for Action {
             Self::Switch { links, .. } if links.keys().all(|l| l.starts_with("live/")) => {
                 let services: Vec<&str> =
                     links.keys().filter_map(|l| l.strip_prefix("live/")?.strip_suffix(".b")).collect();
+                if services.is_empty() {
+                    let folders: Vec<&str> = links.keys().filter_map(|l| folder_of(l)).collect();
+                    return write!(f, "switch to the new files of {}", folders.join(", "));
+                }
                 write!(f, "switch traffic to the new {}", services.join(", "))
             }
             Self::Switch { service, .. } => write!(f, "switch files of {service}"),

@@ -3,8 +3,8 @@
 use super::check::Check;
 use super::checks::{
     alertmanager, attested, body, certificate, compression, containers, cookies, cors, database_tls, databases, dns,
-    drift, exchange, exposure, headers, health, host, host_access, http2, images, logs, monitoring, own, performance,
-    ports, protocol, redirect, replicas, restarts, rules, secrets, tracking, validity, waivers, websocket,
+    drift, exchange, exposure, files, headers, health, host, host_access, http2, images, logs, monitoring, own,
+    performance, ports, protocol, redirect, replicas, restarts, rules, secrets, tracking, validity, waivers, websocket,
 };
 use super::limit;
 
@@ -52,6 +52,8 @@ pub const CATALOGUE: &[Check] = &[
     body::BODY_1,
     compression::CMP_1,
     compression::CCH_1,
+    files::FIL_1,
+    files::FIL_2,
     http2::H2_1,
     containers::CTR_1,
     containers::CTR_2,

@@ -15,7 +15,7 @@ use super::CATALOGUE;
 use super::check::Family;
 use super::checks::{
     alertmanager, attested, body, certificate, compression, containers, containers_general, cookies, cors, databases,
-    dns, drift, exchange, exposure, headers, health, host, host_access, http2, images, logs, monitoring, own,
+    dns, drift, exchange, exposure, files, headers, health, host, host_access, http2, images, logs, monitoring, own,
     performance, ports, protocol, redirect, replicas, restarts, rules, secrets, tracking, validity, waivers, websocket,
 };
 use super::context::Context;
@@ -38,6 +38,7 @@ fn at_the_door<'a>(context: &'a Context<'_>) -> Vec<(Family, Group<'a>)> {
         (Family::Traffic, Box::pin(cors::run(context))),
         (Family::Traffic, Box::pin(body::run(context))),
         (Family::Traffic, Box::pin(compression::run(context))),
+        (Family::Traffic, Box::pin(files::run(context))),
         (Family::Traffic, Box::pin(http2::run(context))),
         (Family::Traffic, Box::pin(replicas::run(context))),
         (Family::Performance, Box::pin(performance::run(context))),

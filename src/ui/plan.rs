@@ -257,6 +257,7 @@ fn names(plan: &Plan) -> BTreeMap<&str, &str> {
 fn service_of<'p>(action: &'p Action, plan: &'p Plan, names: &BTreeMap<&'p str, &'p str>) -> Option<&'p str> {
     let container = match action {
         Action::WriteFiles { service, .. }
+        | Action::CopyFiles { service, .. }
         | Action::Create { service, .. }
         | Action::WaitReady { service, .. }
         | Action::Watch { service, .. }
@@ -268,6 +269,7 @@ fn service_of<'p>(action: &'p Action, plan: &'p Plan, names: &BTreeMap<&'p str, 
         | Action::Reload { service, .. }
         | Action::Drain { service, .. } => return Some(service.as_str()),
         Action::Build { build, .. } => return Some(build.name.as_str()),
+        Action::DropFiles { service, .. } => return Some(service),
         Action::Start { container }
         | Action::Stop { container, .. }
         | Action::Remove { container }

@@ -233,6 +233,7 @@ fn is_long(action: &Action) -> bool {
         action,
         Action::Pull { .. }
             | Action::Build { .. }
+            | Action::CopyFiles { .. }
             | Action::WaitReady { .. }
             | Action::Reach { .. }
             | Action::Watch { .. }

@@ -5,6 +5,7 @@ use stackctl::plan::{Action, Plan};
 use crate::model::World;
 use crate::stacks::Sketch;
 use crate::walk::deploy;
+use crate::wish::Wish;
 
 /// The causes of what is made or written for a service, and what interrupts anything.
 fn told(plan: &Plan, service: &str) -> Vec<String> {
@@ -30,6 +31,37 @@ fn told(plan: &Plan, service: &str) -> Vec<String> {
     }
     out.dedup();
     out
+}
+
+/// Nginx counts quotas in its memory: a container that is replaced forgets them, a reload does not.
+#[test]
+fn quotas_that_start_anew_are_told() {
+    let wish = |sketch: &Sketch| {
+        let rate = format!("limit = {{ rate = \"{}/s\", burst = 10 }}", sketch.limit);
+        let text = sketch.text();
+        assert!(text.contains(&rate), "{text}");
+        Wish::new(&text.replace(&rate, &format!("limit = \"{}/hour\"", sketch.limit))).secret("TOKEN", "s1")
+    };
+    let before = Sketch::new();
+    let mut world = World::new("shop");
+    deploy(&mut world, &wish(&before), None).expect("the first deploy");
+    for (what, make, told) in [
+        ("a reload", (|s| s.limit = 60) as Make, false),
+        ("another port", |s| s.door = Some(("nginx:1.30", 9090)), true),
+        ("another Nginx", |s| s.door = Some(("nginx:1.29", 8080)), true),
+    ] {
+        let mut after = before.clone();
+        make(&mut after);
+        let notes = wish(&after).plan(&mut world.clone()).plan.notes;
+        assert_eq!(notes.iter().any(|note| note.contains("quotas start anew")), told, "{what}: {notes:?}");
+    }
+    // Rates refill within seconds: nothing to say.
+    let mut world = World::new("shop");
+    deploy(&mut world, &before.wish(), None).expect("the first deploy");
+    let mut after = before;
+    after.door = Some(("nginx:1.29", 8080));
+    let notes = after.wish().plan(&mut world).plan.notes;
+    assert!(!notes.iter().any(|note| note.contains("quotas")), "{notes:?}");
 }
 
 type Make = fn(&mut Sketch);

@@ -33,6 +33,8 @@ pub(crate) const PLANS: &[(&str, Option<Make>, Make)] = &[
     ("network", Some(|_| {}), |s| s.egress = false),
     ("prometheus", Some(|s| s.prometheus = true), |s| (s.prometheus, s.tag) = (true, 2)),
     ("without door", Some(|_| {}), |s| s.door = None),
+    ("files", Some(|s| s.files = None), |s| s.files = Some("/app/static")),
+    ("other files", Some(|_| {}), |s| s.files = Some("/app/public")),
 ];
 
 /// What somebody wants after the kill instead of the same again; the first is just that.
@@ -47,6 +49,7 @@ const THIRD: &[(&str, Make)] = &[
     ("another door", |s| (s.door, s.tag) = (Some(("nginx:1.28", 8081)), 3)),
     ("another limit", |s| s.limit = 77),
     ("another port", |s| s.port = 8002),
+    ("no files", |s| s.files = None),
 ];
 
 pub(crate) fn sketches(before: Option<Make>, during: Make) -> (Option<Sketch>, Sketch) {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use stackctl::engine::state::{carrier_name, volume_name};
+use stackctl::model::assets;
 use stackctl::model::container::{ContainerSpec, EnvValue, label};
 use stackctl::model::observed::{
     EngineFacts, Keeps, Observed, ObservedContainer, ObservedImage, ObservedNetwork, ObservedVolume,
@@ -215,6 +216,9 @@ impl World {
                     Some((service.to_owned(), u8::from(to == "on")))
                 })
                 .collect(),
+            assets: assets::read(
+                flags.into_iter().flatten().filter_map(|(link, to)| Some((link.strip_prefix("live/")?, to.as_str()))),
+            ),
             written_by: BTreeMap::new(),
             fields: self.touched(),
             keeps: Keeps { memory: true, cpus: true, shares: true, pids: true },

@@ -29,6 +29,8 @@ pub(crate) struct Sketch {
     pub(crate) prometheus: bool,
     pub(crate) limit: u32,
     pub(crate) door: Option<(&'static str, u16)>,
+    /// Folder of the application's image that the front door serves.
+    pub(crate) files: Option<&'static str>,
 }
 
 impl Sketch {
@@ -53,6 +55,7 @@ impl Sketch {
             prometheus: false,
             limit: 50,
             door: Some(("nginx:1.30", 8080)),
+            files: Some("/app/static"),
         }
     }
 
@@ -103,6 +106,9 @@ impl Sketch {
             }
             if self.api && self.api_route {
                 out.push_str("\"/api/\" = \"api\"\n");
+            }
+            if let Some(folder) = self.files {
+                let _ = writeln!(out, "\"/static/\" = {{ files = \"{app}:{folder}\", cache = \"1y\" }}");
             }
         }
         out
@@ -166,6 +172,9 @@ pub(crate) const CHANGES: &[Change] = &[
     file!("nginx", |s| s.door = s.door.map(|d| ("nginx:1.29", d.1))),
     file!("without door", |s| s.door = None),
     file!("with door", |s| s.door = s.door.or(Some(("nginx:1.30", 8080)))),
+    file!("without files", |s| s.files = None),
+    file!("other files", |s| s.files = Some("/app/public")),
+    file!("files and image", |s| (s.files, s.tag) = (Some("/app/public"), s.tag + 1)),
     file!("with job", |s| s.job = true),
     file!("without job", |s| s.job = false),
     hand!("app-1 removed", |w| w.remove_by_hand("shop-app-1")),

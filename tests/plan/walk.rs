@@ -243,6 +243,8 @@ struct Check {
     data: BTreeSet<String>,
     /// There is nothing to serve any more.
     closing: bool,
+    /// Folders whose files visitors could get.
+    served: BTreeSet<String>,
 }
 
 impl Check {
@@ -250,7 +252,7 @@ impl Check {
         let excused = world.unserved();
         let opening = excused.contains("proxy");
         let closing = wish.stack.proxy.is_none();
-        Self { excused, opening, data: world.data_volumes(), closing }
+        Self { excused, opening, data: world.data_volumes(), closing, served: world.served_files() }
     }
 
     fn before(world: &World, wish: &Wish, step: &Step) -> Result<(), String> {
@@ -293,6 +295,14 @@ impl Check {
         }
         if let Some(wrong) = world.misrouted() {
             return Err(wrong);
+        }
+        // Pages of whoever answers name files of its own image. Once a route is gone, nobody asks.
+        if let Action::DropFiles { links, .. } = &step.action {
+            self.served.retain(|key| !links.contains_key(&format!("live/{key}.current")));
+        }
+        let files: Vec<_> = self.served.iter().filter(|key| !world.has_files_of_live(key)).collect();
+        if !files.is_empty() && !self.closing && !unserved.contains("proxy") {
+            return Err(format!("files of {files:?} are not those of whoever answers"));
         }
         let lost: Vec<_> = self.data.difference(&world.data_volumes()).cloned().collect();
         if !lost.is_empty() {
@@ -356,6 +366,18 @@ pub(crate) fn settled(world: &mut World, wish: &Wish) -> Result<(), String> {
         return Err(format!("files volumes left: {stale:?}"));
     }
     if wish.stack.proxy.is_some() {
+        let kept = world.kept_files();
+        for (key, folder) in wish.stack.proxy.iter().flat_map(|p| p.folders()) {
+            let placed = placement.services.iter().find(|p| p.service == folder.service);
+            let image = placed.and_then(|p| world.image_of(&p.spec.image, folder.service.as_str()));
+            if image.is_none() || world.files_at(&key, "current") != image {
+                return Err(format!("{key}: the files of {:?} instead of {image:?}", world.files_at(&key, "current")));
+            }
+        }
+        let wanted: usize = wish.stack.proxy.iter().flat_map(|p| p.folders()).count();
+        if kept.len() > 2 * wanted {
+            return Err(format!("files that nobody asks for: {kept:?}"));
+        }
         let unserved = world.unserved();
         if !unserved.is_empty() {
             return Err(format!("nobody answers for {unserved:?}"));

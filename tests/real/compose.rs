@@ -39,7 +39,7 @@ fn what_render_writes_serves_as_the_stack_did() {
         .replace("tls       = \"off\"", "tls = \"self-signed\"\nhttps_port = 18522")
         .replace(
             "\"/\" = \"app\"",
-            "\"/\" = \"app\"\n\"/api/\" = { service = \"app\", limit = { rate = \"1/s\", burst = 2 } }",
+            "\"/\" = \"app\"\n\"/static/\" = { files = \"app:/srv/app/static\", cache = \"1y\" }\n\"/api/\" = { service = \"app\", limit = { rate = \"1/s\", burst = 2 } }",
         )
         + "[services.postgres]\npreset = \"postgres:15\"\nmemory = \"128M\"\n"
         + "[services.redis]\npreset = \"redis:7\"\nmemory = \"32M\"\n"
@@ -49,6 +49,7 @@ fn what_render_writes_serves_as_the_stack_did() {
     let ours = answers(&site);
     let judged = verdicts(&site);
     assert!(judged.values().filter(|verdict| *verdict == "pass").count() >= 15, "{judged:#?}");
+    assert!(ours.contains("public, max-age=31536000, immutable") && ours.contains("text/css"), "{ours}");
     assert!(ours.contains("3 replicas") && ours.contains("429"), "{ours}");
     // Once more into the same folder: what is there stays.
     site.run(&["render", "out"], &[]).ends(0).says("generated secrets were made");
@@ -105,7 +106,9 @@ fn answers(site: &Site) -> String {
         replicas.extend(body.split("\"replica\":\"").nth(1).and_then(|r| r.split('"').next()).map(str::to_owned));
     }
     let mut out = format!("{} replicas\n", replicas.len());
-    for path in ["/health/ready", "/", "/nowhere", "/metrics", "/.env"] {
+    for path in
+        ["/health/ready", "/", "/nowhere", "/metrics", "/.env", "/static/app.css", "/static/no.css", "/static/.env"]
+    {
         out += &stable(path, &curl(path));
     }
     let limited: Vec<String> = (0..6).map(|_| curl("/api/x").chars().skip(7).take(3).collect()).collect();
@@ -115,7 +118,9 @@ fn answers(site: &Site) -> String {
 
 /// An answer without what differs each time.
 fn stable(path: &str, answer: &str) -> String {
-    let varies = |line: &str| ["date:", "x-request-id:", "content-length:"].iter().any(|h| line.starts_with(h));
+    let varies = |line: &str| {
+        ["date:", "x-request-id:", "content-length:", "etag:", "last-modified:"].iter().any(|h| line.starts_with(h))
+    };
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer, ""));
     let mut head: Vec<&str> = head.lines().filter(|line| !varies(&line.to_lowercase())).collect();
     head.sort_unstable();

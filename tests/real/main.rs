@@ -8,6 +8,7 @@
 
 mod acme;
 mod alerts;
+mod assets;
 mod beside;
 mod commands;
 mod compose;

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use stackctl::base::units::Span;
 use stackctl::model::limit::Limit;
-use stackctl::model::proxy::{Cors, Tls};
+use stackctl::model::proxy::{Backend, Cors, Folder, Route, Tls};
 use stackctl::model::runtime::{Device, Logging, Runtime, Ulimit};
 use stackctl::model::secrets::Template;
 use stackctl::model::service::{Ask, Build, Image, ProjectFile, VolumeMount};
@@ -238,12 +238,17 @@ fn systemd_holds_any_string() {
 pub(crate) type Place = fn(&mut Stack, &str);
 
 /// Every place of a stack that reaches Nginx and can hold any text.
-pub(crate) const PLACES: [Place; 10] = [
+pub(crate) const PLACES: [Place; 11] = [
     |stack, value| drop(stack.proxy.as_mut().unwrap().headers.insert("X-Own".to_owned(), value.to_owned())),
     |stack, value| {
         drop(stack.proxy.as_mut().unwrap().headers.insert("Strict-Transport-Security".to_owned(), value.to_owned()));
     },
     |stack, value| stack.proxy.as_mut().unwrap().routes.push(sample::route(&format!("/route{value}"), "app")),
+    |stack, value| {
+        let folder = Folder { service: sample::name("app"), path: format!("/app/{value}"), cache: None };
+        let files = Route::new(format!("/files{value}/"), 20, Backend::Files(folder));
+        stack.proxy.as_mut().unwrap().routes.push(files);
+    },
     |stack, value| stack.proxy.as_mut().unwrap().closed.push(format!("/closed{value}")),
     |stack, value| cors(stack, &format!("https://{value}"), "GET", "X-Own"),
     |stack, value| cors(stack, "*", value, "X-Own"),
@@ -296,9 +301,9 @@ fn nginx_holds_a_value_or_names_it() {
             match golden::front_door(&alone, "nginx:1.30") {
                 Ok(_) if !spoiled => {}
                 // A query or a fragment is no part of a path: what is before it may be harmless.
-                Ok(_) if number > 7 => {}
+                Ok(_) if number > 8 => {}
                 Err(RenderError::Value { value: named, .. }) if spoiled => {
-                    let named = ["/route", "/health", "/metrics", "/closed", "8:https://", "1:https://"]
+                    let named = ["/route", "/files", "/health", "/metrics", "/closed", "8:https://", "1:https://"]
                         .iter()
                         .find_map(|p| named.strip_prefix(p))
                         .unwrap_or(&named);

@@ -8,6 +8,7 @@ mod breakout;
 mod client;
 mod docker;
 mod door;
+mod files;
 mod front;
 mod generated;
 mod golden;

@@ -7,7 +7,7 @@ use stackctl::base::name::{DomainName, ProjectName, SecretName, ServiceName};
 use stackctl::base::units::{ByteSize, Span};
 use stackctl::model::limit::{Allows, Bucket, Enforcer, Limit};
 use stackctl::model::nginx::NginxFacts;
-use stackctl::model::proxy::{Acme, Backend, Proxy, Route, Tls, TlsProfile};
+use stackctl::model::proxy::{Acme, Backend, Folder, Proxy, Route, Tls, TlsProfile};
 use stackctl::model::service::{Ask, Health, Image, Kind, Service};
 use stackctl::model::stack::{Pool, Stack};
 use stackctl::render::{Banks, Upstream};
@@ -168,6 +168,10 @@ pub(crate) fn full() -> Stack {
     let mut pages = route("/pages/", "app");
     pages.limit = Some(inherited);
     let later = route("/later/", "later");
-    let proxy = proxy(&["sum.example.com", "www.sum.example.com"], vec![stream, later, pages, login, calls, root]);
+    let folder =
+        Folder { service: name("app"), path: "/app/static".to_owned(), cache: Some(Span::seconds(31_536_000)) };
+    let files = Route::new("/static/", 26, Backend::Files(folder));
+    let proxy =
+        proxy(&["sum.example.com", "www.sum.example.com"], vec![stream, later, files, pages, login, calls, root]);
     stack(vec![app, api, service("later", Some(7000)), service("postgres", Some(5432))], Some(proxy))
 }

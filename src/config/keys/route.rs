@@ -6,9 +6,9 @@ use crate::base::problem::{Problem, Problems};
 use crate::base::units::{ByteSize, Span};
 use crate::config::decode::{At, Decode, mismatch, table};
 use crate::config::shape::Shape;
-use crate::config::tree::{Node, Value};
+use crate::config::tree::{Entry, Node, Value};
 use crate::config::values::{Int, word};
-use crate::config::web::Address;
+use crate::config::web::{Address, ImageFolder};
 use crate::model::proxy::Balance;
 
 use super::cors::CorsKey;
@@ -16,11 +16,15 @@ use super::limit::LimitKey;
 
 table! {
     /// A path of the front door. The longest matching path wins.
-    RouteKeys as "a route" short for service never both of service, servers {
+    RouteKeys as "a route" short for service never both of service, servers, files {
         /// Service that answers.
         service: ServiceName => r#""app""#,
         /// Instead of a service, servers elsewhere, by plain HTTP: `"10.0.0.11:8000"`, or with a weight. One that fails is left out for ten seconds.
         servers: Vec<At<ServerKey>> => r#"["10.0.0.11:8000"]"#,
+        /// Instead of a service that answers, files out of its image: the service, and a folder there. Nginx serves them itself. Those of the image before stay until the image changes again, for pages that are still open. No limit is inherited; names that begin with a dot are not served, and a folder has no listing.
+        files: ImageFolder => r#""app:/app/static""#,
+        /// How long browsers and caches keep `files` without asking. With a year and more, not even a reload asks (`immutable`): for names that change with the content. Without it, they ask each time, and get 304 for what they have.
+        cache: Span => r#""1y""#,
         /// How requests are spread over the service's replicas: `"round_robin"`, `"least_conn"` (to the one with the fewest under way) or `"ip_hash"` (a client stays with one). With `"ip_hash"`, an upload that outlasts a release is lost.
         balance: BalanceKey = "\"round_robin\"" => r#""least_conn""#,
         /// Limit per client here, instead of the inherited one; `"off"` for none.
@@ -91,6 +95,32 @@ impl Decode for ServerKey {
     }
 }
 
+/// Keys that say where a route leads.
+const ENDS: [&str; 3] = ["service", "servers", "files"];
+
+/// Keys that say how a service is asked: files have nobody to ask.
+const OF_SERVICES: [&str; 7] =
+    ["balance", "websocket", "connect_timeout", "send_timeout", "timeout", "max_body", "buffering"];
+
+/// What goes with files and not with services, and the other way round.
+fn of_files(node: &Node, problems: &mut Problems) {
+    let files = node.get("files").is_some();
+    if let Some(cache) = node.get("cache").filter(|_| !files) {
+        problems.push(
+            Problem::error("`cache` is for `files`")
+                .at(cache.key_span.clone())
+                .help("a service says itself how long its answers may be kept, by the header Cache-Control"),
+        );
+    }
+    for entry in OF_SERVICES.iter().filter(|_| files).filter_map(|name| node.get(name)) {
+        problems.push(
+            Problem::error(format!("`{}` has no meaning for `files`", entry.key))
+                .at(entry.key_span.clone())
+                .label("Nginx serves them itself: no service is asked"),
+        );
+    }
+}
+
 const BALANCES: &[&str] = &["round_robin", "least_conn", "ip_hash"];
 
 /// `balance`
@@ -130,16 +160,22 @@ impl Decode for RouteKey {
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         match node.value {
             Value::Table(_) => {
-                match (node.get("service"), node.get("servers")) {
-                    (None, None) => problems.push(
+                let ends: Vec<&Entry> = ENDS.iter().filter_map(|end| node.get(end)).collect();
+                match ends.as_slice() {
+                    [] => problems.push(
                         Problem::error("a route needs a `service`").at(node.span.clone()).fix("service = \"app\""),
                     ),
-                    (Some(_), Some(servers)) => problems.push(
-                        Problem::error("a route leads to a `service` or to `servers`, not both")
-                            .at(servers.key_span.clone()),
-                    ),
-                    _ => {}
+                    [_] => {}
+                    [_, others @ ..] => {
+                        for other in others {
+                            problems.push(
+                                Problem::error("a route leads to a `service`, to `servers` or to `files`: one of them")
+                                    .at(other.key_span.clone()),
+                            );
+                        }
+                    }
                 }
+                of_files(node, problems);
                 RouteKeys::decode(node, problems).map(|k| Self::Keys(Box::new(k)))
             }
             Value::Text(_) => ServiceName::decode(node, problems).map(Self::Service),

@@ -11,7 +11,7 @@ use crate::config::decode::At;
 use crate::config::keys::File;
 use crate::config::keys::proxy::{ModuleKey, ProxyKeys};
 use crate::model::nginx::NginxFacts;
-use crate::model::proxy::{Connections, Proxy, TlsProfile};
+use crate::model::proxy::{Connections, Proxy, Route, TlsProfile};
 use crate::model::secrets::SecretSpec;
 use crate::model::service::Service;
 
@@ -98,7 +98,7 @@ pub(super) fn lower(
             .map_or_else(|| "X-Forwarded-For".to_owned(), |h| h.value.0.clone()),
         hsts: Some(keys.and_then(|k| k.hsts.as_ref()).map_or(Span::seconds(2 * 31_536_000), |h| h.value))
             .filter(|h| !h.0.is_zero()),
-        headers: headers(keys, problems),
+        headers: headers(keys, &routes, problems),
         headers_line: at(headers_key.map(|h| &h.span)),
         snippets: snippets::lower(keys, input, problems),
         pages: pages::lower(keys, input, problems),
@@ -197,7 +197,8 @@ fn domains(key: Option<&At<Vec<At<DomainName>>>>, problems: &mut Problems) -> Ve
     out
 }
 
-fn headers(keys: Option<&ProxyKeys>, problems: &mut Problems) -> BTreeMap<String, String> {
+fn headers(keys: Option<&ProxyKeys>, routes: &[Route], problems: &mut Problems) -> BTreeMap<String, String> {
+    let files = routes.iter().any(|route| route.folder().is_some());
     let mut out: BTreeMap<String, String> =
         SAFE_HEADERS.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     for (name, value) in keys.and_then(|k| k.headers.as_ref()).iter().flat_map(|m| &m.value.0) {
@@ -207,6 +208,12 @@ fn headers(keys: Option<&ProxyKeys>, problems: &mut Problems) -> BTreeMap<String
                 Problem::error("this header comes from `hsts`")
                     .at(name.span.clone())
                     .help("leave it out here, and write `hsts = \"2y\"` in [proxy]"),
+            );
+        } else if files && name.value.0.eq_ignore_ascii_case("cache-control") {
+            problems.push(
+                Problem::error("this header comes from `cache` of routes to files, and from services")
+                    .at(name.span.clone())
+                    .help("leave it out here: one value for all would keep pages as long as files"),
             );
         } else if value.value.0.chars().any(char::is_control) || value.value.0.contains('$') {
             problems.push(

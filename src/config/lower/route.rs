@@ -11,8 +11,9 @@ use crate::config::decode::At;
 use crate::config::keys::File;
 use crate::config::keys::route::{RouteKey, RouteKeys, ServerKey};
 use crate::config::values::UrlPath;
+use crate::config::web::ImageFolder;
 use crate::model::limit::Limit;
-use crate::model::proxy::{Backend, Balance, Connections, Cors, Route, Server};
+use crate::model::proxy::{Backend, Balance, Connections, Cors, Folder, Route, Server};
 use crate::model::service::Service;
 
 use super::{Input, cors, limit};
@@ -56,10 +57,16 @@ pub(super) fn lower(
         let line = input.line(&path.span);
         // A route that leads nowhere has been reported when it was decoded.
         let Some((backend, span)) = backend(key) else { continue };
-        if let Backend::Service(name) = &backend {
-            check_service(name, span, file, services, problems);
+        match &backend {
+            Backend::Service(name) => check_service(name, span, file, services, problems),
+            Backend::Files(folder) => check_folder(folder, span, path, file, services, problems),
+            Backend::Servers(_) => {}
         }
         let mut lowered = route(&path.value.0, line, backend);
+        if lowered.folder().is_some() {
+            // A page asks for many files at once, and they cost nearly nothing.
+            (lowered.limit, lowered.connections) = (None, None);
+        }
         if let RouteKey::Keys(keys) = &key.value {
             refine(&mut lowered, keys, input, problems);
         }
@@ -88,6 +95,11 @@ fn backend(key: &At<RouteKey>) -> Option<(Backend, Range<usize>)> {
     if let Some(service) = &keys.service {
         return Some((Backend::Service(service.value.clone()), service.span.clone()));
     }
+    if let Some(files) = &keys.files {
+        let ImageFolder { service, path } = files.value.clone();
+        let cache = keys.cache.as_ref().map(|time| time.value);
+        return Some((Backend::Files(Folder { service, path, cache }), files.span.clone()));
+    }
     let servers = keys.servers.as_ref()?;
     let server = |server: &At<ServerKey>| match &server.value {
         ServerKey::Address(address) => Some(Server { address: address.0.clone(), weight: 1 }),
@@ -112,17 +124,52 @@ fn check_service(name: &ServiceName, span: Range<usize>, file: &File, services: 
                     .fix_at(header, "port = 8000"),
             );
         }
-        None if !file.services.iter().flat_map(|m| &m.value.0).any(|(n, _)| n.value == *name) => {
-            let problem = Problem::error(format!("the route leads to `{name}`, which is not a service"))
-                .rule("route-to-nowhere")
-                .at(span);
-            let names = || services.keys().map(ServiceName::as_str);
-            problems.push(match nearest(name.as_str(), names()) {
-                Some(near) => problem.fix(format!("\"{near}\"")),
-                None => problem.help(format!("services of this stack: {}", names().collect::<Vec<_>>().join(", "))),
-            });
-        }
+        None => no_service(name, "", span, file, services, problems),
         _ => {}
+    }
+}
+
+/// A route to somebody who is not there. `rest` is what stands behind the name.
+fn no_service(
+    name: &ServiceName,
+    rest: &str,
+    span: Range<usize>,
+    file: &File,
+    services: &Services,
+    problems: &mut Problems,
+) {
+    // One that is there and has errors has been reported.
+    if file.services.iter().flat_map(|m| &m.value.0).any(|(n, _)| n.value == *name) {
+        return;
+    }
+    let problem = Problem::error(format!("the route leads to `{name}`, which is not a service"))
+        .rule("route-to-nowhere")
+        .at(span);
+    let names = || services.keys().map(ServiceName::as_str);
+    problems.push(match nearest(name.as_str(), names()) {
+        Some(near) => problem.fix(format!("\"{near}{rest}\"")),
+        None => problem.help(format!("services of this stack: {}", names().collect::<Vec<_>>().join(", "))),
+    });
+}
+
+/// Files come out of the image of a service that is there, and a folder of them stands at a path like one.
+fn check_folder(
+    folder: &Folder,
+    span: Range<usize>,
+    path: &At<UrlPath>,
+    file: &File,
+    services: &Services,
+    problems: &mut Problems,
+) {
+    if !services.contains_key(&folder.service) {
+        no_service(&folder.service, &format!(":{}", folder.path), span, file, services, problems);
+    }
+    if !path.value.0.ends_with('/') {
+        problems.push(
+            Problem::error("a route to files ends with `/`: they are below it")
+                .at(path.span.clone())
+                .fix(format!("\"{}/\"", path.value.0)),
+        );
     }
 }
 

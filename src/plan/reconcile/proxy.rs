@@ -110,7 +110,7 @@ impl Draft<'_> {
         let applied = observed.state.as_ref().and_then(|s| s.applied.get(placed.service.as_str()));
         let current = applied.map(|hash| ("current".to_owned(), format!("releases/{hash}")));
         let live = observed.live.iter().map(|(service, bank)| (format!("live/{service}.b"), flag(*bank)));
-        current.into_iter().chain(live).collect()
+        current.into_iter().chain(live).chain(self.asset_links_now()).collect()
     }
 
     fn create_door(&mut self, placed: &Placed, replica: &Replica, cause: &str, needs: Vec<usize>) -> usize {
@@ -183,8 +183,9 @@ impl Draft<'_> {
     fn watch(&mut self, proxy: &Placed, door: &str) {
         let placement = self.placement;
         let moving = || placement.services.iter().filter(|p| self.routed(&p.service) && p.bank != p.live);
-        let back: BTreeMap<String, String> =
+        let mut back: BTreeMap<String, String> =
             moving().map(|p| (format!("live/{}.b", p.service), flag(p.live))).collect();
+        back.extend(self.asset_links_now());
         let mut watches = Vec::new();
         for placed in moving().filter(|p| p.start_first) {
             let Some(service) = self.inputs.stack.services.get(&placed.service) else { continue };
@@ -214,7 +215,8 @@ impl Draft<'_> {
     /// One switch for all services whose next generation is ready. No reload: the front door knows both banks. Where it
     /// has loaded its files ahead, new routes have got their flags with them.
     fn switch_traffic(&mut self, placed: &Placed, ahead: bool) {
-        let links = self.live_links(|p| p.bank != p.live && (!ahead || self.was_routed(&p.service)));
+        let mut links = self.live_links(|p| p.bank != p.live && (!ahead || self.was_routed(&p.service)));
+        links.extend(self.asset_links(false));
         if links.is_empty() {
             return;
         }
@@ -280,6 +282,9 @@ impl Draft<'_> {
         if placed.service.as_str() == super::FRONT_DOOR {
             // Traffic moves with it: the new files may name services whose flag still leads nowhere.
             links.extend(self.live_links(|p| p.bank != p.live && (!ahead || !self.was_routed(&p.service))));
+            if !ahead {
+                links.extend(self.asset_links(false));
+            }
         }
         let mut back = if ahead { self.links_now(placed) } else { BTreeMap::new() };
         back.retain(|link, _| links.contains_key(link));
@@ -330,7 +335,7 @@ impl Draft<'_> {
         let (name, running) = placed.replicas.first().and_then(|r| r.existing.clone())?;
         let database = matches!(self.preset(placed), Some(Preset::Postgres | Preset::Redis));
         (running && placed.reloads && database && !self.applied(placed))
-            .then(|| self.reload(placed, &name, after.to_vec()))
+            .then(|| self.reload(placed, &name, after.to_vec(), false))
     }
 
     /// A service that runs and reads its files again (Prometheus), once what the files name is there.

@@ -158,6 +158,7 @@ impl Draft<'_> {
         for network in stale {
             self.add(Action::RemoveNetwork { network }, "nothing uses it any more", removals.clone());
         }
+        self.drop_assets(&removals);
         // A one-off container may still read an older set of files; the next run after it takes them away.
         if self.inputs.observed.containers.iter().any(|c| c.label(label::ROLE) == "run") {
             return;

@@ -16,6 +16,7 @@ pub(super) mod dns;
 pub(super) mod drift;
 pub(super) mod exchange;
 pub(super) mod exposure;
+pub(super) mod files;
 pub(super) mod headers;
 pub(super) mod health;
 pub(super) mod host;

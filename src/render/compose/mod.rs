@@ -5,17 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use crate::base::hash;
 use crate::base::name::ServiceName;
 use crate::base::units::Span;
 use crate::model::artifact::Artifact;
-use crate::model::proxy::{Proxy, Route};
+use crate::model::assets;
+use crate::model::proxy::{Folder, Proxy, Route};
 use crate::model::runtime::{Logging, Ulimit};
 use crate::model::service::{Ask, Image, Kind, Preset, PullPolicy, Service};
 use crate::model::stack::Stack;
 
 use super::RenderError;
 use super::engine::{self, COMPOSE};
-use super::nginx::UID;
+use super::nginx::{LIVE, UID};
 
 mod variables;
 
@@ -33,7 +35,7 @@ struct View<'a> {
     proxy: Option<Door<'a>>,
     networks: Vec<String>,
     outside: bool,
-    volumes: BTreeSet<&'a str>,
+    volumes: BTreeSet<String>,
     secrets: BTreeMap<String, String>,
 }
 
@@ -103,7 +105,7 @@ struct Granted {
 
 #[derive(Serialize)]
 struct VolumeView<'a> {
-    source: &'a str,
+    source: String,
     target: &'a str,
     read_only: bool,
 }
@@ -127,6 +129,8 @@ struct Door<'a> {
     depends_on: Vec<&'a str>,
     memory: String,
     cpus: Option<f64>,
+    /// Files out of images: volume, and where it is seen.
+    files: Vec<(String, String)>,
 }
 
 /// Renders `compose.yaml`. The front door's files lie in `nginx/` beside it, secrets in `secrets/`; `root` leads from
@@ -160,14 +164,18 @@ pub fn compose(stack: &Stack, root: &str) -> Result<Vec<Artifact>, RenderError> 
         services,
         proxy,
         networks,
-        volumes: stack.services.values().flat_map(|s| &s.volumes).map(|v| v.volume.as_str()).collect(),
+        volumes: stack
+            .services
+            .values()
+            .flat_map(|s| s.volumes.iter().map(|v| v.volume.clone()).chain(served(stack, s).map(|(name, _)| name)))
+            .collect(),
         secrets,
     };
     Ok(vec![Artifact::plain("compose.yaml", engine::fill(&COMPOSE, &view)?)])
 }
 
 fn entry<'a>(
-    stack: &Stack,
+    stack: &'a Stack,
     service: &'a Service,
     root: &str,
     secrets: Vec<Granted>,
@@ -221,7 +229,13 @@ fn entry<'a>(
         volumes: service
             .volumes
             .iter()
-            .map(|v| VolumeView { source: &v.volume, target: &v.target, read_only: v.read_only })
+            .map(|v| VolumeView { source: v.volume.clone(), target: &v.target, read_only: v.read_only })
+            .chain(served(stack, service).map(|(source, folder)| VolumeView {
+                source,
+                target: &folder.path,
+                // What the program may write elsewhere in its image, it may write here.
+                read_only: false,
+            }))
             .collect(),
         files: service
             .project_files
@@ -285,9 +299,22 @@ fn condition(needed: Option<&Service>) -> &'static str {
     }
 }
 
+/// Folders of a service's image that the front door serves, each with the volume that holds a copy: the engine fills one
+/// that is empty with what the image has there, when it makes a container with it. Another image is another volume.
+fn served<'a>(stack: &'a Stack, service: &'a Service) -> impl Iterator<Item = (String, &'a Folder)> {
+    let folders = stack.proxy.iter().flat_map(Proxy::folders);
+    let image = match &service.image {
+        Image::Pull(reference) => hash::sha256(reference.as_bytes()),
+        Image::Build(build) => hash::sha256(build.name.as_str().as_bytes()),
+    };
+    folders.filter(|(_, folder)| folder.service == service.name).map(move |(key, folder)| {
+        (format!("{}-{}", key.replace('.', "-files-"), image.get(..8).unwrap_or_default()), folder)
+    })
+}
+
 /// The job that runs before a service gets traffic.
 fn before<'a>(
-    stack: &Stack,
+    stack: &'a Stack,
     service: &'a Service,
     root: &str,
     command: &'a [String],
@@ -342,6 +369,10 @@ fn networks_of(stack: &Stack, service: &Service) -> Vec<String> {
 
 fn door<'a>(stack: &'a Stack, proxy: &'a Proxy) -> Door<'a> {
     let routed: BTreeSet<&ServiceName> = proxy.routes.iter().filter_map(Route::service).collect();
+    let files = stack.services.values().flat_map(|service| served(stack, service));
+    let files =
+        files.map(|(volume, folder)| (volume, format!("{LIVE}/{}", assets::link(&folder.key(), assets::CURRENT))));
+    let holders = proxy.folders().into_values().map(|folder| folder.service.as_str());
     let mut ports = vec![format!("{}:{}:80", proxy.address, proxy.http_port)];
     if proxy.https() {
         ports.push(format!("{}:{}:443", proxy.address, proxy.https_port));
@@ -352,9 +383,16 @@ fn door<'a>(stack: &'a Stack, proxy: &'a Proxy) -> Door<'a> {
         user: format!("{UID}:{UID}"),
         ports,
         networks: routed.iter().map(|name| network(name)).chain([OUTSIDE.to_owned()]).collect(),
-        depends_on: routed.iter().map(|name| name.as_str()).collect(),
+        depends_on: routed
+            .iter()
+            .map(|name| name.as_str())
+            .chain(holders)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect(),
         memory: proxy.memory.to_string(),
         cpus: proxy.cpus,
+        files: files.collect(),
     }
 }
 

@@ -100,6 +100,11 @@ fn native_of(service: &Service) -> Result<&Native, RenderError> {
     service.native.as_ref().ok_or_else(|| refuse(service.name.as_str(), "the service has no `native`"))
 }
 
+/// Whether a folder is one that `ProtectHome` hides.
+pub(super) fn at_home(folder: &str) -> bool {
+    ["/home/", "/root/", "/run/user/"].iter().any(|home| folder.starts_with(home))
+}
+
 fn unit<'a>(
     stack: &'a Stack,
     service: &'a Service,
@@ -120,7 +125,7 @@ fn unit<'a>(
     for file in &service.project_files {
         reads.push(pair(&format!("{}/{}", native.folder, file.source), &file.target)?);
     }
-    let at_home = ["/home/", "/root/", "/run/user/"].iter().any(|home| native.folder.starts_with(home));
+    let at_home = at_home(&native.folder);
     if at_home {
         // The unit sees no home at all but for this folder.
         reads.push(pair(&native.folder, &native.folder)?);
@@ -165,7 +170,7 @@ fn unit<'a>(
 }
 
 /// `from:to` as one word. A colon in either would be another pair.
-fn pair(from: &str, to: &str) -> Result<String, RenderError> {
+pub(super) fn pair(from: &str, to: &str) -> Result<String, RenderError> {
     if let Some(value) = [from, to].into_iter().find(|value| value.contains([':', '\\']) || value.contains('\0')) {
         return Err(refuse(value, "a path that is mounted cannot hold `:` or a backslash"));
     }

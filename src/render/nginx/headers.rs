@@ -39,6 +39,8 @@ pub(super) struct Headers {
     list: Vec<Header>,
     hsts: Option<String>,
     cors: Vec<Rules>,
+    /// Some routes lead to files.
+    files: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -74,6 +76,7 @@ impl Headers {
             }
         }
         let hsts = hsts.filter(|_| proxy.https());
-        Ok(Self { list: headers, hsts, cors: cors::rules(proxy) })
+        let files = proxy.routes.iter().any(|route| route.folder().is_some());
+        Ok(Self { list: headers, hsts, cors: cors::rules(proxy), files })
     }
 }

@@ -10,6 +10,7 @@ use crate::model::service::Ask;
 use crate::render::RenderError;
 
 use super::closed::{Closed, closed, is_closed, without_query};
+use super::files::{self, Files};
 use super::limits::{Limiting, connection_zone, limiting};
 use super::upstreams::{Banks, Live, external_name};
 use super::{CONNECT, ProxyInput, cors, time};
@@ -38,6 +39,7 @@ pub(super) struct Location {
     cors: Option<usize>,
     connections: Option<Connecting>,
     limit: Option<Limiting>,
+    files: Option<Files>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -149,9 +151,18 @@ fn answer(
         cors: None,
         connections: None,
         limit: None,
+        files: None,
     };
     let Some(route) = route else { return nothing };
     let (upstream, live) = match &route.backend {
+        Backend::Files(folder) => {
+            let Some(files) = files::of(input, route, folder) else {
+                let why = format!("files of {}, which is not here", folder.service);
+                return Location { why, status: Some(503), ..nothing };
+            };
+            let why = format!("files of {}", folder.service);
+            return Location { why, status: None, files: Some(files), ..limited(input, route, nothing) };
+        }
         Backend::Service(service) if input.upstreams.get(service).is_none_or(Banks::none) => {
             let why = format!("{service}: no replica in service");
             return Location { why, status: Some(503), ..nothing };
@@ -174,6 +185,13 @@ fn answer(
         timeout: time(route.timeout),
         buffering: route.buffering,
         request_buffering: route.buffering && route.max_body <= COLLECTED,
+        ..limited(input, route, nothing)
+    }
+}
+
+/// Who may ask, and how often.
+fn limited(input: &ProxyInput<'_>, route: &Route, location: Location) -> Location {
+    Location {
         allow: route.allow.iter().map(ToString::to_string).collect(),
         cors: route.cors.as_ref().and_then(|cors| cors::number(input.proxy, cors)),
         connections: route
@@ -181,6 +199,6 @@ fn answer(
             .as_ref()
             .map(|limit| Connecting { zone: connection_zone(limit), most: limit.most }),
         limit: route.limit.as_ref().and_then(limiting),
-        ..nothing
+        ..location
     }
 }

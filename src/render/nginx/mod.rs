@@ -28,6 +28,7 @@ mod candidate;
 mod closed;
 mod cors;
 mod errors;
+mod files;
 mod headers;
 mod limits;
 mod locations;
@@ -40,6 +41,7 @@ use locations::Location;
 use place::PlaceView;
 use upstreams::{Live, Pool};
 
+pub(super) use files::on_host;
 pub use place::Place;
 pub use upstreams::{Banks, Upstream};
 
@@ -216,6 +218,9 @@ pub fn nginx(input: &ProxyInput<'_>) -> Result<Vec<Artifact>, RenderError> {
     }
     if quotas {
         files.push(Artifact::plain("snippets/quota.js", QUOTA));
+    }
+    if proxy.routes.iter().any(|route| route.folder().is_some()) {
+        files.push(Artifact::plain("snippets/types.conf", files::TYPES));
     }
     if proxy.https() {
         let (chain, key) = input.certificate.ok_or(RenderError::Certificate)?;

@@ -81,7 +81,7 @@ struct Server<'a> {
 /// silent, to the other one; and long enough to get over one replica that died while it answered.
 pub(super) fn repeat(input: &ProxyInput<'_>) -> Span {
     let elsewhere = input.proxy.routes.iter().map(|route| match &route.backend {
-        Backend::Service(_) => 0,
+        Backend::Service(_) | Backend::Files(_) => 0,
         Backend::Servers(servers) => servers.len(),
     });
     let banks = routed(input).map(|(_, banks)| banks.a.len().max(banks.b.len()));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use stackctl::base::name::SecretName;
 use stackctl::base::secret::Secret;
 use stackctl::model::artifact::Artifact;
+use stackctl::model::assets;
 use stackctl::model::container::{ContainerSpec, label};
 use stackctl::model::observed::ObservedNetwork;
 use stackctl::plan::{Action, Step};
@@ -35,6 +36,28 @@ impl World {
                     self.edited.remove(&volume.name);
                     let there = self.volume_mut(&volume.name);
                     there.files.extend(files.iter().map(|f| (f.path.clone(), f.content.expose().to_owned())));
+                    there.links.extend(links.clone());
+                }
+                Ok(())
+            }
+            Action::CopyFiles { volume, image, key, slot, .. } => {
+                let id = self.images.get(image).ok_or_else(|| format!("no such image: {image}"))?.clone();
+                let there = self.volume_mut(&volume.name);
+                there.labels.clone_from(&volume.labels);
+                let folder = assets::folder(key, *slot);
+                there.files.retain(|path, _| !path.starts_with(&format!("{folder}/")));
+                let said = if whole { id.as_str() } else { assets::COPYING };
+                there.links.insert(assets::image_of(key, *slot), said.to_owned());
+                if whole {
+                    there.files.insert(format!("{folder}/app.css"), id);
+                    there.links.insert(format!("live/{key}.next"), assets::target(key, Some(*slot)));
+                }
+                Ok(())
+            }
+            Action::DropFiles { volume, folders, links, .. } => {
+                let there = self.volume_mut(volume);
+                if whole {
+                    there.files.retain(|path, _| !folders.iter().any(|f| path.starts_with(&format!("{f}/"))));
                     there.links.extend(links.clone());
                 }
                 Ok(())

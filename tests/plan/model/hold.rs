@@ -53,6 +53,51 @@ impl World {
             .collect()
     }
 
+    fn links(&self) -> impl Iterator<Item = (&str, &str)> {
+        let volume = self.volumes.get(&format!("{}_proxy-files", self.project));
+        volume.into_iter().flat_map(|v| v.links.iter().map(|(link, to)| (link.as_str(), to.as_str())))
+    }
+
+    /// Which image's files a link of a folder leads to.
+    pub(crate) fn files_at(&self, key: &str, name: &str) -> Option<&str> {
+        let (_, to) = self.links().find(|(link, _)| *link == format!("live/{key}.{name}"))?;
+        let volume = self.volumes.get(&format!("{}_proxy-files", self.project))?;
+        volume.files.get(&format!("{}/app.css", to.strip_prefix("../")?)).map(String::as_str)
+    }
+
+    /// Folders of which there are files.
+    pub(crate) fn served_files(&self) -> BTreeSet<String> {
+        let keys = self.links().filter_map(|(link, _)| link.strip_prefix("live/")?.strip_suffix(".current"));
+        let keys: BTreeSet<String> = keys.map(str::to_owned).collect();
+        keys.into_iter().filter(|key| self.has_files_of_live(key)).collect()
+    }
+
+    /// Whether visitors get the files of the image of everybody who answers.
+    pub(crate) fn has_files_of_live(&self, key: &str) -> bool {
+        let there: Vec<&str> =
+            ["current", "next", "before"].iter().filter_map(|name| self.files_at(key, name)).collect();
+        let service = key.split('.').next().unwrap_or_default();
+        let door = self.loaded();
+        let banks = door.as_ref().and_then(|door| door.routes.get(service));
+        let addresses = banks.map(|banks| &banks[usize::from(self.flag(service))]);
+        let mut live = self.containers.iter().filter(|c| c.service() == service);
+        !there.is_empty()
+            && live.all(|c| addresses.is_none_or(|a| !c.serves_at(a)) || there.contains(&c.image.as_str()))
+    }
+
+    /// All copies of folders.
+    pub(crate) fn kept_files(&self) -> BTreeSet<&str> {
+        let volume = self.volumes.get(&format!("{}_proxy-files", self.project));
+        let files = volume.into_iter().flat_map(|v| v.files.keys());
+        files.filter_map(|path| path.strip_prefix("assets/")?.split('/').next()).collect()
+    }
+
+    /// What a service's image is: as its name says, or as what runs by it does.
+    pub(crate) fn image_of(&self, reference: &str, service: &str) -> Option<&str> {
+        let runs = || self.containers.iter().find(|c| c.service() == service).map(|c| c.image.as_str());
+        self.images.get(reference).map(String::as_str).or_else(runs)
+    }
+
     /// Somebody else's container at an address the front door takes for a service's, in either bank: where nobody of
     /// the one answers, the other is asked.
     pub(crate) fn misrouted(&self) -> Option<String> {
