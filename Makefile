@@ -67,6 +67,7 @@ soak: images-all tools ## the long tests, for SOAK_BUDGET seconds, from SOAK_SEE
 	@echo "soak: SOAK_BUDGET=$(SOAK_BUDGET) SOAK_SEED=$(SOAK_SEED)"
 	@$(with_env) SOAK=1 SOAK_BUDGET=$(SOAK_BUDGET) SOAK_SEED=$(SOAK_SEED) \
 		cargo test --locked --test cli -- fuzz::
+	@SOAK=1 cargo test --locked --test engine -- --nocapture sweep::
 	@[ -z "$(SOAK_PROBES)" ] || SOAK=1 cargo test --locked --test probe -- --test-threads=1 --nocapture $(SOAK_PROBES)
 	@$(with_env) SOAK=1 SOAK_BUDGET=$(SOAK_BUDGET) SOAK_SEED=$(SOAK_SEED) \
 		cargo test --locked --test real -- --test-threads=1 --nocapture $(SOAK_TESTS)

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::engine::{Engine, EngineError};
 
@@ -33,8 +35,9 @@ pub(super) async fn until_quiet(
     tokio::time::sleep(SETTLE.min(time)).await;
     let mut said = usize::MAX;
     while began.elapsed() < time {
-        let open = match engine.exec(door, &look).await {
-            Ok((0, table)) => connections(&table, addresses),
+        let left = time.saturating_sub(began.elapsed());
+        let open = match tokio::time::timeout(left, engine.exec(door, &look)).await {
+            Ok(Ok((0, table))) => connections(&table, addresses),
             _ => usize::MAX,
         };
         if open == 0 {

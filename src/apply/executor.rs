@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::engine::Engine;
 use crate::plan::undo::Reached;
@@ -124,6 +124,7 @@ fn waits(action: &Action) -> bool {
             | Action::Drain { .. }
             | Action::CopyFiles { .. }
             | Action::Pull { .. }
+            | Action::Send { .. }
     )
 }
 

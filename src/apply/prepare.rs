@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::base::name::{SecretName, ServiceName};
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineError, ErrorKind};
 use crate::files::context::Context;
 use crate::model::artifact::files_hash;
 use crate::model::container::ContainerSpec;
@@ -264,6 +264,39 @@ async fn moved(engine: &Engine, wanted: &Wanted, observed: &Observed) -> Result<
         let Some(image) = observed.images.get(&reference) else { continue };
         let digest = engine.registry_digest(&reference).await?;
         if !image.digests.iter().any(|known| known.ends_with(&digest)) {
+            out.insert(reference);
+        }
+    }
+    out.extend(Box::pin(sent(engine, wanted, observed)).await?);
+    Ok(out)
+}
+
+/// Images that the engine of this machine has, and the stack's engine has not or has in another form. Where this
+/// machine has none, what is there stays; where it is the same engine, there is nothing to send.
+async fn sent(engine: &Engine, wanted: &Wanted, observed: &Observed) -> Result<BTreeSet<String>, ApplyError> {
+    let mut out = BTreeSet::new();
+    let mut here = None;
+    for service in wanted.stack.services.values().filter(|s| s.pull == PullPolicy::Send && wanted.past.is_none()) {
+        let Image::Pull(reference) = &service.image else { continue };
+        let reference = plan::image::mirrored(reference, wanted.mirror.as_deref());
+        let here = match &here {
+            Some(here) => here,
+            None => here.insert(wanted.here.connect().await?),
+        };
+        let Some(ours) = here.makeup(&reference).await? else {
+            if observed.images.contains_key(&reference) {
+                continue;
+            }
+            let doing = format!("send the image {reference}");
+            return Err(EngineError::new(
+                ErrorKind::ImageNotFound,
+                doing,
+                "the engine of this machine does not have it",
+            )
+            .with_hint(format!("build it first: `docker build -t {reference} .`"))
+            .into());
+        };
+        if observed.images.contains_key(&reference) && engine.makeup(&reference).await?.as_ref() != Some(&ours) {
             out.insert(reference);
         }
     }

@@ -1,9 +1,10 @@
 //! Waiting for containers: asked directly, watched by the engine meanwhile, so that one that dies is not waited for.
 
 use std::net::{SocketAddr, SocketAddrV4};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt;
+use tokio::time::Instant;
 
 use crate::base::name::ProjectName;
 use crate::base::units::Span;

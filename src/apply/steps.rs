@@ -8,6 +8,7 @@ use crate::base::units::Span;
 use crate::diagnose;
 use crate::engine::assets::Copy;
 use crate::engine::lock::Lock;
+use crate::engine::send::Here;
 use crate::engine::{Engine, EngineError, ErrorKind};
 use crate::files::Context;
 use crate::model::artifact::Artifact;
@@ -36,6 +37,8 @@ pub struct Effects<'a> {
     pub folder: PathBuf,
     /// Registry that stands in for Docker Hub: handed to Dockerfiles that ask for it.
     pub mirror: Option<String>,
+    /// Where this machine's own engine is: images are sent from there.
+    pub here: Here,
     /// Held while anything is changed; `None` only where nobody else can be at work.
     pub lock: Option<&'a Lock>,
 }
@@ -84,10 +87,7 @@ impl Effects<'_> {
             }
             Action::TestProxy { container, config } => self.test_proxy(step, container, config).await,
             Action::Reload { container, command: Some(command), .. } => self.reload_by(step, container, command).await,
-            Action::Reload { container, hash, listener, .. } => self
-                .reload(container, hash, *listener)
-                .await
-                .map_err(|cause| Failure { step: step.action.to_string(), cause, ..Failure::default() }),
+            Action::Reload { container, hash, listener, .. } => self.reload(step, container, hash, *listener).await,
             Action::Drain { door, addresses, time, .. } => {
                 drain::until_quiet(self.engine, door, addresses, time.0, tell).await;
                 Ok(())
@@ -109,6 +109,7 @@ impl Effects<'_> {
         match action {
             Action::WriteState { files, .. } => engine.write_state(self.project, files).await,
             Action::Pull { image } => engine.pull(image, &mut |p| tell(pulled(&p))).await,
+            Action::Send { image } => self.send(image, tell).await,
             Action::Build { image, build, context } => self.build(image, build, context, tell).await,
             Action::CreateNetwork { network } => engine.create_network(network).await,
             Action::CreateVolume { volume } => engine.create_volume(volume).await,
@@ -152,6 +153,14 @@ impl Effects<'_> {
             | Action::Reload { .. }
             | Action::Drain { .. } => Ok(()),
         }
+    }
+
+    async fn send(&self, image: &str, tell: Tell<'_>) -> Result<(), EngineError> {
+        let here = self.here.connect().await?;
+        let sent = here.send(image, self.engine, &mut |bytes| tell(format!("{} MB", bytes >> 20))).await?;
+        let there = if sent.left_out > 0 { format!(", {} were there", sent.left_out) } else { String::new() };
+        tell(format!("{} layers, {} MB sent{there}", sent.layers, sent.bytes >> 20));
+        Ok(())
     }
 
     async fn build(&self, image: &str, build: &Build, hash: &str, tell: Tell<'_>) -> Result<(), EngineError> {
@@ -211,18 +220,25 @@ impl Effects<'_> {
 
     pub(super) async fn reload(
         &self,
+        step: &Step,
         container: &str,
         hash: &str,
         listener: Option<std::net::SocketAddrV4>,
-    ) -> Result<(), String> {
-        let failed = |e: EngineError| e.to_string();
+    ) -> Result<(), Failure> {
+        let failed = |e: EngineError| Failure { cause: e.to_string(), ..engine_failure(step, &e) };
+        let unserved = |cause: String| Failure {
+            step: step.action.to_string(),
+            cause,
+            hint: Some("its log tells why (`stackctl logs proxy`); then run `stackctl up` again".to_owned()),
+            ..Failure::default()
+        };
         let before = drain::workers(self.engine, container).await.map_err(failed)?;
         self.engine.kill(container, "HUP").await.map_err(failed)?;
         match listener {
-            Some(listener) => ready::serves_by(self.engine, listener, hash).await?,
+            Some(listener) => ready::serves_by(self.engine, listener, hash).await.map_err(unserved)?,
             // A program without workers, and one that cannot be asked from here: new workers serve by the new files.
             None if before.is_empty() => return Ok(()),
-            None => drain::until_renewed(self.engine, container, &before).await?,
+            None => drain::until_renewed(self.engine, container, &before).await.map_err(unserved)?,
         }
         drain::until_gone(self.engine, container, &before).await;
         Ok(())

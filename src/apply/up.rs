@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::base::units::Span;
 use crate::engine::{Engine, LockError};
@@ -97,6 +99,7 @@ pub async fn up(
             contexts: &prepared.contexts,
             folder: wanted.folder.clone(),
             mirror: wanted.mirror.clone(),
+            here: wanted.here.clone(),
             lock: Some(&lock),
         };
         begun = begun.or_else(|| notify::begin(wanted, &prepared));
@@ -120,7 +123,9 @@ pub async fn up(
     if let Err(error) = record::keep(engine, wanted, &prepared, ran).await {
         sink.event(Event::Note(format!("the release could not be recorded: {error}")));
     }
-    lock.release().await?;
+    if let Err(error) = lock.release().await {
+        sink.event(Event::Note(format!("{error}; the engine frees the lock by itself when this program ends")));
+    }
     // Nobody waits for the lock while a receiver is slow.
     let ending = Ending { began, ended, result: &result, hooks: &hooks, served: served.clone() };
     for note in notify::tell(wanted, &prepared, begun, ending).await {

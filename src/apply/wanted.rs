@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::base::name::ServiceName;
 use crate::config::interpolate::Variables;
+use crate::engine::send::Here;
 use crate::model::lock::Lock;
 use crate::model::secrets::SecretValues;
 use crate::model::stack::Stack;
@@ -37,6 +38,8 @@ pub struct Wanted {
     pub look_into_files: bool,
     /// Images that are held to a digest; `None` without a `stack.lock`.
     pub locked: Option<Lock>,
+    /// Where this machine's own engine is.
+    pub here: Here,
     /// The release to go back to, if it is that what is wanted.
     pub past: Option<Past>,
 }

@@ -2,9 +2,10 @@
 //! said of those before.
 
 use std::net::SocketAddrV4;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt;
+use tokio::time::Instant;
 
 use crate::engine::Engine;
 use crate::engine::logs::Wanted;

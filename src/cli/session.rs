@@ -6,6 +6,7 @@ use crate::apply::secrets::Outside;
 use crate::apply::{ApplyError, Wanted};
 use crate::base::env::Env;
 use crate::base::secret::Secret;
+use crate::engine::send::Here;
 use crate::engine::{Engine, EngineError};
 use crate::files::encrypted::{self, Keyring};
 use crate::plan::PlanError;
@@ -46,6 +47,7 @@ pub fn wanted(ctx: &Context<'_>, source: &Source) -> Wanted {
         past: None,
         outside: Outside::new(keyring(ctx)),
         look_into_files: false,
+        here: Here::new(ctx.env),
     }
 }
 

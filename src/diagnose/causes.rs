@@ -80,6 +80,17 @@ pub const CAUSES: &[Cause] = &[
         ],
     },
     Cause {
+        id: "podman",
+        title: "this Podman lacks a part of its own",
+        step: "install `catatonit` (it starts programs), `netavark` and `aardvark-dns` (networks with fixed addresses; \
+               `network_backend = \"netavark\"` in containers.conf, then `podman system reset`) on the engine's host",
+        signs: &[
+            Engine("container-init binary not found"),
+            Engine("failed to allocate all requested IPs"),
+            Engine("cni plugin bridge failed"),
+        ],
+    },
+    Cause {
         id: "port-taken",
         title: "another program of the host has the port",
         step: "`ss -ltnp` on the host names it: stop it, or choose other ports with `http_port` and `https_port`",
@@ -100,6 +111,7 @@ pub const CAUSES: &[Cause] = &[
             Engine("could not find an available, non-overlapping"),
             Engine("all predefined address pools have been fully subnetted"),
             Engine("conflicts with network"),
+            Engine("is already used on the host or by another config"),
         ],
     },
     Cause {
@@ -150,6 +162,8 @@ pub const CAUSES: &[Cause] = &[
             Both(&Engine("lookup "), &Engine("no such host")),
             Both(&Engine("get \"http"), &Engine("connection refused")),
             Both(&Engine("get \"http"), &Engine("timeout")),
+            Both(&Engine("head \"http"), &Engine("connection refused")),
+            Both(&Engine("head \"http"), &Engine("timeout")),
             Engine("Client.Timeout exceeded"),
             Engine("server misbehaving"),
             Engine("TLS handshake timeout"),
@@ -254,6 +268,19 @@ pub const CAUSES: &[Cause] = &[
         title: "it has no way to the outside",
         step: "if it shall have one, remove `egress = false`; if it has one, look at the firewall of the engine's host",
         signs: &[Log("Network is unreachable"), Log("ENETUNREACH"), Log("No route to host")],
+    },
+    Cause {
+        id: "no-answer",
+        title: "something it connects to does not answer",
+        step: "a firewall swallows what is sent, or the address is nobody's; a service with `egress = false` reaches nothing \
+               outside the stack, and some engines let it wait instead of refusing",
+        signs: &[
+            Log("TimeoutError: timed out"),
+            Log("Connection timed out"),
+            Log("ETIMEDOUT"),
+            Log("i/o timeout"),
+            Log("connect timed out"),
+        ],
     },
     Cause {
         id: "loopback",

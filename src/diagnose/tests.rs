@@ -57,6 +57,22 @@ const CASES: &[Case] = &[
     ("not-executable", Some(126), "", "", &["[FATAL tini (7)] exec /etc/hostname failed: Permission denied"]),
     ("architecture", Some(126), "", "", &["[FATAL tini (7)] exec /x failed: Exec format error"]),
     (
+        "podman",
+        None,
+        "container create: container-init binary not found on the host: stat /usr/libexec/podman/catatonit: no such file or directory",
+        "",
+        &[],
+    ),
+    (
+        "podman",
+        None,
+        "plugin type=\"bridge\" failed (add): cni plugin bridge failed: failed to allocate all requested IPs: 10.211.0.2",
+        "",
+        &[],
+    ),
+    ("no-answer", Some(1), "", "", &["dial tcp 10.0.0.9:5432: i/o timeout"]),
+    ("subnet", None, "subnet 10.83.0.0/24 is already used on the host or by another config", "", &[]),
+    (
         "port-taken",
         None,
         "driver failed programming external connectivity on endpoint x (ab): Bind for 0.0.0.0:80 failed: port is already allocated",

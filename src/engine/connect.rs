@@ -45,6 +45,8 @@ pub struct Engine {
     timeout: Duration,
     pub(super) road: Road,
     pub(super) forwards: Forwards,
+    /// It is Podman, which speaks as Docker does and keeps some things in its own way.
+    pub(super) podman: bool,
 }
 
 /// How the engine is reached, as far as it matters for reaching its containers.
@@ -128,6 +130,7 @@ impl Engine {
             timeout: CALL_TIMEOUT,
             road,
             forwards: Forwards::default(),
+            podman: version.components.iter().flatten().any(|c| c.name.starts_with("Podman")),
         })
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bollard::container::LogOutput;
 use bollard::errors::Error;
 use bollard::exec::{CreateExecOptions, StartExecResults};
-use bollard::models::{ContainerState, NetworkConnectRequest};
+use bollard::models::{ContainerState, ContainerStateStatusEnum, NetworkConnectRequest};
 use bollard::query_parameters::{
     CreateContainerOptions, KillContainerOptions, LogsOptions, RemoveContainerOptions, RenameContainerOptions,
     StopContainerOptions, TopOptions, WaitContainerOptions,
@@ -23,14 +23,20 @@ use super::spec;
 /// Most of a command's output that is kept.
 const OUTPUT_LIMIT: usize = 64 << 10;
 
-/// How long a command in a container may take.
-const EXEC_TIME: Duration = Duration::from_secs(3600);
+/// How long a command of ours in a container may take, beside the engine's own time: `nginx -t`, a look at a file, a
+/// question to a database.
+const EXEC_TIME: Duration = Duration::from_secs(60);
+
+/// How often a container that is waited for is looked at, too: a connection that died says nothing.
+const LOOK_TOO: Duration = Duration::from_secs(30);
 
 /// How a container ended, or how it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExitInfo {
     /// It runs now.
     pub running: bool,
+    /// It was made and has not run yet.
+    pub created: bool,
     /// Exit code of its last end.
     pub exit_code: i64,
     /// The kernel killed it for using more memory than it may.
@@ -59,6 +65,10 @@ impl Engine {
             }
             body.entrypoint = Some(vec![LAUNCHER.to_owned()]);
             body.cmd = Some(words);
+        }
+        if let Some(host) = body.host_config.as_mut().filter(|_| self.podman && !spec.networks.is_empty()) {
+            // As Docker has it for every container: Nginx, which is nobody there, listens on 80 and 443.
+            host.sysctls = Some([("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned())].into());
         }
         let id = self.call(&doing, self.docker.create_container(Some(options), body)).await?.id;
         // Several networks in one create need API 1.44; connecting works with every engine.
@@ -158,7 +168,17 @@ impl Engine {
         let options = WaitContainerOptions { condition: "not-running".to_owned() };
         let doing = format!("wait for the container {}", short(id));
         // No time limit: the caller knows how long its job may take.
-        match self.docker.wait_container(id, Some(options)).next().await {
+        let mut waited = self.docker.wait_container(id, Some(options));
+        let answer = loop {
+            if let Ok(answer) = tokio::time::timeout(LOOK_TOO, waited.next()).await {
+                break answer;
+            }
+            let now = self.inspect_exit(id).await?;
+            if !now.running && !now.created {
+                return Ok(now.exit_code);
+            }
+        };
+        match answer {
             Some(Ok(answer)) => Ok(answer.status_code),
             Some(Err(Error::DockerContainerWaitError { code, error })) if error.is_empty() => Ok(code),
             Some(Err(error)) => Err(EngineError::from_bollard(doing, &error)),
@@ -234,6 +254,7 @@ fn exit_info(state: ContainerState) -> ExitInfo {
     let health = state.health.unwrap_or_default();
     ExitInfo {
         running: state.running.unwrap_or(false),
+        created: state.status == Some(ContainerStateStatusEnum::CREATED),
         exit_code: state.exit_code.unwrap_or(0),
         oom_killed: state.oom_killed.unwrap_or(false),
         error: state.error.unwrap_or_default(),

@@ -80,6 +80,11 @@ impl EngineError {
         Self::new(kind, doing, message)
     }
 
+    /// Whether more is known than its kind: somebody has said what to do, or the engine's words are those of a cause.
+    pub(super) fn is_explained(&self) -> bool {
+        self.hint.is_some() || diagnose::of_engine(&self.message).is_some()
+    }
+
     /// What to do next, in words.
     pub fn hint(&self) -> Option<String> {
         if let Some(hint) = &self.hint {
@@ -106,10 +111,14 @@ impl EngineError {
             | ErrorKind::ImageDenied
             | ErrorKind::ImageNotFound
             | ErrorKind::NoSuchCommand
-            | ErrorKind::NotFound
-            | ErrorKind::Conflict
-            | ErrorKind::Build
-            | ErrorKind::Other => return None,
+            | ErrorKind::Build => return None,
+            ErrorKind::NotFound | ErrorKind::Conflict => {
+                "somebody else may be at work on the same things: look with `stackctl status`, then run it again"
+            }
+            ErrorKind::Other => {
+                "run it again: it goes on where this run stopped; if the engine says the same, its log tells more \
+                 (`journalctl -u docker`)"
+            }
         };
         Some(text.to_owned())
     }
@@ -125,9 +134,12 @@ const TEXTS: &[(&str, ErrorKind)] = &[
     ("listen tcp", ErrorKind::PortTaken),
     ("bind: address already in use", ErrorKind::PortTaken),
     ("pool overlaps with other one", ErrorKind::AddressTaken),
+    // Podman's words.
+    ("is already used on the host or by another config", ErrorKind::AddressTaken),
     ("address already in use", ErrorKind::AddressTaken),
     ("address is already in use", ErrorKind::AddressTaken),
     ("already in use by container", ErrorKind::Conflict),
+    ("to be able to reuse that name", ErrorKind::Conflict),
     ("pull access denied", ErrorKind::ImageDenied),
     ("unauthorized", ErrorKind::ImageDenied),
     ("authentication required", ErrorKind::ImageDenied),
@@ -235,6 +247,12 @@ mod tests {
                 "Conflict. The container name \"/x\" is already in use by container \"ab\". You have to remove (or rename) that container to be able to reuse that name.",
                 K::Conflict,
             ),
+            (
+                500,
+                "container create: creating container storage: the container name \"x\" is already in use by ab. You have to remove that container to be able to reuse that name: that name is already in use",
+                K::Conflict,
+            ),
+            (403, "subnet 10.83.0.0/24 is already used on the host or by another config", K::AddressTaken),
             (
                 404,
                 "pull access denied for x, repository does not exist or may require 'docker login': denied: requested access to the resource is denied",

@@ -98,11 +98,10 @@ impl Engine {
         })?;
         let tar = tarball::of_program(name, &program)
             .map_err(|error| EngineError::new(ErrorKind::Other, &doing, error.to_string()))?;
-        let (repo, tag) = image.split_once(':').unwrap_or((image, "latest"));
         let options = CreateImageOptions {
             from_src: Some("-".into()),
-            repo: Some(repo.into()),
-            tag: Some(tag.into()),
+            // With its tag: Podman 4.3 does not hear one that is told apart.
+            repo: Some(image.into()),
             message: Some(format!("stackctl {name}")),
             ..CreateImageOptions::default()
         };

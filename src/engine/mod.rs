@@ -25,6 +25,7 @@ mod published;
 pub mod pull;
 mod registry;
 mod relay;
+pub mod send;
 pub mod session;
 mod spec;
 mod ssh;

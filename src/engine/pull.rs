@@ -121,7 +121,7 @@ fn with_login_hint(error: EngineError, silent: Option<String>, reference: &str) 
     match silent {
         Some(why) if error.kind == ErrorKind::ImageDenied => error.with_hint(why),
         // Whatever it was, it was between the engine and the registry.
-        _ if error.kind == ErrorKind::Other && error.hint().is_none() => error.with_hint(format!(
+        _ if error.kind == ErrorKind::Other && !error.is_explained() => error.with_hint(format!(
             "check the name of the image, and whether the engine reaches {}",
             registry::registry_of(reference)
         )),

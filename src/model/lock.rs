@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::service::Image;
+use super::service::{Image, PullPolicy};
 use super::stack::Stack;
 
 /// Images by the reference that stack.toml (or a preset) names, before any mirror.
@@ -40,8 +40,9 @@ impl Lock {
 /// digest. With the services that run each of them; `proxy` for the front door.
 pub fn lockable(stack: &Stack) -> BTreeMap<String, BTreeSet<String>> {
     let pulled = stack.services.values().filter_map(|service| match &service.image {
-        Image::Pull(reference) => Some((reference, service.name.as_str())),
-        Image::Build(_) => None,
+        // No registry knows what is sent from here.
+        Image::Pull(reference) if service.pull != PullPolicy::Send => Some((reference, service.name.as_str())),
+        Image::Pull(_) | Image::Build(_) => None,
     });
     let mut out: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (reference, service) in pulled.chain(stack.proxy.iter().map(|p| (&p.image, "proxy"))) {

@@ -281,6 +281,8 @@ pub enum PullPolicy {
     Always,
     /// Never: it has to be there.
     Never,
+    /// Never: the engine of this machine has it, and it is sent from there.
+    Send,
 }
 
 /// Who may read a secret's file.

@@ -20,7 +20,7 @@ use crate::base::units::Span;
 use crate::model::artifact::Artifact;
 use crate::model::container::{VolumeSpec, label};
 use crate::model::parts::Parts;
-use crate::model::service::Image;
+use crate::model::service::{Image, PullPolicy};
 
 use super::door::{self, Sockets};
 use super::image;
@@ -270,6 +270,10 @@ impl Draft<'_> {
         }
     }
 
+    fn is_sent(&self, placed: &Placed) -> bool {
+        self.inputs.stack.services.get(&placed.service).is_some_and(|s| s.pull == PullPolicy::Send)
+    }
+
     /// The step that brings a service's image, if it is not there.
     fn image(&mut self, placed: &Placed) -> Option<usize> {
         let reference = &placed.spec.image;
@@ -287,10 +291,12 @@ impl Draft<'_> {
                 build: build.clone(),
                 context: self.inputs.contexts.get(&build.name).cloned().unwrap_or_default(),
             },
+            _ if self.inputs.back.is_none() && self.is_sent(placed) => Action::Send { image: reference.clone() },
             _ => Action::Pull { image: self.inputs.pinned(reference).to_owned() },
         };
         let cause = match action {
             Action::Build { .. } => "its files are new",
+            Action::Send { .. } if moved => "this machine has another one by that name",
             _ if self.inputs.locked.is_some_and(|l| l.contains_key(reference)) => "stack.lock names it",
             _ if moved => "the registry has another one by that name",
             _ => "the engine does not have it",

@@ -76,6 +76,11 @@ pub enum Action {
         /// Reference.
         image: String,
     },
+    /// Sends an image from the engine of this machine.
+    Send {
+        /// Reference, the same on both.
+        image: String,
+    },
     /// Builds an image.
     Build {
         /// Reference it gets.
@@ -355,6 +360,7 @@ impl Action {
             | Self::CreateVolume { .. }
             | Self::Create { .. }
             | Self::Pull { .. }
+            | Self::Send { .. }
             | Self::Build { .. } => '+',
             Self::WriteFiles { .. }
             | Self::CopyFiles { .. }
@@ -387,6 +393,7 @@ impl fmt::Display for Action {
         match self {
             Self::WriteState { what, .. } => write!(f, "record {what}"),
             Self::Pull { image } => write!(f, "pull {image}"),
+            Self::Send { image } => write!(f, "send {image} from this machine"),
             Self::Build { image, .. } => write!(f, "build {image}"),
             Self::CreateNetwork { network } => {
                 write!(f, "create network {} ({})", network.name, network.subnet.cidr())

@@ -279,6 +279,7 @@ fn service_of<'p>(action: &'p Action, plan: &'p Plan, names: &BTreeMap<&'p str, 
         | Action::TestProxy { container, .. } => container,
         Action::WriteState { .. }
         | Action::Pull { .. }
+        | Action::Send { .. }
         | Action::CreateNetwork { .. }
         | Action::CreateVolume { .. }
         | Action::RemoveNetwork { .. }

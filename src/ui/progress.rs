@@ -232,6 +232,7 @@ fn is_long(action: &Action) -> bool {
     matches!(
         action,
         Action::Pull { .. }
+            | Action::Send { .. }
             | Action::Build { .. }
             | Action::CopyFiles { .. }
             | Action::WaitReady { .. }

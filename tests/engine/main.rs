@@ -1,4 +1,5 @@
-//! The engine layer against a fake engine with every fault, and against the real one.
+//! The engine layer against a fake engine with every fault, and against the real one; the whole program against an
+//! engine in memory that fails at every call.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,7 +9,11 @@
     reason = "a test that cannot go on should say where and stop"
 )]
 
+mod causes;
 mod fake;
 mod faults;
+mod model;
 mod real;
+mod run;
 mod support;
+mod sweep;

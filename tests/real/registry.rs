@@ -1,27 +1,31 @@
 //! Images from a registry that wants a login, one that has not got them, one that goes away.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::remote::{HOST, host_image, quiet};
 use super::second::mirror;
-use super::support::Site;
-
-const PORT: u16 = 22095;
+use super::support::{Site, Visitor, slim, soak};
 
 /// A registry on loopback with one user.
 struct Registry {
     dir: tempfile::TempDir,
+    port: u16,
+    name: String,
 }
 
 impl Registry {
-    fn start() -> Self {
+    fn start(port: u16) -> Self {
         host_image();
         let dir = tempfile::tempdir().unwrap();
         let config = format!(
-            "version: 0.1\nstorage:\n  inmemory: {{}}\nhttp:\n  addr: 127.0.0.1:{PORT}\n\
+            "version: 0.1\nstorage:\n  inmemory: {{}}\nhttp:\n  addr: 127.0.0.1:{port}\n\
              auth:\n  htpasswd:\n    realm: test\n    path: /registry/htpasswd\n"
         );
         fs::write(dir.path().join("config.yml"), config).unwrap();
@@ -30,28 +34,34 @@ impl Registry {
         assert!(output.status.success());
         fs::write(dir.path().join("htpasswd"), output.stdout).unwrap();
         let folder = format!("{}:/registry:ro", dir.path().display());
+        let name = format!("t-registry-{port}");
         quiet(
             Command::new("docker")
-                .args(["run", "-d", "--rm", "--network", "host", "--name", "t-registry", "-v", &folder])
+                .args(["run", "-d", "--rm", "--network", "host", "--name", &name, "-v", &folder])
                 .args(["--entrypoint", "docker-registry", HOST, "serve", "/registry/config.yml"]),
         );
         let begin = Instant::now();
-        while std::net::TcpStream::connect(("127.0.0.1", PORT)).is_err() {
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(begin.elapsed() < Duration::from_secs(20), "the registry does not start");
             std::thread::sleep(Duration::from_millis(50));
         }
-        Self { dir }
+        Self { dir, port, name }
     }
 
-    fn stop() {
-        let _ = Command::new("docker").args(["rm", "-f", "t-registry"]).output();
+    fn stop(&self) {
+        let _ = Command::new("docker").args(["rm", "-f", &self.name]).output();
     }
 
     /// A folder for `DOCKER_CONFIG` with a login in it.
     fn login(&self) -> String {
+        self.login_at(self.port)
+    }
+
+    /// The same by the port of a line that leads to it.
+    fn login_at(&self, port: u16) -> String {
         let given = self.config("given", "{}");
         let mut login = Command::new("docker");
-        login.args(["--config", &given, "login", "-u", "ada", "--password-stdin", &format!("127.0.0.1:{PORT}")]);
+        login.args(["--config", &given, "login", "-u", "ada", "--password-stdin", &format!("127.0.0.1:{port}")]);
         let mut login = login.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         std::io::Write::write_all(&mut login.stdin.take().unwrap(), "pass:wörd/+=".as_bytes()).unwrap();
         assert!(login.wait().unwrap().success());
@@ -69,16 +79,71 @@ impl Registry {
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        Self::stop();
+        self.stop();
+    }
+}
+
+/// A line to the registry that can be slow, and that breaks.
+#[derive(Default)]
+struct Line {
+    /// Bytes a second; 0 for as many as there are.
+    speed: AtomicU64,
+    /// After so many bytes of an answer the connection is cut; 0 for never.
+    cut: AtomicU64,
+    /// How often it is.
+    cuts: AtomicU64,
+}
+
+impl Line {
+    fn open(listen: u16, to: u16) -> Arc<Self> {
+        let line = Arc::new(Self::default());
+        let listener = TcpListener::bind(("127.0.0.1", listen)).unwrap();
+        let shared = Arc::clone(&line);
+        std::thread::spawn(move || {
+            for here in listener.incoming().flatten() {
+                let Ok(there) = TcpStream::connect(("127.0.0.1", to)) else { continue };
+                let (mut up, mut down) = (here.try_clone().unwrap(), there.try_clone().unwrap());
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut up, &mut down);
+                    let _ = down.shutdown(Shutdown::Write);
+                });
+                let line = Arc::clone(&shared);
+                std::thread::spawn(move || line.answers(there, here));
+            }
+        });
+        line
+    }
+
+    fn answers(&self, mut from: TcpStream, mut to: TcpStream) {
+        let mut buffer = vec![0; 64 << 10];
+        let mut passed = 0;
+        while let Ok(length @ 1..) = from.read(&mut buffer) {
+            let speed = self.speed.load(Ordering::Relaxed);
+            if speed > 0 {
+                std::thread::sleep(Duration::from_secs_f64(
+                    f64::from(u32::try_from(length).unwrap()) / f64::from(u32::try_from(speed).unwrap()),
+                ));
+            }
+            passed += length as u64;
+            let cut = self.cut.load(Ordering::Relaxed);
+            let often = cut > 0
+                && passed > cut
+                && self.cuts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok();
+            if often || to.write_all(&buffer[..length]).is_err() {
+                break;
+            }
+        }
+        let _ = (to.shutdown(Shutdown::Both), from.shutdown(Shutdown::Both));
     }
 }
 
 #[test]
 fn logins_are_those_of_docker() {
+    const PORT: u16 = 22095;
     let name = format!("127.0.0.1:{PORT}/acme/app:1");
     let toml = format!("name = \"t-registry\"\n\n[services.app]\nimage = \"{name}\"\ncommand = [\"sleep\", \"600\"]\n");
     let site = Site::new(&toml, "t-registry", 0);
-    let registry = Registry::start();
+    let registry = Registry::start(PORT);
     let given = registry.login();
     quiet(Command::new("docker").args(["tag", &format!("{}/library/debian:trixie-slim", mirror()), &name]));
     quiet(Command::new("docker").args(["--config", &given, "push", "-q", &name]));
@@ -116,16 +181,17 @@ fn logins_are_those_of_docker() {
     up(&given).ends(1).says("there is no such image").says("check its name and tag");
     site.write(&toml);
     forget();
-    Registry::stop();
+    registry.stop();
     up(&given).ends(1).says("the engine does not reach the registry");
 }
 
 #[test]
 fn a_lock_holds_what_a_tag_meant() {
+    const PORT: u16 = 22096;
     let name = format!("127.0.0.1:{PORT}/acme/lock:1");
     let toml = format!("name = \"t-lock\"\n\n[services.app]\nimage = \"{name}\"\ncommand = [\"sleep\", \"600\"]\n");
     let site = Site::new(&toml, "t-lock", 0);
-    let registry = Registry::start();
+    let registry = Registry::start(PORT);
     let given = registry.login();
     let push = |version: &str| {
         let build = ["build", "-q", "-t", &name, "-"];
@@ -181,4 +247,83 @@ fn a_lock_holds_what_a_tag_meant() {
     run(&["lock"]).ends(1).says("the lock stays as it is");
     assert_eq!(locked(), first);
     site.run(&["down", "--volumes", "--yes"], &[]).ends(0);
+}
+
+/// A line that is slow, that breaks once, and that breaks again and again: progress is told, what was fetched is kept,
+/// and what served before serves on.
+#[test]
+fn a_bad_line_to_the_registry() {
+    if !soak() {
+        return;
+    }
+    const PORT: u16 = 22097;
+    const LINE: u16 = 22098;
+    let registry = Registry::start(PORT);
+    let line = Line::open(LINE, PORT);
+    let given = registry.login_at(LINE);
+    let name = |version: u32| format!("127.0.0.1:{LINE}/acme/large:{version}");
+    // Sixteen megabytes that nothing makes smaller, another sixteen each time.
+    let push = |version: u32| {
+        let text = format!(
+            "FROM t-line-app\nUSER root\nRUN head -c 16777216 /dev/urandom >/srv/large && echo {version}\nUSER 10001\n"
+        );
+        let mut build = Command::new("docker");
+        build
+            .args(["build", "-q", "--no-cache", "-t", &name(version), "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null());
+        let mut build = build.spawn().unwrap();
+        build.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        assert!(build.wait().unwrap().success());
+        quiet(Command::new("docker").args(["--config", &given, "push", "-q", &name(version)]));
+        quiet(Command::new("docker").args(["rmi", &name(version)]));
+    };
+    let app = super::support::root().join("tests/sample-app");
+    let argument = format!("STACKCTL_REGISTRY_MIRROR={}/library/", mirror());
+    quiet(Command::new("docker").args(["build", "-q", "-t", "t-line-app", "--build-arg", &argument]).arg(&app));
+    let build = format!("build       = \"{}\"", app.display());
+    let toml = slim("t-line", 18181).replace("replicas    = 3", "replicas    = 1");
+    let toml = |version: u32| toml.replace(&build, &format!("image = \"{}\"", name(version)));
+    let site = Site::new(&toml(1), "t-line", 18181);
+    let up = |version: &str| {
+        site.run(&["up", "--yes", "--no-verify"], &[("DOCKER_CONFIG", &given), ("APP_VERSION", version)])
+    };
+    push(1);
+    up("1").ends(0);
+
+    push(2);
+    site.write(&toml(2));
+    line.speed.store(1 << 20, Ordering::Relaxed);
+    let visitor = Visitor::of(&site);
+    let said = up("2").ends(0);
+    visitor.was_always_served();
+    let news: Vec<&str> = said.err.lines().filter(|l| l.contains("Downloading") && l.contains(" MB")).collect();
+    assert!(!news.is_empty(), "how far it is, is told: {}", said.err);
+
+    // The engine asks for the rest of what it has.
+    line.speed.store(0, Ordering::Relaxed);
+    push(3);
+    site.write(&toml(3));
+    (line.cut.store(8 << 20, Ordering::Relaxed), line.cuts.store(1, Ordering::Relaxed));
+    let visitor = Visitor::of(&site);
+    up("3").ends(0);
+    visitor.was_always_served();
+    assert_eq!(line.cuts.load(Ordering::Relaxed), 0, "it was cut");
+
+    {
+        // An engine tries five times, and waits longer each time.
+        push(4);
+        site.write(&toml(4));
+        (line.cut.store(1 << 20, Ordering::Relaxed), line.cuts.store(u64::MAX, Ordering::Relaxed));
+        let visitor = Visitor::of(&site);
+        let said = up("4").ends(1).says("what served before still serves").says("could not pull");
+        visitor.was_always_served();
+        println!("{}", said.err);
+        line.cut.store(0, Ordering::Relaxed);
+        up("4").ends(0);
+    }
+    site.run(&["down", "--volumes", "--yes"], &[]).ends(0);
+    for version in 1..=4 {
+        let _ = Command::new("docker").args(["rmi", &name(version)]).output();
+    }
 }

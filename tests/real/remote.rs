@@ -114,11 +114,25 @@ impl Far<'_> {
     /// Everything people do, over this way.
     fn everyday(&self, visitor: impl Fn() -> Visitor, rung: &str, vantage: &str) {
         let v = |version| [("APP_VERSION", version)];
-        self.run(&["up", "--yes"], &v("1")).ends(0).says(&format!("containers were asked {rung}"));
+        let page = |text: &str| fs::write(self.site.folder().join("page.txt"), text).unwrap();
+        page("of release one");
+        let said = self.run(&["up", "--yes"], &v("1")).ends(0);
+        // On the engine's own host there is nothing to tell.
+        if rung != DIRECTLY {
+            said.says(&format!("containers were asked {rung}"));
+        }
         self.run(&["up", "--yes"], &v("1")).ends(0).says("0 steps");
         let visitor_of_release = visitor();
+        page("of release two");
         self.run(&["up", "--yes", "--no-verify"], &v("2")).ends(0);
         visitor_of_release.was_always_served();
+        let shown = || self.run(&["exec", "-T", "app", "cat", "/srv/page.txt"], &[]).ends(0).out;
+        assert_eq!(shown(), "of release two");
+        // Back, with the files of then.
+        let visitor_of_return = visitor();
+        self.run(&["rollback", "--yes", "--no-verify"], &v("2")).ends(0);
+        visitor_of_return.was_always_served();
+        assert_eq!(shown(), "of release one");
         let visitor_of_kill = visitor();
         let mut killed = self.command(&["up", "--yes", "--no-verify"], &v("3")).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(2500));
@@ -149,8 +163,12 @@ impl Far<'_> {
     }
 }
 
+/// The rung of the engine's own host.
+const DIRECTLY: &str = "directly";
+
 fn stack(name: &str, port: u16) -> String {
-    slim(name, port).replace("replicas    = 3", "replicas    = 2").replace(
+    let files = "files       = [\"page.txt:/srv/page.txt\"]";
+    slim(name, port).replace("replicas    = 3", "replicas    = 2").replace("#EXTRA", files).replace(
         &format!("build       = \"{}\"", root().join("tests/sample-app").display()),
         "image       = \"t-remote:1\"",
     )
@@ -178,6 +196,22 @@ impl Drop for Forwarded {
 }
 
 #[test]
+fn an_engine_behind_a_socket() {
+    let turn = turn();
+    app_image();
+    let site = Site::on(None, Some(turn), &stack("t-unix", 18165), "t-unix", 18165);
+    everyday_at(&site, "unix:///var/run/docker.sock", || Visitor::at("127.0.0.1", 18165));
+}
+
+/// Everything people do, on an engine of this machine.
+fn everyday_at(site: &Site, socket: &str, visitor: impl Fn() -> Visitor) {
+    let there = Far { site, env: vec![("STACKCTL_HOST".into(), socket.into())] };
+    fs::write(site.folder().join("page.txt"), "of release zero").unwrap();
+    there.run(&["up", "--yes", "--no-verify"], &[("APP_VERSION", "0")]).ends(0);
+    there.everyday(visitor, DIRECTLY, "host");
+}
+
+#[test]
 fn an_engine_behind_ssh() {
     let turn = turn();
     app_image();
@@ -188,6 +222,7 @@ fn an_engine_behind_ssh() {
     host.sshd(22092, &["-o", "AllowTcpForwarding=no"]);
     host.configure(&[("box", 22091, ""), ("closed", 22092, ""), ("slow", 22093, "")]);
     let site = Site::on(None, Some(turn), &stack("t-ssh", 18161), "t-ssh", 18161);
+    fs::write(site.folder().join("page.txt"), "of release zero").unwrap();
     let far = |address: &str| Far {
         site: &site,
         env: vec![
@@ -212,7 +247,7 @@ fn an_engine_behind_ssh() {
     closed.run(&["verify", "--quick"], &[("APP_VERSION", "1")]).ends(0).says("through a helper container");
     assert_eq!(helpers(), "", "the helper is gone");
 
-    a_slow_line_changes_nothing(&far("ssh://slow"), 22091);
+    a_slow_line_changes_nothing(&far("ssh://slow"), 22093, "127.0.0.1:22091");
     far("ssh://box").run(&["down", "--volumes", "--yes"], &[]).ends(0);
     no_login_is_left(sockets.path());
 }
@@ -269,18 +304,22 @@ fn what_ssh_refuses_is_explained<'a>(host: &Host, far: &dyn Fn(&str) -> Far<'a>)
 }
 
 /// Fifty milliseconds there and back.
-fn a_slow_line_changes_nothing(far: &Far<'_>, port: u16) {
+fn a_slow_line_changes_nothing(far: &Far<'_>, listen: u16, to: &str) {
     let load = Path::new(env!("CARGO_BIN_EXE_stackctl")).parent().unwrap().join("examples/load");
-    let (listen, to) = ("127.0.0.1:22093".to_owned(), format!("127.0.0.1:{port}"));
-    let relay = Command::new(load).args(["relay", "--listen", &listen, "--to", &to, "--delay-ms", "25"]).spawn();
+    let listen = format!("127.0.0.1:{listen}");
+    let relay = Command::new(load).args(["relay", "--listen", &listen, "--to", to, "--delay-ms", "25"]).spawn();
     let _relay = Forwarded(relay.unwrap());
     std::thread::sleep(Duration::from_millis(300));
     far.run(&["up", "--yes", "--no-verify"], &[("APP_VERSION", "2")]).ends(0);
-    let begin = Instant::now();
-    far.run(&["up", "--yes", "--no-verify"], &[("APP_VERSION", "2")]).ends(0).says("0 steps");
-    let took = begin.elapsed();
-    println!("nothing to do over ssh with 50 ms: {took:?}");
-    assert!(took < Duration::from_secs(4), "{took:?}");
+    // The machine has other things to do: the best of a few says what the line costs.
+    let nothing = |_| {
+        let begin = Instant::now();
+        far.run(&["up", "--yes", "--no-verify"], &[("APP_VERSION", "2")]).ends(0).says("0 steps");
+        begin.elapsed()
+    };
+    let took = (0..4).map(nothing).min().unwrap();
+    println!("nothing to do with 50 ms on the line: {took:?}");
+    assert!(took < Duration::from_millis(1500), "{took:?}");
 }
 
 const ENGINE: &str = "10.254.77.2";
@@ -307,6 +346,7 @@ fn an_engine_behind_tls() {
     let mut elsewhere = engine.elsewhere();
     elsewhere.within = Vec::new();
     let site = Site::on(Some(elsewhere), Some(turn), &toml, "t-tls", 18163);
+    fs::write(site.folder().join("page.txt"), "of release zero").unwrap();
     let far = |address: &str, folder: Option<&str>| {
         let mut env = vec![("STACKCTL_HOST".to_owned(), address.to_owned())];
         env.extend(folder.map(|folder| ("DOCKER_CERT_PATH".to_owned(), folder.to_owned())));
@@ -327,6 +367,8 @@ fn an_engine_behind_tls() {
     let there = far(&address, Some(&folder));
     there.run(&["up", "--yes", "--no-verify"], &[("APP_VERSION", "0")]).ends(0);
     there.everyday(|| Visitor::at(ENGINE, 18163), "through a helper container", "outside");
+    a_slow_line_changes_nothing(&far("tcp://127.0.0.1:22094", Some(&folder)), 22094, &format!("{ENGINE}:2376"));
+    an_image_comes_without_a_registry(&there, &engine);
     // The same through a Docker context.
     let config = certs.path().join("docker");
     let docker = |args: &[&str]| quiet(Command::new("docker").arg("--config").arg(&config).args(args));
@@ -335,6 +377,64 @@ fn an_engine_behind_tls() {
     docker(&["context", "use", "far"]);
     let mut status = site.command(&["status"], &[("DOCKER_CONFIG", config.to_str().unwrap())]);
     super::support::said(&status.env_remove("DOCKER_HOST").output().unwrap()).ends(0).says("t-tls is not deployed");
+}
+
+/// Built here, run there: no registry has it, and what the other engine has of it stays here.
+fn an_image_comes_without_a_registry(there: &Far<'_>, engine: &Engine) {
+    let toml = fs::read_to_string(there.site.folder().join("stack.toml")).unwrap();
+    let toml = toml.replace("image       = \"t-remote:1\"", "image = \"t-sent:1\"\npull_policy = \"send\"");
+    there.site.write(&toml);
+    let name = format!("{}/library/t-sent:1", mirror());
+    let build = |text: &str| {
+        let base = format!("{}/library/t-remote:1", mirror());
+        let file = format!(
+            "FROM {base}\nUSER root\nRUN echo {text} >/srv/sent && head -c 3000000 /dev/urandom >/srv/large\nUSER 10001\n"
+        );
+        let mut build = Command::new("docker")
+            .args(["build", "-q", "-t", &name, "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut build.stdin.take().unwrap(), file.as_bytes()).unwrap();
+        assert!(build.wait().unwrap().success());
+    };
+    let v = |version| [("APP_VERSION", version)];
+    let up = |version| there.run(&["up", "--yes", "--no-verify"], &v(version));
+    let _ = Command::new("docker").args(["rmi", "-f", &name]).output();
+    up("1").ends(1).says("the engine of this machine does not have it").says("docker build -t");
+    build("one");
+    there.run(&["plan"], &v("1")).ends(0).says(&format!("send {name} from this machine"));
+    let said = there.run(&["up", "--yes", "--no-verify", "--json"], &v("1")).ends(0);
+    let news = said.out.lines().find(|l| l.contains(" were there")).unwrap_or_else(|| panic!("{}", said.out));
+    println!("{news}");
+    // The base image is not sent again: three megabytes of more than a hundred.
+    let megabytes: u32 = news.split(" MB sent").next().and_then(|t| t.rsplit(' ').next()).unwrap().parse().unwrap();
+    assert!((2..=6).contains(&megabytes), "{news}");
+    let sent = || there.run(&["exec", "-T", "app", "cat", "/srv/sent"], &[]).ends(0).out;
+    assert_eq!(sent(), "one\n");
+    up("1").ends(0).says("0 steps");
+    build("two");
+    there.run(&["plan"], &v("1")).ends(0).says("this machine has another one by that name");
+    let visitor = Visitor::at(ENGINE, 18163);
+    up("1").ends(0);
+    visitor.was_always_served();
+    assert_eq!(sent(), "two\n");
+    // What is there stays when this machine has nothing any more.
+    quiet(Command::new("docker").args(["rmi", "-f", &name]));
+    up("1").ends(0).says("0 steps");
+    // All of it, to an engine that has nothing of it.
+    there.run(&["down", "--volumes", "--yes"], &[]).ends(0);
+    for image in
+        [name.clone(), format!("{}/library/t-remote:1", mirror()), format!("{}/library/debian:trixie-slim", mirror())]
+    {
+        let _ = engine.docker(&["rmi", "-f", &image]).status();
+    }
+    build("three");
+    up("1").ends(0);
+    assert_eq!(sent(), "three\n");
+    there.run(&["down", "--volumes", "--yes"], &[]).ends(0);
+    quiet(Command::new("docker").args(["rmi", "-f", &name]));
 }
 
 /// A line between the machine and the second engine's network.
@@ -362,7 +462,7 @@ fn certificates() -> tempfile::TempDir {
             printf '%s\n' "$4" >$3.ext
             openssl x509 -req -in $3.csr -CA $2.pem -CAkey $2-key.pem -CAcreateserial -days 2 -extfile $3.ext -out $3.pem; }}
         authority ca; authority otherca
-        signed engine ca server 'subjectAltName=IP:{ENGINE}'
+        signed engine ca server 'subjectAltName=IP:{ENGINE},IP:127.0.0.1'
         signed me ca cert 'extendedKeyUsage=clientAuth'; mv cert-key.pem key.pem
         mkdir stranger distrust
         signed stranger otherca stranger/cert 'extendedKeyUsage=clientAuth'; mv stranger/cert-key.pem stranger/key.pem

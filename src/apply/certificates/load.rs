@@ -2,6 +2,7 @@
 //! release that runs, whatever stack.toml says by now.
 
 use crate::base::name::ServiceName;
+use crate::engine::send::Here;
 use crate::model::proxy::Proxy;
 use crate::plan::{self, Inputs, Plan};
 
@@ -41,6 +42,7 @@ pub(super) async fn load(
         contexts: &contexts,
         folder: running.folder.clone(),
         mirror: running.mirror.clone(),
+        here: Here::default(),
         lock: Some(work.lock),
     };
     // Half of it would be loaded by the next `up`: an interruption waits for the end, which is seconds away.

@@ -9,10 +9,10 @@ use crate::cli::context::{Context, interrupted};
 use crate::cli::exit::ExitStatus;
 use crate::cli::load;
 use crate::cli::session;
+use crate::engine::send::Here;
 use crate::model::state::AuditEntry;
 use crate::plan::down::down;
 use crate::ui;
-use crate::ui::error::Failure;
 use crate::ui::progress::Progress;
 
 /// Takes the stack away; its data only with `--volumes` and the consent that needs.
@@ -47,6 +47,7 @@ pub async fn run(args: &DownArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatu
         contexts: &BTreeMap::new(),
         folder: wanted.folder.clone(),
         mirror: None,
+        here: Here::default(),
         lock: Some(&lock),
     };
     let result = carry_out(&effects, &plan, false, interrupted(), &mut progress).await.result;
@@ -65,7 +66,9 @@ pub async fn run(args: &DownArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatu
             ctx.out.warn(format!("the audit log could not be written: {error}"));
         }
     }
-    lock.release().await.map_err(|e| Failure::failed(e.to_string()))?;
+    if let Err(error) = lock.release().await {
+        ctx.out.warn(format!("{error}; the engine frees the lock by itself when this program ends"));
+    }
     result.map_err(|e| session::failure(&e))?;
     for note in &plan.notes {
         ctx.out.say(note);

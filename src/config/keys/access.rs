@@ -35,7 +35,7 @@ impl Decode for KindKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PullKey(pub PullPolicy);
 
-const PULLS: &[&str] = &["missing", "always", "never"];
+const PULLS: &[&str] = &["missing", "always", "never", "send"];
 
 impl Decode for PullKey {
     fn shape() -> Shape {
@@ -46,6 +46,7 @@ impl Decode for PullKey {
         Some(Self(match word(node, PULLS, problems)? {
             "always" => PullPolicy::Always,
             "never" => PullPolicy::Never,
+            "send" => PullPolicy::Send,
             _ => PullPolicy::Missing,
         }))
     }

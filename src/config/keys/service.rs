@@ -50,7 +50,7 @@ table! {
         secrets: Vec<At<SecretUse>> => r#"["session_key"]"#,
         /// Files or folders of the project in its containers, read-only: `conf/app.toml:/etc/app/app.toml`. Text, at most 1 MiB each; anything else belongs into the image. A changed file is a change.
         files: Vec<At<FileKey>> => r#"["conf/app.toml:/etc/app/app.toml"]"#,
-        /// When the image is pulled: `missing`, when the engine does not have it; `always`, also when the registry has another one by that name; `never`.
+        /// When the image is pulled: `missing`, when the engine does not have it; `always`, also when the registry has another one by that name; `never`; `send`: no registry is asked, the engine of this machine has it, and what the stack's engine lacks of it is sent there.
         pull_policy: PullKey = "\"missing\"" => r#""always""#,
         /// The port the service listens on. It is never published: routes lead to it.
         port: Int<1, 65535> => "8000",

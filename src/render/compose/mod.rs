@@ -222,7 +222,8 @@ fn entry<'a>(
         pull_policy: match service.pull {
             PullPolicy::Missing => None,
             PullPolicy::Always => Some("always"),
-            PullPolicy::Never => Some("never"),
+            // Compose knows of one engine only.
+            PullPolicy::Never | PullPolicy::Send => Some("never"),
         },
         environment,
         secrets,

@@ -102,7 +102,7 @@ impl World {
                 Ok(())
             }
             _ if !whole => Ok(()),
-            Action::Pull { image } | Action::Build { image, .. } => {
+            Action::Pull { image } | Action::Send { image } | Action::Build { image, .. } => {
                 self.images.insert(image.clone(), format!("sha256:{image}"));
                 Ok(())
             }
