@@ -126,6 +126,13 @@ pub(super) fn rendered(
             let value = values.get(name).cloned().unwrap_or_else(|| Secret::new(""));
             out.push(Artifact::secret(format!("secrets/{name}"), value, service.uid));
         }
+        if let Image::Build(build) = &service.image {
+            // Whoever builds reads them; one that a service reads, too, is that one's already.
+            for name in &build.secrets {
+                let value = values.get(name).cloned();
+                out.extend(value.map(|value| Artifact::secret(format!("secrets/{name}"), value, Some(0))));
+            }
+        }
         for (name, template) in &service.files {
             let path = format!("secrets/{}/{name}", service.name);
             out.push(Artifact::secret(path, template.fill(values), service.uid));

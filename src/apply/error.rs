@@ -41,6 +41,9 @@ pub enum ApplyError {
         /// Stage asked for.
         here: String,
     },
+    /// The engine's disk is too full for what is to come; how full, and the way out.
+    #[error("{0}")]
+    NoRoom(String, String),
     /// Under the lock, the plan turned out to interrupt or destroy what it did not before.
     #[error("the stack changed while it was looked at, and the plan now interrupts service")]
     NeedsConsent,
@@ -119,6 +122,7 @@ impl ApplyError {
             } else {
                 format!("say `--stage {there}`")
             }),
+            Self::NoRoom(_, way_out) => Some(way_out.clone()),
             Self::Gone { .. } => Some(
                 "check out the commit it was made from (`stackctl releases` shows it), then `stackctl up`; `hold_images` keeps such images from `docker system prune -a`"
                     .to_owned(),

@@ -22,6 +22,8 @@ pub enum Event<'a> {
         step: &'a Step,
         /// In a few words.
         text: String,
+        /// It is worth a line of its own: a layer that is there, a step of a build that began.
+        lasting: bool,
     },
     /// A step is done.
     Finished {

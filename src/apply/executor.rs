@@ -41,7 +41,7 @@ pub async fn run(
     interrupted: impl Future<Output = ()>,
     sink: &mut dyn Sink,
 ) -> Run {
-    let (news, mut heard) = mpsc::unbounded_channel::<(usize, String)>();
+    let (news, mut heard) = mpsc::unbounded_channel::<(usize, String, bool)>();
     let mut reached = vec![Reached::Not; plan.steps.len()];
     let mut since: BTreeMap<usize, Instant> = BTreeMap::new();
     let mut running: Running<'_> = FuturesUnordered::new();
@@ -63,8 +63,9 @@ pub async fn run(
                 sink.event(Event::Started { index, step });
                 let news = news.clone();
                 running.push(Box::pin(async move {
-                    let tell = move |text: String| drop(news.send((index, text)));
-                    (index, effects.perform(step, &tell).await)
+                    let tell = |text: String| drop(news.send((index, text, false)));
+                    let mark = |text: String| drop(news.send((index, text, true)));
+                    (index, effects.perform(step, &tell, &mark).await)
                 }));
             }
         }
@@ -75,9 +76,9 @@ pub async fn run(
         }
         tokio::select! {
             biased;
-            Some((index, text)) = heard.recv() => {
+            Some((index, text, lasting)) = heard.recv() => {
                 if let Some(step) = plan.steps.get(index) {
-                    sink.event(Event::Progress { index, step, text });
+                    sink.event(Event::Progress { index, step, text, lasting });
                 }
             }
             Some((index, outcome)) = running.next() => {

@@ -12,6 +12,7 @@ pub mod explain;
 mod github;
 mod hooks;
 pub mod inside;
+mod layers;
 mod locked;
 mod meter;
 mod notify;

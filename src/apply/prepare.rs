@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use serde_json::json;
+
 use crate::base::name::{SecretName, ServiceName};
 use crate::engine::{Engine, EngineError, ErrorKind};
 use crate::files::context::Context;
@@ -216,7 +218,12 @@ fn scan(stack: &Stack, folder: &Path) -> Result<BTreeMap<ServiceName, (Build, Co
 
 /// What decides whether an image must be built again: the files, and how they are built.
 fn build_hash(build: &Build, context: &Context, wanted: &Wanted) -> String {
-    let how = serde_json::json!([build.dockerfile, build.target, build.args, wanted.mirror]);
+    let mut how = vec![json!(build.dockerfile), json!(build.target), json!(build.args), json!(wanted.mirror)];
+    // Names of secrets, not their values: those are of the moment, and what is built from them is not.
+    if build.platform.is_some() || !build.secrets.is_empty() {
+        how.extend([json!(build.platform), json!(build.secrets)]);
+    }
+    let how = serde_json::Value::from(how);
     crate::base::hash::sha256_parts([context.hash().as_bytes(), how.to_string().as_bytes()])
 }
 

@@ -3,21 +3,24 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::base::name::{ProjectName, ServiceName};
+use crate::base::name::{ProjectName, SecretName, ServiceName};
 use crate::base::units::Span;
 use crate::diagnose;
 use crate::engine::assets::Copy;
+use crate::engine::build::{BuildNews, Wanted};
 use crate::engine::lock::Lock;
 use crate::engine::send::Here;
 use crate::engine::{Engine, EngineError, ErrorKind};
 use crate::files::Context;
 use crate::model::artifact::Artifact;
 use crate::model::container::{ContainerSpec, label};
+use crate::model::secrets::SecretValues;
 use crate::model::service::Build;
 use crate::plan::{Action, Step};
 
 use super::artifacts::base_from_mirror;
 use super::error::Failure;
+use super::layers::Layers;
 use super::{drain, ready, watch};
 
 /// How many of a container's last lines are shown when it fails.
@@ -31,6 +34,8 @@ pub struct Effects<'a> {
     pub project: &'a ProjectName,
     /// Host name that requests through the front door carry.
     pub domain: String,
+    /// Values of secrets, for builds that have some.
+    pub values: Option<&'a SecretValues>,
     /// Build contexts.
     pub contexts: &'a BTreeMap<ServiceName, Context>,
     /// Folder of stack.toml.
@@ -46,8 +51,8 @@ pub struct Effects<'a> {
 type Tell<'a> = &'a dyn Fn(String);
 
 impl Effects<'_> {
-    /// Does one step.
-    pub async fn perform(&self, step: &Step, tell: Tell<'_>) -> Result<(), Failure> {
+    /// Does one step. `tell` hears how far it is, `mark` what is worth a line that stays.
+    pub async fn perform(&self, step: &Step, tell: Tell<'_>, mark: Tell<'_>) -> Result<(), Failure> {
         if self.lock.is_some_and(|lock| !lock.is_open()) {
             return Err(Failure {
                 step: step.action.to_string(),
@@ -96,7 +101,7 @@ impl Effects<'_> {
                 let started = self.engine.start(container).await;
                 started.map_err(|e| engine_failure(step, &e))
             }
-            other => self.call(other, tell).await.map_err(|e| Failure {
+            other => self.call(other, tell, mark).await.map_err(|e| Failure {
                 raced: matches!(other, Action::CreateNetwork { .. }) && e.kind == ErrorKind::AddressTaken,
                 ..engine_failure(step, &e)
             }),
@@ -104,13 +109,16 @@ impl Effects<'_> {
     }
 
     /// Steps that are a call to the engine and nothing else.
-    async fn call(&self, action: &Action, tell: Tell<'_>) -> Result<(), EngineError> {
+    async fn call(&self, action: &Action, tell: Tell<'_>, mark: Tell<'_>) -> Result<(), EngineError> {
         let engine = self.engine;
         match action {
             Action::WriteState { files, .. } => engine.write_state(self.project, files).await,
-            Action::Pull { image } => engine.pull(image, &mut |p| tell(pulled(&p))).await,
+            Action::Pull { image } => {
+                let mut layers = Layers::default();
+                engine.pull(image, &mut |news| layers.hear(news, tell, mark)).await
+            }
             Action::Send { image } => self.send(image, tell).await,
-            Action::Build { image, build, context } => self.build(image, build, context, tell).await,
+            Action::Build { image, build, context } => self.build(image, build, context, tell, mark).await,
             Action::CreateNetwork { network } => engine.create_network(network).await,
             Action::CreateVolume { volume } => engine.create_volume(volume).await,
             Action::WriteFiles { volume, files, links, .. } => {
@@ -163,7 +171,14 @@ impl Effects<'_> {
         Ok(())
     }
 
-    async fn build(&self, image: &str, build: &Build, hash: &str, tell: Tell<'_>) -> Result<(), EngineError> {
+    async fn build(
+        &self,
+        image: &str,
+        build: &Build,
+        hash: &str,
+        tell: Tell<'_>,
+        mark: Tell<'_>,
+    ) -> Result<(), EngineError> {
         let failed =
             |message: String| EngineError::new(crate::engine::ErrorKind::Build, format!("build {image}"), message);
         let context = self.contexts.get(&build.name).ok_or_else(|| failed("its context was not read".to_owned()))?;
@@ -172,7 +187,14 @@ impl Effects<'_> {
         let labels = [(label::PROJECT, self.project.as_str()), (label::CONTEXT, hash)];
         let labels = labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
         let tar = context.tar().map_err(|e| failed(e.to_string()))?;
-        self.engine.build(&build, tar, image, &labels, &mut |line| tell(line.to_owned())).await.map(drop)
+        let value = |name: &SecretName| Some((name.to_string(), self.values?.get(name)?.clone()));
+        let secrets = build.secrets.iter().filter_map(value).collect();
+        let wanted = Wanted { build: &build, tag: image, labels: &labels, secrets: &secrets };
+        let mut hear = |news| match news {
+            BuildNews::Step(text) => mark(text),
+            BuildNews::Line(text) => tell(text),
+        };
+        self.engine.build(wanted, tar, &mut hear).await.map(drop)
     }
 
     async fn job(
@@ -330,15 +352,7 @@ fn engine_failure(step: &Step, error: &EngineError) -> Failure {
         step: step.action.to_string(),
         cause: format!("{}{}", title.unwrap_or_default(), error.message),
         hint: error.hint(),
+        log: error.log.clone(),
         ..Failure::default()
     }
-}
-
-/// A pull's news in a few words.
-fn pulled(news: &crate::engine::pull::PullProgress) -> String {
-    let layer = news.layer.as_deref().map(|l| format!("{l}: ")).unwrap_or_default();
-    if news.total == 0 {
-        return format!("{layer}{}", news.status);
-    }
-    format!("{layer}{} {} of {} MB", news.status, news.current >> 20, news.total >> 20)
 }

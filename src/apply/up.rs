@@ -8,13 +8,15 @@ use tokio::time::Instant;
 
 use crate::base::units::Span;
 use crate::engine::{Engine, LockError};
+use crate::files::Context;
 use crate::model::artifact::Artifact;
 use crate::model::container::label;
 use crate::model::proxy::Proxy;
 use crate::model::served::Served;
+use crate::plan::disk::{self, Room};
 use crate::plan::reconcile::FRONT_DOOR;
 use crate::plan::undo::{Moved, Reload, Undo, undo};
-use crate::plan::{Plan, Seal};
+use crate::plan::{Action, Plan, Seal};
 use crate::probe::Meter;
 
 use super::drain;
@@ -24,7 +26,7 @@ use super::executor;
 use super::hooks;
 use super::meter;
 use super::notify::{self, Ending};
-use super::prepare::prepare;
+use super::prepare::{Prepared, prepare};
 use super::record::{self, Ran};
 use super::steps::Effects;
 use super::wanted::Wanted;
@@ -92,10 +94,12 @@ pub async fn up(
         if prepared.plan.needs_consent() && !terms.consent {
             return Err(ApplyError::NeedsConsent);
         }
+        room(engine, &prepared, sink).await?;
         let effects = Effects {
             engine,
             project,
             domain: wanted.stack.proxy.as_ref().map_or("localhost", Proxy::canonical).to_owned(),
+            values: Some(&prepared.values),
             contexts: &prepared.contexts,
             folder: wanted.folder.clone(),
             mirror: wanted.mirror.clone(),
@@ -133,6 +137,35 @@ pub async fn up(
     }
     let steps = prepared.plan.steps.len();
     result.map(|()| Deployed { release: Some(prepared.plan.release), steps, served, hooks })
+}
+
+/// Looks whether there is room for what is pulled or built. An engine that does not say is no reason to stop.
+async fn room(engine: &Engine, prepared: &Prepared, sink: &mut dyn Sink) -> Result<(), ApplyError> {
+    if !disk::asks(&prepared.plan) {
+        return Ok(());
+    }
+    let built = prepared.plan.steps.iter().filter_map(|step| match &step.action {
+        Action::Build { build, .. } => prepared.contexts.get(&build.name),
+        _ => None,
+    });
+    let contexts: u64 = built.map(Context::size).sum();
+    let room = match engine.disk().await {
+        Ok(disk) => disk::judge(disk, contexts),
+        Err(error) => {
+            sink.event(Event::Note(format!("{error}; so whether there is room is not known")));
+            return Ok(());
+        }
+    };
+    if room == Room::Enough {
+        return Ok(());
+    }
+    let way_out = disk::way_out(engine.reclaimable().await.ok());
+    match room {
+        Room::Enough => {}
+        Room::Little(figures) => sink.event(Event::Note(format!("{figures}: {way_out}"))),
+        Room::None(figures) => return Err(ApplyError::NoRoom(figures, way_out)),
+    }
+    Ok(())
 }
 
 /// Waits its turn.

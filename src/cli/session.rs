@@ -127,8 +127,10 @@ pub fn failure(error: &ApplyError) -> Failure {
     };
     let mut failure = Failure::new(kind, String::new());
     if let ApplyError::Step(step) = error {
-        if let Some(container) = step.container.as_ref().filter(|_| !step.log.is_empty()) {
-            message.extend(["\nlast lines of ", container, ":"]);
+        if !step.log.is_empty() {
+            // A step of a build has no container that anybody could look for.
+            let of = step.container.as_ref().map(|container| format!(" of {container}")).unwrap_or_default();
+            message.extend(["\nlast lines", &of, ":"]);
             for line in &step.log {
                 message.extend(["\n  | ", &clean(line)]);
             }

@@ -15,6 +15,7 @@ use crate::base::units::ByteSize;
 use crate::model::observed::{EngineFacts, Host, Keeps};
 
 use super::address::{self, Address, TlsFiles};
+use super::capability::{Api, Capability};
 use super::context;
 use super::error::{EngineError, ErrorKind};
 use super::forward::Forwards;
@@ -33,9 +34,6 @@ const FIRST_ANSWER: Duration = Duration::from_secs(20);
 /// The client library's own limit, out of the way: it counts headers only, and ours counts the whole call.
 const LIBRARY_TIMEOUT: u64 = 24 * 3600;
 
-/// The oldest API we know to work: Docker 20.10.
-const MIN_API: (usize, usize) = (1, 41);
-
 /// A connection to an engine. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Engine {
@@ -43,6 +41,10 @@ pub struct Engine {
     facts: Arc<EngineFacts>,
     pub(super) config_folder: Option<Arc<PathBuf>>,
     timeout: Duration,
+    /// Version of the interface in use.
+    pub(super) api: Api,
+    /// For connections of our own.
+    pub(super) way: Way,
     pub(super) road: Road,
     pub(super) forwards: Forwards,
     /// It is Podman, which speaks as Docker does and keeps some things in its own way.
@@ -75,10 +77,10 @@ impl Engine {
         let config_folder = context::config_folder(env);
         let chosen = choose(host, env, config_folder.as_deref())?;
         let doing = format!("connect to the engine at {}{}", chosen.address, chosen.origin);
-        let (client, road) = match address::parse(&chosen.address, chosen.tls, &doing)? {
+        let (way, road) = match address::parse(&chosen.address, chosen.tls, &doing)? {
             Address::Unix(path) => {
                 let client = |version: &ClientVersion| Docker::connect_with_unix(&path, LIBRARY_TIMEOUT, version);
-                return Self::meet(client, Road::Socket, config_folder, &doing).await;
+                return Self::meet(client, Way::Unix(path.clone()), Road::Socket, config_folder, &doing).await;
             }
             Address::Tcp { host, port, tls } => {
                 let tls = tls.map(|files| transport::tls(&host, &files, &doing)).transpose()?;
@@ -89,13 +91,14 @@ impl Engine {
                 (Way::Ssh(Arc::clone(&ssh)), Road::Ssh(ssh))
             }
         };
-        let make = |version: &ClientVersion| transport::client(client.clone(), LIBRARY_TIMEOUT, version);
-        Self::meet(make, road, config_folder, &doing).await
+        let make = |version: &ClientVersion| transport::client(way.clone(), LIBRARY_TIMEOUT, version);
+        Self::meet(make, way.clone(), road, config_folder, &doing).await
     }
 
     /// Gets to know the engine, and settles on the newest version of the interface that both know.
     async fn meet(
         client: impl Fn(&ClientVersion) -> Result<Docker, Error>,
+        way: Way,
         road: Road,
         config_folder: Option<PathBuf>,
         doing: &str,
@@ -116,11 +119,12 @@ impl Engine {
         let docker = client(&ClientVersion { major_version: used.0, minor_version: used.1 });
         let docker = docker.map_err(|error| failed(&error))?;
         let facts = facts(used, &version, &info.unwrap_or_default(), matches!(road, Road::Socket));
-        if theirs < MIN_API {
+        if !Capability::Everything.is_in(theirs) {
             let message =
                 format!("the engine is version {} (API {}.{}), which is too old", facts.version, theirs.0, theirs.1);
+            let oldest = Capability::Everything.row().engine;
             return Err(EngineError::new(ErrorKind::Other, doing, message)
-                .with_hint("stackctl needs Docker Engine 20.10 or newer"));
+                .with_hint(format!("stackctl needs Docker Engine {oldest} or newer")));
         }
         Ok(Self {
             // With the first client, its connections: the next call need not make another.
@@ -128,6 +132,8 @@ impl Engine {
             facts: Arc::new(facts),
             config_folder: config_folder.map(Arc::new),
             timeout: CALL_TIMEOUT,
+            api: used,
+            way,
             road,
             forwards: Forwards::default(),
             podman: version.components.iter().flatten().any(|c| c.name.starts_with("Podman")),
@@ -139,6 +145,11 @@ impl Engine {
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
+    }
+
+    /// How long one call may take.
+    pub(super) fn time_limit(&self) -> Duration {
+        self.timeout
     }
 
     /// What the engine's host has. An engine that does not say is no reason to stop.
@@ -221,7 +232,7 @@ fn choose(host: Option<&str>, env: &Env, config: Option<&Path>) -> Result<Chosen
     chosen(&format!("unix://{DEFAULT_SOCKET}"), "", None)
 }
 
-fn facts(api: (usize, usize), version: &SystemVersion, info: &SystemInfo, socket: bool) -> EngineFacts {
+fn facts(api: Api, version: &SystemVersion, info: &SystemInfo, socket: bool) -> EngineFacts {
     let os = version.os.clone().unwrap_or_default();
     let here = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     let same_kernel = version.kernel_version.as_deref().is_some_and(|k| k == here("/proc/sys/kernel/osrelease"));
@@ -239,7 +250,7 @@ fn facts(api: (usize, usize), version: &SystemVersion, info: &SystemInfo, socket
     }
 }
 
-fn parse_api(text: &str) -> (usize, usize) {
+fn parse_api(text: &str) -> Api {
     let (major, minor) = text.split_once('.').unwrap_or((text, "0"));
     (major.parse().unwrap_or(0), minor.parse().unwrap_or(0))
 }
@@ -251,7 +262,7 @@ mod tests {
     #[test]
     fn api_versions_compare_by_number() {
         assert!(parse_api("1.53") > parse_api("1.9"));
-        assert!(parse_api("1.40") < MIN_API);
+        assert!(!Capability::Everything.is_in(parse_api("1.40")));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use crate::base::units::Span;
 use crate::model::container::{ContainerSpec, LAUNCHER, launched};
 
+use super::capability::Capability;
 use super::connect::Engine;
 use super::error::{EngineError, ErrorKind};
 use super::spec;
@@ -55,7 +56,7 @@ impl Engine {
     pub async fn create(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
         let doing = format!("create the container {}", spec.name);
         let options = CreateContainerOptions { name: Some(spec.name.clone()), ..CreateContainerOptions::default() };
-        let mut body = spec::body(spec, &self.places(spec, &doing).await?);
+        let mut body = spec::body(spec, &self.places(spec, &doing).await?, self.api);
         if spec.launcher {
             let (entry, arguments) = self.image_runs(&spec.image, &doing).await?;
             let words = launched(spec.entrypoint.as_deref(), spec.command.as_deref(), (&entry, &arguments));
@@ -71,8 +72,8 @@ impl Engine {
             host.sysctls = Some([("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned())].into());
         }
         let id = self.call(&doing, self.docker.create_container(Some(options), body)).await?.id;
-        // Several networks in one create need API 1.44; connecting works with every engine.
-        for attachment in spec.networks.iter().skip(1) {
+        let created_on = if self.can(Capability::SeveralNetworks) { spec.networks.len() } else { 1 };
+        for attachment in spec.networks.iter().skip(created_on) {
             let request =
                 NetworkConnectRequest { container: id.clone(), endpoint_config: Some(spec::endpoint(attachment)) };
             let doing = format!("connect {} to the network {}", spec.name, attachment.network);

@@ -45,13 +45,15 @@ pub struct EngineError {
     pub doing: String,
     /// The engine's own words.
     pub message: String,
+    /// The last lines of what it was about, if they were told with it: of a build's step.
+    pub log: Vec<String>,
     hint: Option<String>,
 }
 
 impl EngineError {
     /// An error of ours.
     pub fn new(kind: ErrorKind, doing: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { kind, doing: doing.into(), message: message.into(), hint: None }
+        Self { kind, doing: doing.into(), message: message.into(), log: Vec::new(), hint: None }
     }
 
     /// With a next step that fits better than the kind's own.
@@ -59,6 +61,35 @@ impl EngineError {
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// With the last lines of what it was about.
+    #[must_use]
+    pub(super) fn with_log(mut self, log: Vec<String>) -> Self {
+        self.log = log;
+        self
+    }
+
+    /// With all its texts run through this.
+    #[must_use]
+    pub(super) fn edited(self, edit: impl Fn(&str) -> String) -> Self {
+        let log = self.log.iter().map(|line| edit(line)).collect();
+        Self { message: edit(&self.message), hint: self.hint.as_deref().map(&edit), log, ..self }
+    }
+
+    /// The engine's own words, classified; status 0 is a message in a stream.
+    pub(super) fn answered(doing: impl Into<String>, status: u16, message: &str) -> Self {
+        Self::new(classify(status, message), doing, tidy(message, status))
+    }
+
+    /// A connection of our own that failed.
+    pub(super) fn lost(doing: impl Into<String>, error: &dyn std::error::Error) -> Self {
+        let chain = chain(error);
+        let kind = match transport(&chain.join(": ")) {
+            ErrorKind::Other => ErrorKind::NotReachable,
+            kind => kind,
+        };
+        Self::new(kind, doing, chain.last().cloned().unwrap_or_default())
     }
 
     /// The client library's error, classified.

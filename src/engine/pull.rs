@@ -85,7 +85,7 @@ impl Engine {
 
     /// Credentials for an image's registry; beside them, why a helper that keeps some cannot be asked: that is told
     /// only if the registry wants any.
-    async fn login(&self, reference: &str) -> (Option<DockerCredentials>, Option<String>) {
+    pub(super) async fn login(&self, reference: &str) -> (Option<DockerCredentials>, Option<String>) {
         let config = context::config_file(self.config_folder.as_deref().map(std::path::PathBuf::as_path));
         match registry::login(config.as_ref(), reference) {
             Login::None => (None, None),

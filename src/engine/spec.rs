@@ -13,11 +13,14 @@ use crate::model::container::{self as wanted, Attachment, ContainerSpec, EngineH
 use crate::model::runtime::Logging;
 use crate::model::runtime::Restart;
 
+use super::capability::{Api, Capability};
+
 /// The body of a create call. `places` says where on the engine's disk volumes are of which only a part is mounted.
-pub(super) fn body(spec: &ContainerSpec, places: &BTreeMap<String, String>) -> ContainerCreateBody {
+pub(super) fn body(spec: &ContainerSpec, places: &BTreeMap<String, String>, api: Api) -> ContainerCreateBody {
     let runtime = &spec.runtime;
     let ports = || spec.ports.iter().map(|p| (format!("{}/tcp", p.container_port), p));
-    let first = spec.networks.first();
+    let at_creation =
+        if Capability::SeveralNetworks.is_in(api) { spec.networks.len() } else { spec.networks.len().min(1) };
     ContainerCreateBody {
         hostname: spec.hostname.clone(),
         image: Some(spec.image.clone()),
@@ -30,9 +33,12 @@ pub(super) fn body(spec: &ContainerSpec, places: &BTreeMap<String, String>) -> C
         working_dir: runtime.working_dir.clone(),
         stop_signal: spec.stop_signal.clone(),
         stop_timeout: Some(i64::try_from(spec.stop_timeout.ceil_seconds()).unwrap_or(i64::MAX)),
-        healthcheck: Some(health(spec.health.as_ref())),
-        networking_config: first
-            .map(|a| NetworkingConfig { endpoints_config: Some(HashMap::from([(a.network.clone(), endpoint(a))])) }),
+        healthcheck: Some(health(spec.health.as_ref(), api)),
+        networking_config: (at_creation > 0).then(|| NetworkingConfig {
+            endpoints_config: Some(
+                spec.networks.iter().take(at_creation).map(|a| (a.network.clone(), endpoint(a))).collect(),
+            ),
+        }),
         host_config: Some(host_config(spec, places)),
         ..ContainerCreateBody::default()
     }
@@ -128,7 +134,7 @@ fn mount(mount: &wanted::Mount, places: &BTreeMap<String, String>) -> Mount {
 }
 
 /// An image's own check is switched off: what is ready is decided in stack.toml, or not at all.
-fn health(health: Option<&EngineHealth>) -> HealthConfig {
+fn health(health: Option<&EngineHealth>, api: Api) -> HealthConfig {
     let Some(health) = health else {
         return HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() };
     };
@@ -139,7 +145,9 @@ fn health(health: Option<&EngineHealth>) -> HealthConfig {
         timeout: Some(nanoseconds(health.timeout)),
         retries: Some(i64::from(health.retries)),
         start_period: Some(nanoseconds(health.start_period)),
-        start_interval: None,
+        start_interval: Capability::StartInterval
+            .is_in(api)
+            .then(|| nanoseconds(health.interval.min(Span::seconds(1)))),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Ways to an engine that is not behind a socket of this host: TCP, TLS, ssh. Connections are kept for the next call:
+//! Ways to an engine: a socket of this host, TCP, TLS, ssh. Over the latter, connections are kept for the next call:
 //! over a network, making one takes longer than most calls.
 
 use std::io;
@@ -36,8 +36,10 @@ pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// A way to an engine.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(super) enum Way {
+    /// A socket of this host.
+    Unix(String),
     /// A TCP connection, encrypted or not.
     Tcp { host: String, port: u16, tls: Option<(Arc<rustls::ClientConfig>, ServerName<'static>)> },
     /// A stream through a login.
@@ -45,8 +47,9 @@ pub(super) enum Way {
 }
 
 impl Way {
-    async fn dial(self) -> io::Result<Box<dyn Duplex>> {
+    pub(super) async fn dial(self) -> io::Result<Box<dyn Duplex>> {
         match self {
+            Self::Unix(path) => Ok(Box::new(tokio::net::UnixStream::connect(path).await?)),
             Self::Ssh(ssh) => Ok(Box::new(ssh.dial_engine()?)),
             Self::Tcp { host, port, tls } => {
                 let connect = async {

@@ -195,6 +195,24 @@ pub struct Host {
     pub keeps: Keeps,
 }
 
+/// The disk that an engine's images and containers are on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Disk {
+    /// What users may still write.
+    pub free: ByteSize,
+    /// Its size.
+    pub total: ByteSize,
+}
+
+/// What takes room on an engine and is used by nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reclaimable {
+    /// Images without a container.
+    pub images: ByteSize,
+    /// What builds keep for the next one.
+    pub cache: ByteSize,
+}
+
 /// An image that was built for a project.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct BuiltImage {

@@ -358,6 +358,13 @@ pub struct Build {
     pub target: Option<String>,
     /// Build arguments.
     pub args: BTreeMap<String, String>,
+    /// Platform to build for, as `os/arch`; else the engine's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+    /// Secrets that steps of the build may read, under their names. Their values are not part of
+    /// what decides whether to build again.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub secrets: BTreeSet<SecretName>,
 }
 
 /// A named volume in a container.

@@ -6,6 +6,7 @@
 mod address;
 pub mod capacity;
 pub mod data;
+pub mod disk;
 pub mod door;
 pub mod down;
 pub mod drift;

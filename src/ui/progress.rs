@@ -107,7 +107,7 @@ impl<'a> Progress<'a> {
                 }
                 _ => {}
             },
-            Event::Progress { index, step, text } => self.news(*index, step, text),
+            Event::Progress { index, step, text, lasting } => self.news(*index, step, text, *lasting),
             Event::Finished { index, step, millis } => {
                 self.end_of(*index);
                 self.finished(step, *millis);
@@ -149,7 +149,7 @@ impl<'a> Progress<'a> {
         }
     }
 
-    fn news(&mut self, index: usize, step: &Step, text: &str) {
+    fn news(&mut self, index: usize, step: &Step, text: &str, lasting: bool) {
         let line = format!("{}: {}", clean(&step.action.to_string()), clean(text));
         match &mut self.view {
             View::Live(view) => {
@@ -159,7 +159,7 @@ impl<'a> Progress<'a> {
             }
             View::Plain { news, .. } => {
                 let now = Instant::now();
-                if news.get(&index).is_none_or(|last| now.duration_since(*last) >= NEWS_EVERY) {
+                if lasting || news.get(&index).is_none_or(|last| now.duration_since(*last) >= NEWS_EVERY) {
                     news.insert(index, now);
                     self.put("", Some(&format!("      {line}")));
                 }
@@ -257,7 +257,7 @@ fn as_json(event: &Event<'_>) -> serde_json::Value {
                     "steps": plan.steps.len() })
         }
         Event::Started { index, step: s } => step("started", index, s),
-        Event::Progress { index, step: s, text } => with(step("progress", index, s), "text", json!(text)),
+        Event::Progress { index, step: s, text, .. } => with(step("progress", index, s), "text", json!(text)),
         Event::Finished { index, step: s, millis } => with(step("finished", index, s), "millis", json!(millis)),
         Event::Failed { index, step: s, error } => with(step("failed", index, s), "error", json!(error)),
         Event::Undoing(what) => json!({ "event": "undoing", "text": what }),

@@ -32,6 +32,11 @@ fn checks() {
 }
 
 #[test]
+fn engines() {
+    document("engine-versions.md", &stackctl::engine::capability::document());
+}
+
+#[test]
 fn exit_codes() {
     document("exit-codes.md", &exit::document());
 }

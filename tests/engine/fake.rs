@@ -13,6 +13,7 @@ use tokio::net::{UnixListener, UnixStream};
 pub(crate) struct Request {
     pub(crate) line: String,
     pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 /// What to send, piece by piece, and what to do then.
@@ -131,13 +132,13 @@ async fn serve(
                 return;
             }
         }
-        buffer.drain(..length);
+        let body: Vec<u8> = buffer.drain(..length).collect();
         let first = head.lines().next().unwrap_or_default();
         let mut words = first.split(' ');
         let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let line = format!("{method} {}", target.split('?').next().unwrap_or_default());
         let reply = answer(&line);
-        log.lock().unwrap().push(Request { line, head });
+        log.lock().unwrap().push(Request { line, head, body });
         for piece in &reply.pieces {
             if stream.write_all(piece).await.is_err() || stream.flush().await.is_err() {
                 return;

@@ -9,6 +9,7 @@
     reason = "a test that cannot go on should say where and stop"
 )]
 
+mod builders;
 mod causes;
 mod fake;
 mod faults;

@@ -1,5 +1,6 @@
 //! Against the engine of this machine.
 
+mod builds;
 mod containers;
 mod locks;
 mod stores;

@@ -14,6 +14,7 @@ mod commands;
 mod compose;
 mod database_tls;
 mod diagnosis;
+mod disk;
 mod drift;
 mod everyday;
 mod failing;

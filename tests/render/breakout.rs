@@ -43,6 +43,8 @@ pub(crate) fn everywhere(value: &str) -> Stack {
         dockerfile: value.to_owned(),
         target: Some(value.to_owned()),
         args: [(value.to_owned(), value.to_owned())].into(),
+        platform: Some(value.to_owned()),
+        secrets: [].into(),
     });
     (app.command, app.entrypoint, app.pre_deploy) = (words(), words(), words());
     app.user = Some(value.to_owned());

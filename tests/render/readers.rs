@@ -143,6 +143,8 @@ pub(crate) fn rich() -> Stack {
         dockerfile: "Dockerfile".to_owned(),
         target: Some("final".to_owned()),
         args: [("VERSION".to_owned(), "1".to_owned())].into(),
+        platform: Some("linux/amd64".to_owned()),
+        secrets: [sample::secret("db-password")].into(),
     });
     app.environment = [
         ("URL".to_owned(), Template(vec![Piece::Secret(sample::secret("url"))])),

@@ -39,6 +39,7 @@ pub(super) async fn load(
         engine: work.engine,
         project,
         domain: running.stack.proxy.as_ref().map_or("localhost", Proxy::canonical).to_owned(),
+        values: None,
         contexts: &contexts,
         folder: running.folder.clone(),
         mirror: running.mirror.clone(),

@@ -44,6 +44,7 @@ pub async fn run(args: &DownArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStatu
         engine: &engine,
         project,
         domain: String::new(),
+        values: None,
         contexts: &BTreeMap::new(),
         folder: wanted.folder.clone(),
         mirror: None,

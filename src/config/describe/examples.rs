@@ -39,7 +39,10 @@ memory = "1G""#,
     (
         "build",
         r#"[services.app]
-build = { context = ".", dockerfile = "Dockerfile", target = "runtime" }"#,
+build = { context = ".", target = "runtime", secrets = ["npm_token"] }
+
+[secrets]
+npm_token = { env = "NPM_TOKEN" }"#,
     ),
     (
         "healthcheck",

@@ -1,7 +1,7 @@
 //! Keys of a service.
 
-use crate::base::name::{EnvName, ServiceName};
-use crate::base::problem::Problems;
+use crate::base::name::{EnvName, SecretName, ServiceName};
+use crate::base::problem::{Problem, Problems};
 use crate::base::units::{ByteSize, Span};
 use crate::config::decode::{At, Decode, Map, mismatch, table};
 use crate::config::shape::Shape;
@@ -156,6 +156,10 @@ table! {
         target: Text => r#""runtime""#,
         /// Build arguments. They stay visible in the image: no secrets.
         args: Map<Text, Text> => r#"{ PYTHON = "3.12" }"#,
+        /// Secrets for `RUN --mount=type=secret,id=NAME`, under their names. They are in no layer, no history and no line that the build prints. Another value does not build again: what an image was made from is its files.
+        secrets: Vec<At<SecretName>> => r#"["npm_token"]"#,
+        /// Platform to build for instead of the engine's own, which has to be able to run it.
+        platform: Platform => r#""linux/arm64""#,
     }
 }
 
@@ -196,6 +200,36 @@ table! {
         retries: Int<1, 100> = "3" => "5",
         /// How long it may take to become ready.
         start_period: Span = "\"60s\"" => r#""2m""#,
+    }
+}
+
+/// A platform: `os/arch` or `os/arch/variant`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Platform(pub String);
+
+impl Decode for Platform {
+    fn shape() -> Shape {
+        Shape::Text { what: "a platform such as \"linux/amd64\"", pattern: "^[a-z0-9]+/[a-z0-9]+(/v[0-9]+)?$" }
+    }
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let text = Text::decode(node, problems)?.0;
+        let word = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let variant =
+            |part: &str| part.strip_prefix('v').is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()) && !n.is_empty());
+        let sane = match text.split('/').collect::<Vec<_>>()[..] {
+            [os, arch] => word(os) && word(arch),
+            [os, arch, last] => word(os) && word(arch) && variant(last),
+            _ => false,
+        };
+        if !sane {
+            problems.push(
+                Problem::error(format!("`{text}` is not a platform"))
+                    .at(node.span.clone())
+                    .label("allowed: `os/arch`, such as `linux/amd64` or `linux/arm64`"),
+            );
+        }
+        sane.then_some(Self(text))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The image a service runs, pulled or built.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::name::ServiceName;
 use crate::base::problem::{Problem, Problems};
@@ -55,6 +55,8 @@ fn built(name: &ServiceName, key: &BuildKey) -> Build {
         dockerfile: "Dockerfile".to_owned(),
         target: None,
         args: BTreeMap::new(),
+        platform: None,
+        secrets: BTreeSet::new(),
     };
     match key {
         BuildKey::Folder(folder) => build.context.clone_from(&folder.0),
@@ -66,6 +68,8 @@ fn built(name: &ServiceName, key: &BuildKey) -> Build {
                 build.dockerfile.clone_from(&dockerfile.value.0);
             }
             build.target = keys.target.as_ref().map(|t| t.value.0.clone());
+            build.platform = keys.platform.as_ref().map(|p| p.value.0.clone());
+            build.secrets = keys.secrets.iter().flat_map(|list| &list.value).map(|name| name.value.clone()).collect();
             for (key, value) in keys.args.iter().flat_map(|m| &m.value.0) {
                 build.args.insert(key.value.0.clone(), value.value.0.clone());
             }

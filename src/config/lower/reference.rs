@@ -7,7 +7,7 @@ use crate::base::name::{SecretName, ServiceName};
 use crate::base::problem::{Problem, Problems};
 use crate::base::suggest::{nearest, one_of};
 use crate::config::decode::At;
-use crate::config::keys::service::ServiceKeys;
+use crate::config::keys::service::{BuildKey, ServiceKeys};
 use crate::config::tree::Part;
 use crate::model::secrets::{Piece, SecretSource, SecretSpec, Template};
 use crate::model::service::{Grant, Service};
@@ -71,6 +71,15 @@ impl Resolver<'_> {
                 }
             } else {
                 self.no_such_secret(secret.as_str(), &name.span);
+            }
+        }
+        if let Some(BuildKey::Keys(build)) = keys.value.build.as_ref().map(|b| &b.value) {
+            for name in build.secrets.iter().flat_map(|list| &list.value) {
+                if self.declared.contains_key(&name.value) {
+                    self.used.insert(name.value.clone());
+                } else {
+                    self.no_such_secret(name.value.as_str(), &name.span);
+                }
             }
         }
         for (variable, value) in keys.value.environment.iter().flat_map(|m| &m.value.0) {

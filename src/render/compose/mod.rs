@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::base::hash;
-use crate::base::name::ServiceName;
+use crate::base::name::{SecretName, ServiceName};
 use crate::base::units::Span;
 use crate::model::artifact::Artifact;
 use crate::model::assets;
@@ -95,6 +95,8 @@ struct BuildView<'a> {
     dockerfile: &'a str,
     target: Option<&'a str>,
     args: &'a BTreeMap<String, String>,
+    secrets: &'a BTreeSet<SecretName>,
+    platform: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -190,7 +192,8 @@ fn entry<'a>(
                 _ => format!("{root}/{}", build.context),
             };
             let target = build.target.as_deref();
-            (None, Some(BuildView { context, dockerfile: &build.dockerfile, target, args: &build.args }))
+            let (args, secrets, platform) = (&build.args, &build.secrets, build.platform.as_deref());
+            (None, Some(BuildView { context, dockerfile: &build.dockerfile, target, args, secrets, platform }))
         }
     };
     let mut environment = BTreeMap::new();
@@ -343,6 +346,9 @@ fn grants(service: &Service, all: &mut BTreeMap<String, String>) -> Vec<Granted>
     for name in &service.secrets {
         all.insert(name.to_string(), format!("./secrets/{name}"));
         granted.push(Granted { source: name.to_string(), target: name.to_string() });
+    }
+    if let Image::Build(build) = &service.image {
+        all.extend(build.secrets.iter().map(|name| (name.to_string(), format!("./secrets/{name}"))));
     }
     for (file, number) in service.files.keys().zip(1..) {
         let source = format!("{}.file-{number}", service.name);

@@ -30,8 +30,8 @@ fn show(sink: &mut impl Sink) {
     sink.event(Event::Note("reading the engine".into()));
     sink.event(Event::Begin(&plan));
     sink.event(Event::Started { index: 0, step: pull });
-    sink.event(Event::Progress { index: 0, step: pull, text: "layer 1 \x1b[2J".into() });
-    sink.event(Event::Progress { index: 0, step: pull, text: "layer 2".into() });
+    sink.event(Event::Progress { index: 0, step: pull, text: "layer 1 \x1b[2J".into(), lasting: false });
+    sink.event(Event::Progress { index: 0, step: pull, text: "layer 2".into(), lasting: false });
     sink.event(Event::Finished { index: 0, step: pull, millis: 1234 });
     sink.event(Event::Started { index: 1, step: start });
     sink.event(Event::Failed { index: 1, step: start, error: "no such container".into() });

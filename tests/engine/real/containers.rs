@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use bollard::Docker;
 use futures_util::StreamExt;
-use stackctl::base::name::ServiceName;
 use stackctl::base::secret::Secret;
 use stackctl::base::units::{ByteSize, Span};
 use stackctl::engine::ErrorKind;
@@ -17,7 +16,6 @@ use stackctl::model::container::{
     Attachment, EngineHealth, EnvValue, Mount, NetworkSpec, Publish, Subnet, VolumeSpec, label,
 };
 use stackctl::model::runtime::{Device, Logging, Reserve, Runtime, Ulimit};
-use stackctl::model::service::Build;
 
 use crate::support::{Real, SHELL, real, shell_image};
 
@@ -342,41 +340,6 @@ async fn logs_of_several_containers_come_line_by_line() {
     assert!(both.is_sorted_by_key(|(_, line)| line.time.clone()), "{both:?}");
     let last: Vec<_> = t.engine.log(&sources[0].0, Wanted { tail: Some(1), since: None }).collect().await;
     assert_eq!(last[0].as_ref().unwrap().text, "three");
-}
-
-#[tokio::test]
-async fn images_are_built_from_contexts() {
-    let t = real("build").await;
-    shell_image().await;
-    let dir = tempfile::tempdir().unwrap();
-    let dockerfile = dir.path().join("Dockerfile");
-    std::fs::write(&dockerfile, format!("FROM {SHELL}\nARG WHO\nCOPY x /x\nRUN echo built by $WHO\n")).unwrap();
-    std::fs::write(dir.path().join("x"), "x").unwrap();
-    let build = Build {
-        name: ServiceName::parse("app").unwrap(),
-        context: ".".into(),
-        dockerfile: "Dockerfile".into(),
-        target: None,
-        args: BTreeMap::from([("WHO".to_owned(), "me".to_owned())]),
-    };
-    let context = || stackctl::files::Context::scan(dir.path(), "Dockerfile").unwrap().tar().unwrap();
-    let tag = format!("stackctl-test/{}:1", t.project);
-    let mut lines = Vec::new();
-    let id = t.engine.build(&build, context(), &tag, &t.labels(), &mut |l| lines.push(l.to_owned())).await.unwrap();
-    assert!(lines.iter().any(|l| l == "built by me"), "{lines:?}");
-    let image = t.engine.image(&tag).await.unwrap().unwrap();
-    assert_eq!((image.id.as_str(), image.labels), (id.as_str(), t.labels()));
-
-    std::fs::write(&dockerfile, format!("FROM {SHELL}\nRUN exit 9\n")).unwrap();
-    let error = t.engine.build(&build, context(), &tag, &t.labels(), &mut |_| {}).await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Build);
-    assert!(error.message.contains("returned a non-zero code: 9"), "{error}");
-    std::fs::write(&dockerfile, "FROM x\nRUN --mount=type=cache,target=/c true\n").unwrap();
-    let error = t.engine.build(&build, context(), &tag, &t.labels(), &mut |_| {}).await.unwrap_err();
-    assert!(error.to_string().ends_with("Dockerfile:2: `RUN --mount` needs BuildKit"), "{error}");
-
-    let docker = Docker::connect_with_unix_defaults().unwrap();
-    docker.remove_image(&tag, None::<bollard::query_parameters::RemoveImageOptions>, None).await.unwrap();
 }
 
 #[tokio::test]
