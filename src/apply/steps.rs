@@ -240,16 +240,26 @@ impl Effects<'_> {
         result.and(removed.map_err(|e| engine_failure(step, &e)))
     }
 
-    pub(super) async fn reload(
+    async fn reload(
         &self,
         step: &Step,
         container: &str,
         hash: &str,
         listener: Option<std::net::SocketAddrV4>,
     ) -> Result<(), Failure> {
-        let failed = |e: EngineError| Failure { cause: e.to_string(), ..engine_failure(step, &e) };
+        let failure = |failure: Failure| Failure { step: step.action.to_string(), ..failure };
+        self.load(container, hash, listener).await.map_err(failure)
+    }
+
+    /// Has a program read its files again; ends when it serves by them. The failure names no step.
+    pub(super) async fn load(
+        &self,
+        container: &str,
+        hash: &str,
+        listener: Option<std::net::SocketAddrV4>,
+    ) -> Result<(), Failure> {
+        let failed = |e: EngineError| Failure { cause: e.to_string(), hint: e.hint(), ..Failure::default() };
         let unserved = |cause: String| Failure {
-            step: step.action.to_string(),
             cause,
             hint: Some("its log tells why (`stackctl logs proxy`); then run `stackctl up` again".to_owned()),
             ..Failure::default()

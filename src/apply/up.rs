@@ -319,7 +319,7 @@ async fn load_again(
         let links: Vec<(String, String)> = links.clone().into_iter().collect();
         effects.engine.write_files(volume, &[], &links).await.map_err(|e| e.message)?;
     }
-    effects.reload(&door.container, &door.hash, door.listener).await
+    effects.load(&door.container, &door.hash, door.listener).await.map_err(|failure| failure.cause)
 }
 
 async fn take_back(effects: &Effects<'_>, back: Back<'_>, sink: &mut dyn Sink) -> String {

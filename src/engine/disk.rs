@@ -9,6 +9,7 @@ use http_body_util::{BodyExt as _, Limited};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde_json::Value;
 
+use crate::base::elf::{EM_AARCH64, EM_X86_64, elf};
 use crate::base::hash;
 use crate::base::units::ByteSize;
 use crate::model::container::label;
@@ -17,7 +18,7 @@ use crate::model::observed::{Disk, Reclaimable};
 use super::capability::Capability;
 use super::connect::Engine;
 use super::error::{EngineError, ErrorKind};
-use super::holder::{self, EM_AARCH64, EM_X86_64};
+use super::holder;
 
 /// Its reference. A new program gets a new tag.
 const IMAGE: &str = "stackctl/disk:1";
@@ -76,8 +77,8 @@ impl Engine {
         let container = match self.call(doing, create()).await {
             Err(error) if error.kind == ErrorKind::ImageNotFound => {
                 let program = match self.facts().arch.as_str() {
-                    "amd64" | "x86_64" => Some(holder::elf(EM_X86_64, X86_64)),
-                    "arm64" | "aarch64" => Some(holder::elf(EM_AARCH64, AARCH64)),
+                    "amd64" | "x86_64" => Some(elf(EM_X86_64, X86_64)),
+                    "arm64" | "aarch64" => Some(elf(EM_AARCH64, AARCH64)),
                     _ => None,
                 };
                 self.import_program(IMAGE, "disk", program).await?;
@@ -188,7 +189,7 @@ mod tests {
         };
         let folder = ok(tempfile::tempdir());
         let program = folder.path().join("disk");
-        ok(std::fs::write(&program, holder::elf(machine, code)));
+        ok(std::fs::write(&program, elf(machine, code)));
         ok(std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)));
         let answer = ok(Command::new(&program).output()).stdout;
         let said = parsed(&answer).unwrap_or_else(|| unreachable!("{answer:?}"));

@@ -105,10 +105,11 @@ pub fn load_files(inputs: &Inputs<'_>, placement: &Placement, files: &Files, ser
     let container = there.filter(|c| c.service() == service.as_str()).find(|c| c.running())?.name.clone();
     let mut draft = Draft::new(inputs, placement, files);
     if !draft.applied(placed) {
-        draft.reload(placed, &container, Vec::new());
+        draft.reload(placed, &container, Vec::new(), false);
     }
     draft.shorten();
-    Some(Plan { project: inputs.stack.project.clone(), release: draft.release, steps: draft.steps, notes: Vec::new() })
+    let project = inputs.stack.project.clone();
+    Some(Plan { project, release: draft.release, steps: draft.steps, on_failure: Vec::new(), notes: Vec::new() })
 }
 
 /// Every service's configuration in parts: its containers', and what its files say where it reloads them.

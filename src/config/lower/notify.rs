@@ -78,7 +78,7 @@ fn github(
         return None;
     };
     let secret = match token.value.0.as_slice() {
-        [Part::Reference(_)] => template(token, declared, input, problems)?,
+        [Part::Reference(_)] => url(token, declared, input, problems)?,
         _ => {
             problems.push(
                 Problem::error("a token is a secret, and nothing else")
