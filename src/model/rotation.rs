@@ -190,7 +190,9 @@ mod tests {
                     let now = (kept.now.login, kept.now.password.expose().to_owned());
                     let both = now.clone();
                     vec![
-                        Box::new(move |w| drop(w.users.insert(both.clone()))),
+                        Box::new(move |w| {
+                            w.users.insert(both.clone());
+                        }),
                         Box::new(move |w| {
                             w.users = BTreeSet::from([now.clone()]);
                         }),

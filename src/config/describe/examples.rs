@@ -330,7 +330,7 @@ mod tests {
 
     /// What must stand beside a key, or it would say nothing: by table, unless it is one of these itself.
     const BESIDE: &[(&str, &[&str], &str)] = &[
-        ("a route", &["service", "servers"], "service = \"app\", "),
+        ("a route", &["service", "servers", "files", "cache"], "service = \"app\", "),
         ("a limit", &["rate", "quota"], "rate = \"1/s\", "),
         ("native", &["folder"], "folder = \"/opt/app\", "),
         ("a server", &["address"], "address = \"10.0.0.1:80\", "),
@@ -352,6 +352,9 @@ mod tests {
         ("tls.files", &["key"], "key = \"b\", "),
     ];
 
+    /// What must stand beside one key of a table.
+    const BESIDE_ONE: &[(&str, &str, &str)] = &[("a route", "cache", "files = \"app:/app/static\", ")];
+
     /// Each key's example in its place in a whole file: the file's text, and the key's name.
     fn placed(shape: &Shape, wrap: &dyn Fn(String) -> String, out: &mut Vec<(String, String)>) {
         match shape {
@@ -359,7 +362,9 @@ mod tests {
                 for key in &table.keys {
                     let beside =
                         |(name, own, _): &&(&str, &[&str], &str)| *name == table.name && !own.contains(&key.name);
-                    let needed: String = BESIDE.iter().filter(beside).map(|(_, _, text)| *text).collect();
+                    let one = BESIDE_ONE.iter().filter(|(name, own, _)| *name == table.name && *own == key.name);
+                    let all = BESIDE.iter().filter(beside).map(|(_, _, text)| *text);
+                    let needed: String = all.chain(one.map(|(_, _, text)| *text)).collect();
                     let wrap = |value: String| wrap(format!("{{ {needed}{} = {value} }}", key.name));
                     if key.example.is_empty() {
                         let mut tables = Vec::new();

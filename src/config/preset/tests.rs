@@ -210,7 +210,7 @@ fn what_presets_refuse() {
         ),
         (
             "[services.db]\npreset = \"postgres:15\"\npersistence = \"off\"\n",
-            "the preset `postgres` has no key `persistence`; it has `database`, `username`, `password`, `settings`, `tune_for`, `extensions` or `init_sql`\n",
+            "the preset `postgres` has no key `persistence`; it has `database`, `username`, `password`, `settings`, `tune_for`, `extensions`, `init_sql` or `tls`\n",
         ),
         (
             "[services.p]\npreset = \"prometheus\"\nsettings = { a = 1 }\n",

@@ -89,6 +89,13 @@ struct FileView<'a> {
     target: &'a str,
 }
 
+/// A volume that was filled from an image, and where it is seen.
+#[derive(Serialize)]
+struct FolderView {
+    volume: String,
+    target: String,
+}
+
 #[derive(Serialize)]
 struct BuildView<'a> {
     context: String,
@@ -131,8 +138,8 @@ struct Door<'a> {
     depends_on: Vec<&'a str>,
     memory: String,
     cpus: Option<f64>,
-    /// Files out of images: volume, and where it is seen.
-    files: Vec<(String, String)>,
+    /// Files out of images.
+    files: Vec<FolderView>,
 }
 
 /// Renders `compose.yaml`. The front door's files lie in `nginx/` beside it, secrets in `secrets/`; `root` leads from
@@ -377,8 +384,10 @@ fn networks_of(stack: &Stack, service: &Service) -> Vec<String> {
 fn door<'a>(stack: &'a Stack, proxy: &'a Proxy) -> Door<'a> {
     let routed: BTreeSet<&ServiceName> = proxy.routes.iter().filter_map(Route::service).collect();
     let files = stack.services.values().flat_map(|service| served(stack, service));
-    let files =
-        files.map(|(volume, folder)| (volume, format!("{LIVE}/{}", assets::link(&folder.key(), assets::CURRENT))));
+    let files = files.map(|(volume, folder)| FolderView {
+        volume,
+        target: format!("{LIVE}/{}", assets::link(&folder.key(), assets::CURRENT)),
+    });
     let holders = proxy.folders().into_values().map(|folder| folder.service.as_str());
     let mut ports = vec![format!("{}:{}:80", proxy.address, proxy.http_port)];
     if proxy.https() {
