@@ -63,7 +63,7 @@ pub fn keyring(ctx: &Context<'_>) -> Keyring {
 /// The commit of a folder, where it is a Git checkout and Git is there to be asked; `-dirty` if files differ from it.
 pub fn commit(folder: &std::path::Path) -> Option<String> {
     let output = std::process::Command::new("git")
-        .args(["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"])
+        .args(["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"])
         .current_dir(folder)
         // Somebody else may be at work in the same checkout.
         .env("GIT_OPTIONAL_LOCKS", "0")
@@ -73,6 +73,12 @@ pub fn commit(folder: &std::path::Path) -> Option<String> {
         .filter(|o| o.status.success())?;
     let text = clean(String::from_utf8_lossy(&output.stdout).trim());
     (!text.is_empty()).then_some(text)
+}
+
+/// A commit as people read it: the first 12 digits, and `-dirty`.
+pub fn shown(commit: &str) -> String {
+    let (name, dirty) = commit.strip_suffix("-dirty").map_or((commit, ""), |name| (name, "-dirty"));
+    clean(&format!("{}{dirty}", name.get(..12).unwrap_or(name)))
 }
 
 /// User and host: for the lock and the release's record.

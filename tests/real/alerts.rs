@@ -76,7 +76,7 @@ fn fire(at: &str, name: &str, severity: &str) {
 fn an_alert_reaches_people() {
     let (chat, said) = receiver();
     let (calls, called) = receiver();
-    let site = Site::new(&stack("4h"), "t-alert", 18197);
+    let site = Site::new(&stack("4h"), "t-alert", 18341);
     let slack = format!("http://people.test:{chat}/services/s3cret-chat");
     let hook = format!("http://people.test:{calls}/s3cret-calls");
     let env = [("SLACK", slack.as_str()), ("CALLS", hook.as_str())];

@@ -25,7 +25,7 @@ fn copy(from: &Path, to: &Path) {
         if entry.path().is_dir() {
             copy(&entry.path(), &target)
         } else {
-            drop(std::fs::copy(entry.path(), target).unwrap())
+            std::fs::copy(entry.path(), target).unwrap();
         }
     }
 }
@@ -59,7 +59,7 @@ fn files_of_the_image_are_there_before_and_after() {
     let made = site.docker(&["ps", "-a", "--format", "{{.Names}}"]);
     assert!(!made.lines().any(|name| name.starts_with(NAME) && name.contains("-stackctl-")), "left behind: {made}");
     // From outside, and with the engine's help.
-    let said = site.run(&["verify", "--only", "FIL,CMP,HDR"], &[("APP_VERSION", "1")]);
+    let said = site.run(&["--json", "verify", "--only", "FIL,CMP,HDR"], &[("APP_VERSION", "1")]);
     said.says("/static/app.css: text/css; charset=utf-8, `public, max-age=31536000, immutable`, compressed");
 
     // Somebody takes it away: found.

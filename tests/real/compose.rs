@@ -175,7 +175,7 @@ fn what_compose_runs_is_judged_without_a_stack_toml() {
     let redis = format!("{mirror}/library/redis:7");
     let started = Labelled::start(&[
         ("cache", &["-p", "18124:6379"], &redis, &["redis-server", "--protected-mode", "no"]),
-        ("web", &["--user", "0", "--privileged", "-v", "/etc:/host"], &redis, &["sleep", "600"]),
+        ("web", &["--user", "0", "--cap-add", "SYS_ADMIN", "-v", "/etc:/host"], &redis, &["sleep", "600"]),
     ]);
     let report = general(&site, "compose.yaml", "");
     let failed = seen(&report, "fail");

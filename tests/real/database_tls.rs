@@ -59,7 +59,7 @@ fn a_database_lets_nobody_in_without_tls() {
     assert!(shown(&site, &ca).contains("Verify return code: 0 (ok)"), "{}", shown(&site, &ca));
     let key = site.docker(&["exec", "t-dbtls-db-1", "stat", "-Lc", "%a %u", "/run/stackctl/current/server.pem"]);
     assert_eq!(key.trim(), "400 999");
-    site.run(&["verify", "--only", "DB"], &env).ends(0).says("plain refused, TLS with a certificate until");
+    site.run(&["--json", "verify", "--only", "DB"], &env).ends(0).says("plain refused, TLS with a certificate until");
     site.nothing_to_do("1");
 
     // Another certificate while it runs: nobody is cut off, nothing starts anew, and it is the one that is shown.

@@ -31,5 +31,5 @@ fn a_disk_that_is_nearly_full_is_left_alone() {
     up().ends(1).says("what is built here wants 456 MiB at least");
     // With room, it goes on.
     site.write(stack);
-    up().ends(1).says("could not pull the image 127.0.0.1:9/acme/app:1");
+    up().ends(1).says("could not pull 127.0.0.1:9/acme/app:1");
 }

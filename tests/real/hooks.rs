@@ -14,7 +14,7 @@ fn stack() -> String {
         )
     };
     // Root without capabilities owns the volume's folder, and so may write there.
-    slim(NAME, 18271)
+    slim(NAME, 18343)
         .replace("replicas    = 3", "replicas    = 1\ndrain       = \"1s\"\nvolumes     = [\"notes:/notes\"]")
         .replace("user        = \"10001\"", "user        = \"0\"")
         .replace("#EXTRA", &format!("post_deploy = {}\non_failure = {}", hook("post"), hook("failure")))
@@ -27,7 +27,7 @@ fn said(site: &Site) -> Vec<String> {
 
 #[test]
 fn hooks_are_told_of_the_release_and_never_forgotten() {
-    let site = Site::new(&stack(), NAME, 18271);
+    let site = Site::new(&stack(), NAME, 18343);
     let up = |env: &[(&str, &str)]| site.run(&["up", "--yes", "--no-verify"], env);
     let version = |v: &str| assert!(site.get("/health").unwrap().1.contains(&format!("\"version\":\"{v}\"")), "{v}");
 

@@ -22,7 +22,7 @@ fn stack() -> String {
 fn variables_reach_the_program_and_not_the_engine() {
     let site = Site::new(&stack(), "t-launch", 18251);
     let env = |value: &'static str, version: &'static str| [("LICENCE", value), ("APP_VERSION", version)];
-    site.run(&["check"], &env(VALUE, "1")).ends(0).says("no problems");
+    site.run(&["check"], &env(VALUE, "1")).ends(0).says("is valid");
     site.run(&["up", "--yes", "--no-verify"], &env(VALUE, "1")).ends(0);
 
     // The process has them, as its own and only there.

@@ -97,13 +97,13 @@ fn github() -> (u16, Receiver<(String, String, serde_json::Value)>) {
 #[test]
 fn a_deploy_is_a_deployment_of_the_repository() {
     let (port, asked) = github();
-    let stack = slim("t-github", 18197).replace("replicas    = 3", "replicas    = 1")
+    let stack = slim("t-github", 18342).replace("replicas    = 3", "replicas    = 1")
         + &format!(
             "\n[notify.github]\nrepository = \"acme/shop\"\ntoken = \"${{secrets.gh}}\"\nenvironment = \"live\"\n\
              api = \"http://127.0.0.1:{port}/api/v3\"\nlog_url = \"https://ci.example.com/7\"\n\
              [secrets]\ngh = {{ env = \"GH\", optional = true }}\n"
         );
-    let site = Site::new(&stack, "t-github", 18197);
+    let site = Site::new(&stack, "t-github", 18342);
     let git = |args: &[&str]| {
         let all = [&["-c", "user.name=t", "-c", "user.email=t@example.com"], args].concat();
         let said = std::process::Command::new("git").args(all).current_dir(site.folder()).output().unwrap();
@@ -139,7 +139,7 @@ fn a_deploy_is_a_deployment_of_the_repository() {
     assert_eq!(line, "POST /api/v3/repos/acme/shop/deployments/100/statuses");
     assert_eq!(
         (&body["environment_url"], &body["log_url"]),
-        (&"http://localhost:18197/".into(), &"https://ci.example.com/7".into())
+        (&"http://localhost:18342/".into(), &"https://ci.example.com/7".into())
     );
     assert!(body["description"].as_str().unwrap().starts_with("t-github: release 2 is out ("), "{body:#}");
     assert!(next().0.starts_with("GET "), "which one did it take the place of?");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::support::{Random, Site, Visitor, seed, slim, soak};
 
 fn stack() -> String {
-    slim("t-rotate", 18271)
+    slim("t-rotate", 18344)
         .replace("path = \"/health\"", "path = \"/health/ready\"")
         .replace("#EXTRA", "pre_deploy = [\"python3\", \"-m\", \"app.migrate\"]\n")
         .replace(
@@ -50,7 +50,7 @@ fn visitors(site: &Site) -> Vec<Visitor> {
 
 #[test]
 fn credentials_change_under_load_and_nobody_notices() {
-    let site = Site::new(&stack(), "t-rotate", 18271);
+    let site = Site::new(&stack(), "t-rotate", 18344);
     site.up("1");
     let rotate = |names: &[&str]| site.run(&[&["secrets", "rotate", "--yes"][..], names].concat(), &ENV);
     let (postgres, redis, stores) = (login(&site, "postgres"), login(&site, "redis"), containers(&site));

@@ -26,7 +26,7 @@ pub async fn run(args: &AuditArgs, ctx: &Context<'_>) -> anyhow::Result<ExitStat
     }
     for entry in &entries {
         let release = entry.release.map(|n| format!(" (release {n})")).unwrap_or_default();
-        let commit = entry.commit.as_ref().map(|c| format!(" from {}", clean(c))).unwrap_or_default();
+        let commit = entry.commit.as_ref().map(|c| format!(" from {}", session::shown(c))).unwrap_or_default();
         let error = entry.error.as_ref().map(|e| format!(": {}", clean(e))).unwrap_or_default();
         let (by, what) = (clean(&entry.by), clean(&entry.what));
         ctx.out.line(format!("{}  {by}  {what}{release}{commit}  {}{error}", utc(entry.at), entry.result))?;

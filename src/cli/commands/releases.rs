@@ -68,7 +68,7 @@ fn row(release: &Release, current: Option<u32>) -> [String; 6] {
         release.result.clone(),
         age(session::now().saturating_sub(release.ended)),
         clean(&release.by),
-        release.commit.clone().unwrap_or_default(),
+        release.commit.as_deref().map(session::shown).unwrap_or_default(),
         notes.join("; "),
     ]
 }

@@ -43,7 +43,7 @@ pub(super) fn of(input: &ProxyInput<'_>, route: &Route, folder: &Folder) -> Opti
 
 /// Where the folder is on a host without containers: what the image has in the program's folder is in the one that
 /// `native` names. The program's folder is `working_dir`, or else the first part of the path (`/app`).
-pub(super) fn on_host(input: &ProxyInput<'_>, folder: &Folder) -> Option<String> {
+pub(in crate::render) fn on_host(input: &ProxyInput<'_>, folder: &Folder) -> Option<String> {
     let service = input.stack.services.get(&folder.service)?;
     let native = service.native.as_ref()?;
     let home = service.runtime.working_dir.as_deref().map(|home| home.trim_end_matches('/'));
