@@ -408,7 +408,8 @@ impl Draft<'_> {
         let said = serde_json::to_string(said).unwrap_or_default();
         let said = Artifact::plain(format!("applied/{}.parts", placed.service), said);
         let what = format!("that {} has loaded its files", placed.service);
-        Some(self.add(Action::WriteState { what, files: vec![mark, said] }, "the next run need not reload", after))
+        // The hash last: whoever finds it must find what it stands for, even if the write ended in between.
+        Some(self.add(Action::WriteState { what, files: vec![said, mark] }, "the next run need not reload", after))
     }
 
     fn reloaded(&self, placed: &Placed) -> VolumeSpec {
