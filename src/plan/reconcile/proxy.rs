@@ -330,20 +330,29 @@ impl Draft<'_> {
         self.inputs.stack.services.get(&placed.service).and_then(|s| s.preset)
     }
 
+    /// A database whose files those that log in to it wait for: others read theirs when all else is there.
+    fn reloads_first(&self, placed: &Placed) -> bool {
+        placed.reloads && matches!(self.preset(placed), Some(Preset::Postgres | Preset::Redis))
+    }
+
     /// A database that runs and reads its files again: before those start that log in to it.
     pub(super) fn reload_database(&mut self, placed: &Placed, after: &[usize]) -> Option<usize> {
         let (name, running) = placed.replicas.first().and_then(|r| r.existing.clone())?;
-        let database = matches!(self.preset(placed), Some(Preset::Postgres | Preset::Redis));
-        (running && placed.reloads && database && !self.applied(placed))
+        (running && self.reloads_first(placed) && !self.applied(placed))
             .then(|| self.reload(placed, &name, after.to_vec(), false))
+    }
+
+    /// Whether a database that is there and does not run is to start with files that it has not loaded yet.
+    pub(super) fn starts_with_files(&self, placed: &Placed) -> bool {
+        let stopped = placed.replicas.iter().any(|r| matches!(r.existing, Some((_, false))));
+        stopped && self.reloads_first(placed) && !self.applied(placed)
     }
 
     /// A service that runs and reads its files again (Prometheus), once what the files name is there.
     pub(super) fn reload_service(&mut self, placed: &Placed) {
         let Some((name, _)) = placed.replicas.first().and_then(|r| r.existing.clone()) else { return };
         // A database has done so already, before its users start.
-        let database = matches!(self.preset(placed), Some(Preset::Postgres | Preset::Redis));
-        if placed.reloads && !database && !self.applied(placed) {
+        if placed.reloads && !self.reloads_first(placed) && !self.applied(placed) {
             self.reload(placed, &name, self.gates.clone(), false);
         }
     }

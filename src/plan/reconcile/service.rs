@@ -45,6 +45,10 @@ impl Draft<'_> {
                 Some((name, running)) => {
                     let mut after = before_start.clone();
                     if !running {
+                        // It reads them when it starts: nothing is left to load then.
+                        if self.starts_with_files(placed) {
+                            after.extend(self.first_files_of_service(placed));
+                        }
                         if !placed.start_first {
                             after = self.stop_old(placed, &after);
                         }
@@ -64,7 +68,7 @@ impl Draft<'_> {
         }
         ready.extend(self.reload_database(placed, &before_start));
         self.gates.extend(&ready);
-        if missing {
+        if missing || self.starts_with_files(placed) {
             self.mark(placed, ready.clone());
         }
         self.ready.insert(placed.service.clone(), ready);
