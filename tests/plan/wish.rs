@@ -11,9 +11,10 @@ use stackctl::engine::state::secret_file;
 use stackctl::model::artifact::{Artifact, files_hash};
 use stackctl::model::observed::Observed;
 use stackctl::model::secrets::{SecretSource, SecretValues};
-use stackctl::model::service::Image;
+use stackctl::model::service::{Image, Preset};
 use stackctl::model::stack::Stack;
 use stackctl::plan::{self, Files, Inputs, Placement, Plan, Seal};
+use stackctl::render;
 
 use crate::model::{Door, World};
 
@@ -162,6 +163,12 @@ fn files(inputs: &Inputs<'_>, placement: &Placement) -> Files {
     let (stack, values) = (inputs.stack, inputs.values);
     let mut out = Files::new();
     for watcher in placement.services.iter().filter(|p| p.reloads) {
+        // A store reads who may log in, which is small enough to be the real thing; whatever else reloads watches.
+        if let Some(store) = stack.services.get(&watcher.service).filter(|s| s.preset == Some(Preset::Redis)) {
+            let files = render::redis(store, values);
+            out.insert(watcher.service.clone(), (files_hash(b"key", &files), files));
+            continue;
+        }
         let mut targets = Vec::new();
         for placed in &placement.services {
             let Some(service) = stack.services.get(&placed.service).filter(|s| s.metrics.is_some()) else { continue };
