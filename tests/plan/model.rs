@@ -45,7 +45,14 @@ pub(crate) struct Container {
     pub(crate) by_hand: BTreeMap<&'static str, Option<&'static str>>,
 }
 
+/// Service, hash of the configuration, image.
+pub(crate) type Version = (String, String, String);
+
 impl Container {
+    pub(crate) fn version(&self) -> Version {
+        (self.service().to_owned(), self.label(label::CONFIG).to_owned(), self.image.clone())
+    }
+
     pub(crate) fn label(&self, name: &str) -> &str {
         self.spec.labels.get(name).map_or("", String::as_str)
     }
@@ -110,8 +117,8 @@ pub(crate) struct World {
     pub(crate) state: Option<Shared<State>>,
     /// Files that somebody has edited, by volume: the real engine is asked for what is in them.
     pub(crate) edited: BTreeMap<String, BTreeSet<String>>,
-    /// Configurations whose `pre_deploy` job has ended well: service, hash, image.
-    jobs: BTreeSet<(String, String, String)>,
+    /// Versions whose `pre_deploy` job has ended well.
+    jobs: BTreeSet<Version>,
 }
 
 type Done = Result<(), String>;

@@ -7,7 +7,7 @@ use stackctl::model::container::label;
 use stackctl::plan::undo::{Reached, Undo, undo};
 use stackctl::plan::{Action, Plan, Step};
 
-use crate::model::{Container, Extent, World};
+use crate::model::{Container, Extent, Version, World};
 use crate::wish::{Planned, Wish};
 
 /// Numbers that look random and are the same every time (xorshift64*).
@@ -80,7 +80,7 @@ impl Walk {
     /// Does a step, which must work; what must hold must hold then.
     fn step(&mut self, wish: &Wish, plan: &Plan, index: usize) -> Result<(), String> {
         let step = &plan.steps[index];
-        Check::before(&self.world, wish, step).map_err(|e| tell(plan, index, &e))?;
+        self.check.before(&self.world, wish, step).map_err(|e| tell(plan, index, &e))?;
         self.world.apply(step, Extent::Whole).map_err(|e| tell(plan, index, &e))?;
         self.reached[index] = Reached::Done;
         self.check.after(&self.world, step).map_err(|e| tell(plan, index, &e))
@@ -245,6 +245,8 @@ struct Check {
     closing: bool,
     /// Folders whose files visitors could get.
     served: BTreeSet<String>,
+    /// Versions that had been started before: a job that the file names only since then is none of theirs.
+    started: BTreeSet<Version>,
 }
 
 impl Check {
@@ -252,16 +254,19 @@ impl Check {
         let excused = world.unserved();
         let opening = excused.contains("proxy");
         let closing = wish.stack.proxy.is_none();
-        Self { excused, opening, data: world.data_volumes(), closing, served: world.served_files() }
+        // A route that goes, or leads to another folder, goes with the traffic: its old files are nobody's any more.
+        let wanted = |key: &String| wish.stack.proxy.iter().flat_map(|p| p.folders()).any(|(k, _)| k == *key);
+        let served = world.served_files().into_iter().filter(wanted).collect();
+        Self { excused, opening, data: world.data_volumes(), closing, served, started: world.started() }
     }
 
-    fn before(world: &World, wish: &Wish, step: &Step) -> Result<(), String> {
+    fn before(&self, world: &World, wish: &Wish, step: &Step) -> Result<(), String> {
         let Action::Start { container } = &step.action else { return Ok(()) };
         let Some(found) = world.find(container) else { return Ok(()) };
         let Some(service) = wish.stack.services.values().find(|s| s.name.as_str() == found.service()) else {
             return Ok(());
         };
-        if service.pre_deploy.is_some() && !world.job_ran(found) {
+        if service.pre_deploy.is_some() && !world.job_ran(found) && !self.started.contains(&found.version()) {
             return Err(format!("{container} starts before its job has run"));
         }
         for need in &service.depends_on {
@@ -369,7 +374,12 @@ pub(crate) fn settled(world: &mut World, wish: &Wish) -> Result<(), String> {
         let kept = world.kept_files();
         for (key, folder) in wish.stack.proxy.iter().flat_map(|p| p.folders()) {
             let placed = placement.services.iter().find(|p| p.service == folder.service);
-            let image = placed.and_then(|p| world.image_of(&p.spec.image, folder.service.as_str()));
+            // What is gone back to has another name by now.
+            let name = |reference: &String| wish.back.as_ref().and_then(|b| b.get(reference)).cloned();
+            let image = placed.and_then(|p| {
+                let reference = name(&p.spec.image).unwrap_or_else(|| p.spec.image.clone());
+                world.image_of(&reference, folder.service.as_str())
+            });
             if image.is_none() || world.files_at(&key, "current") != image {
                 return Err(format!("{key}: the files of {:?} instead of {image:?}", world.files_at(&key, "current")));
             }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use stackctl::model::container::label;
 
-use super::{Container, Door, World};
+use super::{Container, Door, Version, World};
 
 thread_local! {
     /// The same few files are looked at after every step.
@@ -128,8 +128,12 @@ impl World {
 
     /// Whether the job of a configuration has run.
     pub(crate) fn job_ran(&self, container: &Container) -> bool {
-        let key = (container.service().to_owned(), container.label(label::CONFIG).to_owned(), container.image.clone());
-        self.jobs.contains(&key)
+        self.jobs.contains(&container.version())
+    }
+
+    /// Versions that somebody has started.
+    pub(crate) fn started(&self) -> BTreeSet<Version> {
+        self.containers.iter().filter(|c| c.state != "created").map(|c| c.version()).collect()
     }
 
     pub(crate) fn data_volumes(&self) -> BTreeSet<String> {
