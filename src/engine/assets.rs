@@ -45,6 +45,12 @@ pub struct Copy<'a> {
     pub slot: u8,
 }
 
+/// How often the name of a container is asked for that somebody is taking away.
+const REMOVALS: u32 = 4;
+
+/// How long the engine may take for that, each time.
+const BEING_REMOVED: std::time::Duration = std::time::Duration::from_millis(250);
+
 impl Engine {
     /// Copies a folder of an image into a slot of a files volume. What was in the slot is gone then.
     ///
@@ -86,14 +92,17 @@ impl Engine {
             let options = CreateContainerOptions { name: Some(name.clone()), ..CreateContainerOptions::default() };
             self.call(doing, self.docker.create_container(Some(options), body()))
         };
-        match create().await {
-            // Left behind by a run that was killed: under the lock nobody else uses it.
-            Err(error) if error.kind == ErrorKind::Conflict => {
-                self.remove_with_volumes(&name).await?;
-                Ok(create().await?.id)
+        for _ in 0..REMOVALS {
+            match create().await {
+                // Left behind by a run that was killed, or being taken away as such: under the lock nobody else uses it.
+                Err(error) if error.kind == ErrorKind::Conflict => {
+                    let _ = self.remove_with_volumes(&name).await;
+                    tokio::time::sleep(BEING_REMOVED).await;
+                }
+                other => return Ok(other?.id),
             }
-            other => Ok(other?.id),
         }
+        Ok(create().await?.id)
     }
 
     async fn assets_carrier(&self, volume: &str, doing: &str) -> Result<String, EngineError> {

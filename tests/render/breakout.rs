@@ -102,7 +102,7 @@ fn compose_holds_any_string() {
             ("label", &app["labels"][key]),
             ("log driver", &app["logging"]["driver"]),
             ("log option", &app["logging"]["options"][key]),
-            ("target of a file", &app["volumes"][1]["target"]),
+            ("target of a file", &app["volumes"][2]["target"]),
             ("image", &read["services"]["postgres"]["image"]),
             ("image of the proxy", &read["services"]["proxy"]["image"]),
             ("user of postgres", &read["services"]["postgres"]["healthcheck"]["test"][4]),

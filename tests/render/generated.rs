@@ -48,6 +48,29 @@ fn replaced(tree: &Value, from: &str, to: &str) -> Value {
     }
 }
 
+/// A tree in which counts in patterns (`.{7}`) and names of folders of files (`app.1a2b3c4d`) say nothing.
+fn counted(tree: &Value) -> Value {
+    match tree {
+        Value::String(text) => {
+            let mut words = text.split("^.{");
+            let mut out = words.next().unwrap_or_default().to_owned();
+            for word in words {
+                out.push_str("^.{N");
+                out.push_str(word.trim_start_matches(|c: char| c.is_ascii_digit()));
+            }
+            match out.strip_prefix("/app.") {
+                Some(rest) if rest.len() > 8 && rest.bytes().take(8).all(|b| b.is_ascii_hexdigit()) => {
+                    Value::String(format!("/app.HASH{}", &rest[8..]))
+                }
+                _ => Value::String(out),
+            }
+        }
+        Value::Array(list) => list.iter().map(counted).collect(),
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), counted(value))).collect(),
+        other => other.clone(),
+    }
+}
+
 /// A tree in which neighbours have no order: another text is another place among locations, or in what is sorted.
 fn unordered(tree: &Value) -> Value {
     match tree {
@@ -236,6 +259,8 @@ fn nginx_means_what_was_said() {
         assert_eq!(tree["errors"], serde_json::json!([]), "{value:?}");
         // It takes the backslash before a quote away, and leaves two backslashes as they are.
         let wanted = replaced(&trees[0]["tree"], WORD, &value.replace('\\', "\\\\"));
-        assert!(unordered(&tree["tree"]) == unordered(&wanted), "{value:?}:\n{}\nnot\n{wanted}", tree["tree"]);
+        // How long a route's path is, and a hash of it, stand for the path itself where its files lie.
+        let (tree, wanted) = (&counted(&tree["tree"]), counted(&wanted));
+        assert!(unordered(tree) == unordered(&wanted), "{value:?}:\n{tree}\nnot\n{wanted}");
     }
 }

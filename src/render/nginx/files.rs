@@ -26,7 +26,7 @@ pub(super) struct Files {
 /// The files of a route; `None` on a host where their service does not run.
 pub(super) fn of(input: &ProxyInput<'_>, route: &Route, folder: &Folder) -> Option<Files> {
     // `alias` would take the route's path away as well, but not together with `try_files`.
-    let below = format!("(?s)\\A.{{{}}}(/.*)\\z", route.path.trim_end_matches('/').len());
+    let below = format!("(?s)^.{{{}}}(/.*)$", route.path.trim_end_matches('/').len());
     let (root, places) = match input.place {
         Place::Container => {
             let key = folder.key();
