@@ -48,7 +48,6 @@ const THIRD: &[(&str, Make)] = &[
     ("app not routed", |s| (s.app_route, s.api, s.api_route, s.tag) = (false, true, true, 3)),
     ("another door", |s| (s.door, s.tag) = (Some(("nginx:1.28", 8081)), 3)),
     ("another limit", |s| s.limit = 77),
-    ("another port", |s| s.port = 8002),
     ("no files", |s| s.files = None),
 ];
 

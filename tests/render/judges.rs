@@ -17,9 +17,15 @@ use crate::{golden, sample};
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// What Gixy calls medium or worse and is meant, with a word of the place and the reason.
-const EXCEPTIONS: [(&str, &str, &str); 6] = [
+const EXCEPTIONS: [(&str, &str, &str); 8] = [
     ("ssrf", "$stackctl_candidate", "the map lets only addresses of this stack through, for those the listener admits"),
     ("missing_resolver", "$stackctl_candidate", "always an address, by the same map: there is no name to look up"),
+    ("http_splitting", "$stackctl_cache_control", "what is mapped is a constant that a location sets, and a status"),
+    (
+        "try_files_is_evil_too",
+        "try_files",
+        "links to the files of a release are looked at anew by each request, so that they can be switched: no cache of files",
+    ),
     (
         "status_page_exposed",
         "/stackctl/status",
