@@ -1,6 +1,7 @@
 //! Carries plans out on the model, in any order they allow, and checks after every step what must hold.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use stackctl::model::container::label;
@@ -243,6 +244,7 @@ struct Check {
     data: BTreeSet<String>,
     /// There is nothing to serve any more.
     closing: bool,
+    kept: BTreeSet<Ipv4Addr>,
     /// Folders whose files visitors could get.
     served: BTreeSet<String>,
     /// Versions that had been started before: a job that the file names only since then is none of theirs.
@@ -257,7 +259,8 @@ impl Check {
         // A route that goes, or leads to another folder, goes with the traffic: its old files are nobody's any more.
         let wanted = |key: &String| wish.stack.proxy.iter().flat_map(|p| p.folders()).any(|(k, _)| k == *key);
         let served = world.served_files().into_iter().filter(wanted).collect();
-        Self { excused, opening, data: world.data_volumes(), closing, served, started: world.started() }
+        let (kept, started) = (world.kept(), world.started());
+        Self { excused, opening, kept, data: world.data_volumes(), closing, served, started }
     }
 
     fn before(&self, world: &World, wish: &Wish, step: &Step) -> Result<(), String> {
@@ -298,7 +301,7 @@ impl Check {
         if let Some(doubled) = world.doubled() {
             return Err(doubled);
         }
-        if let Some(wrong) = world.misrouted() {
+        if let Some(wrong) = world.misrouted(&self.kept) {
             return Err(wrong);
         }
         // Pages of whoever answers name files of its own image. Once a route is gone, nobody asks.

@@ -98,14 +98,24 @@ impl World {
         self.images.get(reference).map(String::as_str).or_else(runs)
     }
 
-    /// Somebody else's container at an address the front door takes for a service's, in either bank: where nobody of
-    /// the one answers, the other is asked.
-    pub(crate) fn misrouted(&self) -> Option<String> {
+    /// Addresses that are kept for whoever has them: by containers, running or not, and by what is known of the files
+    /// that the front door has loaded. A run that was killed while it loaded others leaves that unsaid.
+    pub(crate) fn kept(&self) -> BTreeSet<Ipv4Addr> {
+        let loaded = self.door().and_then(|door| door.loaded.clone());
+        let mark = self.state.as_ref().and_then(|s| s.0.applied.get("proxy")).map(|hash| format!("releases/{hash}"));
+        let door = self.loaded().filter(|_| loaded.is_some() && loaded == mark);
+        let known = door.iter().flat_map(|door| door.routes.values().flatten().flatten()).map(|socket| *socket.ip());
+        self.containers.iter().flat_map(|c| c.networks.values().flatten()).copied().chain(known).collect()
+    }
+
+    /// Somebody else's container at an address the front door takes for a service's, among those that were kept.
+    pub(crate) fn misrouted(&self, kept: &BTreeSet<Ipv4Addr>) -> Option<String> {
         let door = self.loaded()?;
         for (service, banks) in &door.routes {
             for container in self.containers.iter().filter(|c| c.running() && c.service() != service) {
-                let known = |address: &Ipv4Addr| banks.iter().flatten().any(|socket| socket.ip() == address);
-                if container.networks.values().flatten().any(known) {
+                let live = &banks[usize::from(self.flag(service))];
+                let known = |address: &Ipv4Addr| live.iter().any(|socket| socket.ip() == address);
+                if container.networks.values().flatten().any(|a| kept.contains(a) && known(a)) {
                     return Some(format!("requests for {service} reach {}", container.name));
                 }
             }

@@ -141,8 +141,8 @@ fn whatever_goes_wrong_the_old_certificate_serves() {
     what_authorities_say(&mut scene);
     when_the_authority_wants(&mut scene);
     wrong_clocks(&mut scene);
-    by_the_dns(&mut scene);
     customers_only(&mut scene);
+    by_the_dns(&mut scene);
     nothing_is_told(&mut scene, watch);
     of_ones_own(&mut scene);
     scene.book.is_as_expected();
