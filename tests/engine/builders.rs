@@ -207,6 +207,9 @@ async fn one(mut stream: UnixStream, asked: Asked, answer: &'static [u8]) {
         while asked.lock().unwrap().len() < 5 {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
+        // The context, to its end: whoever hangs up on unread bytes resets the connection.
+        let mut sent = Vec::new();
+        while !sent.ends_with(b"0\r\n\r\n") && stream.read_buf(&mut sent).await.unwrap_or(0) > 0 {}
         stream.write_all(answer).await.unwrap();
     } else if head.contains("/version ") {
         stream.write_all(say(version).as_bytes()).await.unwrap();

@@ -144,7 +144,7 @@ async fn a_secret_is_for_its_step_alone() {
 
     // What is asked for and not given.
     project.secrets.clear();
-    let error = project.build(&t, &read).await.0.unwrap_err();
+    let error = project.build(&t, &format!("{read}; true")).await.0.unwrap_err();
     assert!(error.message.contains("npm_token"), "{error}");
 }
 
