@@ -209,7 +209,10 @@ async fn one(mut stream: UnixStream, asked: Asked, answer: &'static [u8]) {
         }
         // The context, to its end: whoever hangs up on unread bytes resets the connection.
         let mut sent = Vec::new();
-        while !sent.ends_with(b"0\r\n\r\n") && stream.read_buf(&mut sent).await.unwrap_or(0) > 0 {}
+        let quiet = std::time::Duration::from_millis(300);
+        while tokio::time::timeout(quiet, stream.read_buf(&mut sent)).await.is_ok_and(|read| read.is_ok_and(|n| n > 0))
+        {
+        }
         stream.write_all(answer).await.unwrap();
     } else if head.contains("/version ") {
         stream.write_all(say(version).as_bytes()).await.unwrap();
