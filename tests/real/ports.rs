@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use super::release::Load;
-use super::support::{Site, Visitor, alone, slim};
+use super::support::{Site, Visitor, alone, slim, soak};
 
 const NAME: &str = "t-ports";
 const PORT: u16 = 18281;
@@ -26,6 +26,10 @@ fn over_https(path: &str) -> String {
 
 #[test]
 fn a_port_changes_without_a_lost_request() {
+    if !soak() {
+        println!("only with SOAK=1: a load of its own");
+        return;
+    }
     let site = Site::on(None, Some(alone()), &stack(8000, ""), NAME, PORT);
     site.up("1");
     let serves = |version: &str| {
