@@ -2,7 +2,6 @@
 
 use std::env;
 
-#[expect(clippy::print_stdout, reason = "that is how a build script speaks to Cargo")]
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=no-unwind.ld");

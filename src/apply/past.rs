@@ -60,7 +60,7 @@ pub(super) async fn pins(
                 observed.images.remove(reference);
             }
             (None, None) => {
-                missing.push(format!("its image `{reference}`, built here, is gone, and nobody else has it"))
+                missing.push(format!("its image `{reference}`, built here, is gone, and nobody else has it"));
             }
         }
     }

@@ -6,7 +6,7 @@ use ring::{digest, hmac, pbkdf2};
 const ITERATIONS: u32 = 4096;
 
 /// What PostgreSQL keeps of a password (PostgreSQL manual, 53.8): who sees it cannot log in with it. The password has
-/// to be ASCII, of which SASLprep changes nothing.
+/// to be ASCII, of which `SASLprep` changes nothing.
 pub fn verifier(password: &str, salt: &[u8; 16]) -> String {
     let salted = salted(password, salt, ITERATIONS);
     let stored = digest::digest(&digest::SHA256, &sign(&salted, b"Client Key"));

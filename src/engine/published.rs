@@ -61,7 +61,7 @@ impl Refused {
 const NAMED: usize = 3;
 
 /// Files that were changed earlier than this say nothing: a build that wants the same image twice sets all of them to the
-/// same moment (ours to 1970). Nginx makes the ETag of that moment and the size, and would take a new file for the old.
+/// same moment (ours to 1970). Nginx makes the `ETag` of that moment and the size, and would take a new file for the old.
 const TOLD: u64 = 86_400;
 
 /// Smallest text that is worth compressing (`gzip_min_length`, as rendered), in bytes.

@@ -49,6 +49,8 @@ pub mod file {
     pub const ATTEMPTS: &str = "attempts.json";
     /// End of the names of files that hold what that was, part by part.
     pub const PARTS: &str = ".parts";
+    /// End of the name of the file that says where the front door is about to ask.
+    pub const ABOUT: &str = ".about";
     /// Releases that are kept.
     pub const RELEASES: &str = "releases.json";
     /// All of a release but its secrets.
@@ -338,6 +340,9 @@ fn parse(files: BTreeMap<String, Entry>) -> Result<State, String> {
                 let parts = serde_json::from_str(&text).unwrap_or_default();
                 state.loaded.insert(service.trim_end_matches(file::PARTS).to_owned(), parts);
             }
+            Some((file::APPLIED, name)) if name.ends_with(file::ABOUT) => {
+                state.about = serde_json::from_str(&text).map_err(|error| format!("{path} is damaged: {error}"))?;
+            }
             Some((file::APPLIED, service)) => {
                 state.applied.insert(service.to_owned(), text.trim().to_owned());
             }
@@ -374,6 +379,7 @@ mod tests {
             ("secrets/gone".to_owned(), entry("")),
             ("applied/proxy".to_owned(), entry("abc\n")),
             ("applied/proxy.parts".to_owned(), entry(r#"{"limit.rate":"10/s"}"#)),
+            ("applied/proxy.about".to_owned(), entry(r#"[{"upstream app-1":"10.83.0.2:80 10.83.0.96:80"}]"#)),
             ("later.version".to_owned(), entry("not parsed")),
         ]);
         files.insert(releases.path.clone(), entry(releases.content.expose()));
@@ -383,12 +389,14 @@ mod tests {
         assert_eq!(state.changed.values().copied().collect::<Vec<_>>(), [7]);
         assert_eq!(state.applied["proxy"], "abc");
         assert_eq!(state.loaded["proxy"]["limit.rate"], "10/s");
+        assert_eq!(state.about[0]["upstream app-1"], "10.83.0.2:80 10.83.0.96:80");
+        assert_eq!(state.applied.len(), 1);
         assert_eq!(state.releases.iter().map(|r| r.number).collect::<Vec<_>>(), [9, 10]);
     }
 
     #[test]
     fn damage_is_an_error_and_not_an_empty_state() {
-        for (path, text) in [("key", "xyz"), ("key", "0"), ("releases.json", "{")] {
+        for (path, text) in [("key", "xyz"), ("key", "0"), ("releases.json", "{"), ("applied/proxy.about", "[")] {
             assert!(parse(BTreeMap::from([(path.to_owned(), entry(text))])).is_err(), "{path}");
         }
     }

@@ -65,7 +65,7 @@ pub enum By {
     Slack(Hook),
     /// A program that takes Alertmanager's JSON.
     Webhook(Hook),
-    /// PagerDuty, by the secret that is its routing key (Events API v2).
+    /// `PagerDuty`, by the secret that is its routing key (Events API v2).
     PagerDuty(SecretName),
     /// E-mail.
     Email(Email),

@@ -36,6 +36,10 @@ pub struct State {
     pub applied: BTreeMap<String, String>,
     /// For each of them: what that set said, part by part.
     pub loaded: BTreeMap<String, Parts>,
+    /// Where the front door asks for replicas by files that it was about to load, set by set: of runs that may have
+    /// ended before anybody knew that it has. Empty once that is known.
+    #[serde(skip)]
+    pub about: Vec<Parts>,
     /// Finished and failed releases that are kept, oldest first.
     pub releases: Vec<Release>,
     /// How fast the front door was when somebody stored it.

@@ -33,7 +33,7 @@ impl Allocator {
                 }
             }
         }
-        for (who, [at, _]) in door::known(observed) {
+        for (who, [at, _]) in door::possible(observed) {
             let network = networks.iter().find(|n| n.subnet.host(0).octets()[..3] == at.ip().octets()[..3]);
             if let (Some(network), Some(slot)) = (network, slot(*at.ip())) {
                 owners.entry((network.name.clone(), slot)).or_insert(who);

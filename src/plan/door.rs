@@ -1,11 +1,12 @@
 //! What the front door knows of the services behind it: where each replica is asked for in both banks, as the files say
 //! that it has loaded, and as those shall say that come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;
 
 use crate::base::name::ServiceName;
 use crate::model::observed::Observed;
+use crate::model::parts::Parts;
 
 use super::Inputs;
 use super::network::PROXY;
@@ -53,25 +54,43 @@ pub(super) fn port_in(known: &BTreeMap<(String, u32), Sockets>, service: &Servic
     Some(sockets[usize::from(bank)].port())
 }
 
-/// Where the front door asks for replicas by the files that it loaded last, by service and number. Nothing where an
-/// earlier version did not keep that.
+/// Where the front door asks for replicas, by service and number: by the files that it loaded last, as far as anybody
+/// knows; of services that these do not name, by those that it was about to load. Nothing where an earlier version did
+/// not keep that.
 pub(super) fn known(observed: &Observed) -> BTreeMap<(String, u32), Sockets> {
-    let loaded = observed.state.as_ref().and_then(|s| s.loaded.get(PROXY));
+    let Some(state) = &observed.state else { return BTreeMap::new() };
+    let mut out: BTreeMap<_, _> = state.loaded.get(PROXY).into_iter().flat_map(sockets).collect();
+    for about in state.about.iter().rev() {
+        let named: BTreeSet<String> = out.keys().map(|(service, _): &(String, u32)| service.clone()).collect();
+        out.extend(sockets(about).filter(|((service, _), _)| !named.contains(service)));
+    }
+    out
+}
+
+/// All of it that may be so: whatever run ended before it was known which files the front door has.
+pub(super) fn possible(observed: &Observed) -> impl Iterator<Item = ((String, u32), Sockets)> {
+    let about = observed.state.iter().flat_map(|state| state.about.iter().flat_map(sockets));
+    known(observed).into_iter().chain(about)
+}
+
+/// Where files ask for replicas that say this.
+pub(super) fn sockets(parts: &Parts) -> impl Iterator<Item = ((String, u32), Sockets)> {
     let read = |(name, value): (&String, &String)| {
         let (service, number) = name.strip_prefix(PART)?.rsplit_once('-')?;
         let (a, b) = value.split_once(' ')?;
         Some(((service.to_owned(), number.parse().ok()?), [a.parse().ok()?, b.parse().ok()?]))
     };
-    loaded.into_iter().flatten().filter_map(read).collect()
+    parts.iter().filter_map(read)
 }
 
-/// The parts that [`known`] reads.
-pub(super) fn parts<'a>(
-    upstreams: &'a BTreeMap<ServiceName, BTreeMap<u32, Sockets>>,
-    routed: impl Fn(&ServiceName) -> bool + 'a,
-) -> impl Iterator<Item = (String, String)> + 'a {
+/// What its files say of that, part by part: replicas of the services that it has routes to.
+pub(super) fn of(inputs: &Inputs<'_>, placement: &Placement) -> Parts {
+    let routed = |service: &ServiceName| {
+        inputs.stack.proxy.as_ref().is_some_and(|proxy| proxy.routes.iter().any(|r| r.leads_to(service)))
+    };
     let part =
         |service: &ServiceName, number: u32, [a, b]: Sockets| (format!("{PART}{service}-{number}"), format!("{a} {b}"));
-    let routed = upstreams.iter().filter(move |(service, _)| routed(service));
-    routed.flat_map(move |(service, replicas)| replicas.iter().map(move |(number, s)| part(service, *number, *s)))
+    let upstreams = upstreams(inputs, placement);
+    let routed = upstreams.iter().filter(|(service, _)| routed(service));
+    routed.flat_map(|(service, replicas)| replicas.iter().map(|(number, s)| part(service, *number, *s))).collect()
 }

@@ -381,15 +381,32 @@ impl Draft<'_> {
     }
 
     /// Forgets which files a service has loaded, before it may load others: whoever wants the old ones back after a
-    /// killed run must not find that they are loaded.
+    /// killed run must not find that they are loaded. Of the front door's it says where they ask: nobody else may get
+    /// these addresses until it is known what it has.
     fn unmark(&mut self, placed: &Placed, after: &[usize]) -> Option<usize> {
-        let known = self.inputs.observed.state.as_ref()?.applied.contains_key(placed.service.as_str());
-        if !known || self.applied(placed) {
+        if self.applied(placed) {
             return None;
         }
-        let mark = Artifact::plain(format!("applied/{}", placed.service), "");
+        let state = self.inputs.observed.state.as_ref();
+        let known = state.is_some_and(|s| s.applied.contains_key(placed.service.as_str()));
+        let mut files = Vec::new();
+        if placed.service.as_str() == PROXY {
+            let mut about = state.map_or_else(Vec::new, |s| s.about.clone());
+            let next = door::of(self.inputs, self.placement);
+            if !about.contains(&next) {
+                about.push(next);
+                let about = serde_json::to_string(&about).unwrap_or_default();
+                files.push(Artifact::plain(format!("applied/{}.about", placed.service), about));
+            }
+        }
+        if known {
+            files.push(Artifact::plain(format!("applied/{}", placed.service), ""));
+        }
+        if files.is_empty() {
+            return None;
+        }
         let what = format!("that {} is about to load other files", placed.service);
-        let action = Action::WriteState { what, files: vec![mark] };
+        let action = Action::WriteState { what, files };
         Some(self.add(action, "in case this run ends in between", after.to_vec()))
     }
 
@@ -408,8 +425,12 @@ impl Draft<'_> {
         let said = serde_json::to_string(said).unwrap_or_default();
         let said = Artifact::plain(format!("applied/{}.parts", placed.service), said);
         let what = format!("that {} has loaded its files", placed.service);
-        // The hash last: whoever finds it must find what it stands for, even if the write ended in between.
-        Some(self.add(Action::WriteState { what, files: vec![said, mark] }, "the next run need not reload", after))
+        // The hash behind it: whoever finds it must find what it stands for, even if the write ended in between.
+        let mut files = vec![said, mark];
+        if placed.service.as_str() == PROXY {
+            files.push(Artifact::plain(format!("applied/{}.about", placed.service), ""));
+        }
+        Some(self.add(Action::WriteState { what, files }, "the next run need not reload", after))
     }
 
     fn reloaded(&self, placed: &Placed) -> VolumeSpec {

@@ -20,7 +20,7 @@ const TITLE: &str = "{{ if eq .Status \"firing\" }}{{ or .CommonLabels.severity 
 /// What is wrong, and what to do next, alert by alert.
 const TEXT: &str = "{{ range .Alerts }}{{ or .Annotations.summary .Labels.alertname }}\n{{ with .Annotations.next }}{{ . }}\n{{ end }}{{ end }}";
 
-/// PagerDuty's word for it: it knows four, and refuses others.
+/// `PagerDuty`'s word for it: it knows four, and refuses others.
 const LEVEL: &str = "{{ if eq .CommonLabels.severity \"critical\" }}critical{{ else }}warning{{ end }}";
 
 #[derive(Serialize)]

@@ -23,7 +23,7 @@ fn copy(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
         let target = to.join(entry.file_name());
         if entry.path().is_dir() {
-            copy(&entry.path(), &target)
+            copy(&entry.path(), &target);
         } else {
             std::fs::copy(entry.path(), target).unwrap();
         }
@@ -103,7 +103,7 @@ fn files_of_the_image_are_there_before_and_after() {
         let (mut seen, mut wrong) = (0, Vec::new());
         while !stopped.load(Ordering::Relaxed) {
             let ask = |path: &str| super::support::get(("127.0.0.1", PORT), path);
-            let version = ask("/health").map(|(_, body)| body.contains("\"version\":\"2\"")).unwrap_or(false);
+            let version = ask("/health").is_ok_and(|(_, body)| body.contains("\"version\":\"2\""));
             if !matches!(ask("/static/one.js"), Ok((200, _))) {
                 wrong.push("one.js".to_owned());
             }

@@ -1,11 +1,12 @@
 //! Stacks that cannot run, each for a reason of its own: `up` names it, and the next step. What exactly is said of an
-//! engine's words is in tests/engine/snapshots.
+//! engine's words is in tests/engine/snapshots; what the whole message is, in the folder beside this file.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use stackctl::diagnose::CAUSES;
 
+use super::book::Book;
 use super::second::mirror;
 use super::support::{Site, slim, soak};
 
@@ -18,6 +19,7 @@ fn each_reason_is_named_with_its_next_step() {
         .replace("replicas    = 3", "replicas    = 1")
         .replace("start_period = \"${START:-40s}\"", "start_period = \"6s\"");
     let site = Site::new(&base, "t-diagnosis", 18171);
+    let mut book = Book::at("diagnosis/causes.txt");
     let python = |code: &str| format!("command = [\"python3\", \"-c\", {code:?}]");
     // Cause, what is put into the service, words of the log that are shown with it.
     let cases: Vec<(&str, String, &str)> = vec![
@@ -44,13 +46,14 @@ fn each_reason_is_named_with_its_next_step() {
     for (id, lines, words) in cases {
         site.write(&base.replace("#EXTRA", &lines));
         let env = if id == "health-error" { vec![("FAULT", "unhealthy")] } else { Vec::new() };
-        names_the_cause(&site, id, words, &env);
+        names_the_cause(&site, id, words, &env, &mut book);
     }
     let image = format!("build       = \"{}\"", super::support::root().join("tests/sample-app").display());
     // An init would try it as a script for a shell that is not there, and say that instead.
     let other = format!("image = \"{OTHER_MACHINE}\"\ncommand = [\"/x\"]\ninit = false");
     site.write(&base.replace(&image, &other));
-    names_the_cause(&site, "architecture", "", &[]);
+    names_the_cause(&site, "architecture", "", &[], &mut book);
+    book.is_as_expected();
     assert!(!site.list("containers").iter().any(|n| n.contains("app")), "nothing is left of any of them");
 }
 
@@ -62,6 +65,7 @@ fn a_database_that_is_not_as_it_is_thought_to_be() {
         .replace("start_period = \"${START:-40s}\"", "start_period = \"6s\"")
         .replace("[proxy]", "[services.db]\npreset = \"postgres:15\"\nmemory = \"256M\"\n\n[proxy]");
     let site = Site::new(&base, "t-diagnosis-db", 18172);
+    let mut book = Book::at("diagnosis/causes-of-databases.txt");
     let asks = |url: &str, question: &str| {
         let code = format!(
             "import asyncio, asyncpg, os, sys\nasync def main():\n    c = await asyncpg.connect({url})\n    await c.fetch({question:?})\n\
@@ -83,8 +87,9 @@ fn a_database_that_is_not_as_it_is_thought_to_be() {
     for (id, lines, words) in cases {
         let toml = base.replace("#EXTRA", &lines).replace("FAULT       =", "URL = \"${db.url}\"\nFAULT =");
         site.write(&toml);
-        names_the_cause(&site, id, words, &[]);
+        names_the_cause(&site, id, words, &[], &mut book);
     }
+    book.is_as_expected();
 }
 
 /// A server of its own in the program's container that says what PostgreSQL says while it starts: the real one does so
@@ -116,6 +121,7 @@ fn rarer_reasons_are_named_too() {
         .replace("replicas    = 3", "replicas    = 1")
         .replace("start_period = \"${START:-40s}\"", "start_period = \"6s\"");
     let site = Site::new(&base, "t-diagnosis-2", 18173);
+    let mut book = Book::at("diagnosis/rarer-causes.txt");
     let python = |code: &str, more: &str| format!("command = [\"python3\", \"-c\", {code:?}]\n{more}");
     let full = "f = open('/dev/shm/x', 'wb', buffering=0)\nfor _ in range(80): f.write(bytes(1 << 20))";
     let threads = "import threading, time\nfor _ in range(64): threading.Thread(target=time.sleep, args=(9,)).start()";
@@ -148,11 +154,12 @@ fn rarer_reasons_are_named_too() {
     }
     for (id, lines, words) in cases {
         site.write(&base.replace("#EXTRA", &lines));
-        names_the_cause(&site, id, words, &[]);
+        names_the_cause(&site, id, words, &[], &mut book);
     }
     if soak() {
-        another_has_the_address(&base);
+        another_has_the_address(&base, &mut book);
     }
+    book.is_as_expected();
 }
 
 /// A server with a certificate that is valid from and to so many days from now, and a client that looks at it.
@@ -182,7 +189,7 @@ fn handshake(from: i64, to: i64) -> String {
 }
 
 /// Somebody attached a container by hand, at the address that the next generation gets.
-fn another_has_the_address(base: &str) {
+fn another_has_the_address(base: &str, book: &mut Book) {
     let name = "t-diagnosis-3";
     let toml = base.replace("t-diagnosis-2", name).replace("18173", "18174").replace("#EXTRA", "");
     let site = Site::on(None, None, &toml, name, 18174);
@@ -214,15 +221,17 @@ fn another_has_the_address(base: &str) {
     let cause = CAUSES.iter().find(|c| c.id == "address-taken").expect("a cause");
     let said = site.run(&["up", "--yes", "--no-verify"], &[("APP_VERSION", "2")]);
     site.docker(&["rm", "-f", "t-diagnosis-3-guest"]);
+    book.note("address-taken", &said, site.folder());
     said.ends(1).says(cause.title).says(cause.step).says("what served before still serves");
     site.up("2");
 }
 
 #[track_caller]
-fn names_the_cause(site: &Site, id: &str, words: &str, env: &[(&str, &str)]) {
+fn names_the_cause(site: &Site, id: &str, words: &str, env: &[(&str, &str)], book: &mut Book) {
     let cause = CAUSES.iter().find(|c| c.id == id).expect("a cause");
     let said = site.run(&["up", "--yes", "--no-verify"], env);
-    println!("{id}: {}", said.err.lines().filter(|l| !l.contains(" done ")).collect::<Vec<_>>().join("\n  "));
+    let title = if words.is_empty() { id.to_owned() } else { format!("{id} ({words})") };
+    book.note(&title, &said, site.folder());
     said.ends(1).says(cause.title).says(cause.step).says(words);
 }
 

@@ -10,6 +10,7 @@ mod acme;
 mod alerts;
 mod assets;
 mod beside;
+mod book;
 mod commands;
 mod compose;
 mod database_tls;

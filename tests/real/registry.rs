@@ -304,7 +304,8 @@ fn a_bad_line_to_the_registry() {
     line.speed.store(0, Ordering::Relaxed);
     push(3);
     site.write(&toml(3));
-    (line.cut.store(8 << 20, Ordering::Relaxed), line.cuts.store(1, Ordering::Relaxed));
+    line.cut.store(8 << 20, Ordering::Relaxed);
+    line.cuts.store(1, Ordering::Relaxed);
     let visitor = Visitor::of(&site);
     up("3").ends(0);
     visitor.was_always_served();
@@ -314,7 +315,8 @@ fn a_bad_line_to_the_registry() {
         // An engine tries five times, and waits longer each time.
         push(4);
         site.write(&toml(4));
-        (line.cut.store(1 << 20, Ordering::Relaxed), line.cuts.store(u64::MAX, Ordering::Relaxed));
+        line.cut.store(1 << 20, Ordering::Relaxed);
+        line.cuts.store(u64::MAX, Ordering::Relaxed);
         let visitor = Visitor::of(&site);
         let said = up("4").ends(1).says("what served before still serves").says("could not pull");
         visitor.was_always_served();

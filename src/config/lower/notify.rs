@@ -77,16 +77,13 @@ fn github(
         problems.push(missing("token", "token = \"${secrets.github}\""));
         return None;
     };
-    let secret = match token.value.0.as_slice() {
-        [Part::Reference(_)] => url(token, declared, input, problems)?,
-        _ => {
-            problems.push(
-                Problem::error("a token is a secret, and nothing else")
-                    .at(token.span.clone())
-                    .fix("\"${secrets.github}\""),
-            );
-            return None;
-        }
+    let secret = if let [Part::Reference(_)] = token.value.0.as_slice() {
+        url(token, declared, input, problems)?
+    } else {
+        problems.push(
+            Problem::error("a token is a secret, and nothing else").at(token.span.clone()).fix("\"${secrets.github}\""),
+        );
+        return None;
     };
     used.extend(secret.values().cloned());
     let api = k.api.as_ref().map_or("https://api.github.com", |api| api.value.0.as_str());

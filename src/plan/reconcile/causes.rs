@@ -94,8 +94,7 @@ pub(super) fn of_files(inputs: &Inputs<'_>, placement: &Placement, files: &Files
             out.insert(format!("replicas of {}", service.name), service.replicas.to_string());
             out.extend(service.port.map(|port| (port_of(&service.name), port.to_string())));
         }
-        let routed = |service: &ServiceName| proxy.routes.iter().any(|r| r.leads_to(service));
-        out.extend(door::parts(&door::upstreams(inputs, placement), routed));
+        out.extend(door::of(inputs, placement));
         let pair = proxy.tls.secrets();
         let pair: Vec<&str> = pair.into_iter().filter_map(|n| Some(inputs.values.get(n)?.expose())).collect();
         if !pair.is_empty() {

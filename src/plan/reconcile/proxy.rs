@@ -168,15 +168,17 @@ impl Draft<'_> {
         let said = |parts: &Parts| {
             parts.iter().any(|(name, value)| name.starts_with(causes::PORT_OF) && *value == port.to_string())
         };
-        let asked = || self.known.values().flatten().any(|socket| socket.port() == port);
+        let asked = |parts: &Parts| door::sockets(parts).any(|(_, sockets)| sockets.iter().any(|s| s.port() == port));
         let state = self.inputs.observed.state.as_ref();
         let settled = state.is_none_or(|s| s.applied.contains_key(super::FRONT_DOOR));
-        settled && self.loaded().is_none_or(|parts| asked() || said(parts))
+        settled && self.loaded().is_none_or(|parts| asked(parts) || said(parts))
     }
 
-    /// Whether the front door has a route to a service already.
+    /// Whether the front door has a route to a service already, as far as anybody knows.
     fn was_routed(&self, service: &ServiceName) -> bool {
+        let about = self.inputs.observed.state.iter().flat_map(|state| &state.about);
         self.loaded().is_none_or(|parts| parts.contains_key(&causes::port_of(service)))
+            || about.flat_map(door::sockets).any(|((named, _), _)| named == service.as_str())
     }
 
     /// While the old containers are still there: are the new ones as good?

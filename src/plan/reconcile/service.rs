@@ -38,10 +38,12 @@ impl Draft<'_> {
             before_start.extend(self.jobs.get(&placed.spec.image));
         }
         let mut made = Vec::new();
+        // At another port it has not been seen ready; nor need one be that traffic has left: a killed run may have
+        // stopped it and another one started it again.
+        let asked = placed.bank == placed.live && !self.port_moves(placed);
         for replica in &placed.replicas {
             match &replica.existing {
-                // At another port it has not been seen ready.
-                Some((name, true)) if *name == replica.name && self.proven(name) && !self.port_moves(placed) => {}
+                Some((name, true)) if *name == replica.name && self.proven(name) && asked => {}
                 Some((name, running)) => {
                     let mut after = before_start.clone();
                     if !running {

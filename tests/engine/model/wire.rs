@@ -364,9 +364,7 @@ fn decoded(text: &str) -> String {
 fn shape(path: &str) -> String {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     match parts.as_slice() {
-        ["images", "create" | "json"] | ["containers", "json" | "create"] | ["volumes" | "networks", "create"] => {
-            path.to_owned()
-        }
+        ["images" | "containers", "create" | "json"] | ["volumes" | "networks", "create"] => path.to_owned(),
         ["images", .., "json"] => "/images/{}/json".to_owned(),
         ["images", .., "tag"] => "/images/{}/tag".to_owned(),
         ["images", ..] => "/images/{}".to_owned(),

@@ -206,6 +206,9 @@ impl World {
             let text = file.content.expose().to_owned();
             if let Some(service) = file.path.strip_prefix("applied/").and_then(|p| p.strip_suffix(".parts")) {
                 state.loaded.insert(service.to_owned(), serde_json::from_str(&text).map_err(|e| e.to_string())?);
+            } else if file.path == "applied/proxy.about" {
+                let read = || serde_json::from_str(&text).map_err(|e| e.to_string());
+                state.about = if text.is_empty() { Vec::new() } else { read()? };
             } else if let Some(service) = file.path.strip_prefix("applied/") {
                 state.applied.remove(service);
                 if !text.is_empty() {

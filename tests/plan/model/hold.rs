@@ -98,12 +98,10 @@ impl World {
         self.images.get(reference).map(String::as_str).or_else(runs)
     }
 
-    /// Addresses that are kept for whoever has them: by containers, running or not, and by what is known of the files
-    /// that the front door has loaded. A run that was killed while it loaded others leaves that unsaid.
+    /// Addresses that are kept for whoever has them: by containers, running or not, and by the files that the front door
+    /// has loaded.
     pub(crate) fn kept(&self) -> BTreeSet<Ipv4Addr> {
-        let loaded = self.door().and_then(|door| door.loaded.clone());
-        let mark = self.state.as_ref().and_then(|s| s.0.applied.get("proxy")).map(|hash| format!("releases/{hash}"));
-        let door = self.loaded().filter(|_| loaded.is_some() && loaded == mark);
+        let door = self.loaded();
         let known = door.iter().flat_map(|door| door.routes.values().flatten().flatten()).map(|socket| *socket.ip());
         self.containers.iter().flat_map(|c| c.networks.values().flatten()).copied().chain(known).collect()
     }

@@ -1,7 +1,6 @@
 //! Whatever goes wrong: the old certificate serves on, which a handshake shows, and a message says what to do. What is
-//! said is kept in `wrong.txt`; `UPDATE_SNAPSHOTS=1` writes it.
+//! said is kept in `wrong.txt`.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -9,6 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::super::book::Book;
 use super::super::leak::{self, OWN, Watch};
 use super::super::support::{Said, Site, root, soak};
 use super::authority::{Authority, CUSTOMER, Setup};
@@ -18,69 +18,6 @@ use super::{Door, acme, print, status};
 const DOOR: Door = Door { name: "t-acme-wrong", http: 18_146, https: 18_546 };
 const EVER: usize = usize::MAX;
 const DAY: u64 = 86_400;
-
-/// What was said, scene by scene.
-#[derive(Default)]
-struct Book(String);
-
-impl Book {
-    fn note(&mut self, what: &str, said: &Said, folder: &Path) {
-        let text = format!("{}\n{}", said.out, said.err).replace(&folder.display().to_string(), "[DIR]");
-        let _ = writeln!(self.0, "## {what}\nends with {}\n{}\n", said.code, plain(&text));
-    }
-
-    #[track_caller]
-    fn is_as_expected(&self) {
-        let path = root().join("tests/real/acme/wrong.txt");
-        if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
-            return fs::write(path, &self.0).unwrap();
-        }
-        let expected = fs::read_to_string(path).unwrap();
-        // The long form has more scenes, of which the short one has some.
-        let scene = |text: &str| text.split("## ").map(|s| s.trim().to_owned()).filter(|s| !s.is_empty()).collect();
-        let (expected, found): (Vec<String>, Vec<String>) = (scene(&expected), scene(&self.0));
-        for scene in &found {
-            let title = scene.lines().next().unwrap_or_default();
-            let like = expected.iter().find(|e| e.lines().next() == Some(title));
-            assert_eq!(Some(scene), like, "{title}; if it should be so: UPDATE_SNAPSHOTS=1 SOAK=1");
-        }
-    }
-}
-
-/// Without what is different each time: moments, tokens, fingerprints. Line breaks of the terminal's width go, too.
-fn plain(text: &str) -> String {
-    let mut out = Vec::new();
-    for line in text.lines().filter(|line| !line.trim().is_empty()) {
-        // What is done comes with its moment, and with how long it took; notes stay.
-        let line = match line.split_once("Z ") {
-            Some((moment, rest)) if moment.len() == 8 && moment.as_bytes()[2] == b':' => {
-                if ["done ", "begin ", "release "].iter().any(|word| rest.starts_with(word)) {
-                    continue;
-                }
-                rest
-            }
-            _ => line,
-        };
-        let line = line.find("Pebble Intermediate CA").map_or(line, |at| &line[..at + 22]);
-        let words = line.split_whitespace().map(|word| {
-            let core = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-            let is_date = core.len() >= 10 && core.is_char_boundary(10) && {
-                let day: Vec<&str> = core[..10].split('-').collect();
-                day.len() == 3 && day.iter().all(|part| part.bytes().all(|b| b.is_ascii_digit()))
-            };
-            if is_date {
-                return word.replace(core, "[WHEN]");
-            }
-            match word.split_once("/acme-challenge/") {
-                Some((before, _)) => format!("{before}/acme-challenge/[TOKEN]"),
-                None if core.len() >= 40 && !core.contains('/') => "[LONG]".to_owned(),
-                None => word.to_owned(),
-            }
-        });
-        out.push(words.collect::<Vec<_>>().join(" "));
-    }
-    out.join("\n")
-}
 
 /// A stack that has its certificate, and everything that can be done to it.
 struct Scene {
@@ -99,7 +36,7 @@ impl Scene {
         let between = Between::new(18_656, &authority, 18_650);
         let staging = Between::new(18_657, &authority, 18_650);
         let site = Site::new("", DOOR.name, DOOR.http);
-        Self { authority, between, staging, site, book: Book::default(), said: Vec::new() }
+        Self { authority, between, staging, site, book: Book::at("acme/wrong.txt"), said: Vec::new() }
     }
 
     /// Writes stack.toml: `more` follows the authority's keys.
