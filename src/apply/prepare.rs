@@ -114,8 +114,7 @@ pub async fn prepare(engine: &Engine, wanted: &Wanted) -> Result<Prepared, Apply
     observed.written_by = written_by?;
     let is_there = |name: &String| observed.containers.iter().any(|c| c.name == *name);
     let asked = |service: &ServiceName| is_there(&wanted.stack.container_name(service.as_str(), 1));
-    let silent: Vec<ServiceName> = observed.written_by.keys().filter(|s| !asked(s)).cloned().collect();
-    observed.written_by.retain(|service, _| !silent.contains(service));
+    observed.written_by.retain(|service, _| asked(service));
     plan::capacity::fits(&wanted.stack, host)?;
     plan::data::readable(&wanted.stack, &observed)?;
     observed.moved = Box::pin(moved(engine, wanted, &observed)).await?;
@@ -153,8 +152,7 @@ pub async fn prepare(engine: &Engine, wanted: &Wanted) -> Result<Prepared, Apply
     let placement = plan::place(&inputs)?;
     let files = rendered(&inputs, &placement)?;
     if wanted.look_into_files {
-        let edited = Box::pin(edited(engine, &observed, &placement, &files)).await?;
-        observed.edited = edited;
+        observed.edited = Box::pin(edited(engine, &observed, &placement, &files)).await?;
     }
     let inputs = Inputs {
         stack: &wanted.stack,
@@ -178,15 +176,10 @@ pub async fn prepare(engine: &Engine, wanted: &Wanted) -> Result<Prepared, Apply
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs());
         plan.notes.extend(super::certificates::due(&wanted.stack, &state.secrets, now));
     }
-    let images = placement
-        .services
-        .iter()
-        .chain(&placement.proxy)
-        .map(|p| (p.service.to_string(), p.spec.image.clone()))
-        .collect();
     let contexts = contexts.into_iter().map(|(name, (_, context))| (name, context)).collect();
-    let specs = placement.services.iter().chain(&placement.proxy);
-    let specs = specs.map(|p| (p.service.to_string(), p.spec.clone())).collect();
+    let placed = || placement.services.iter().chain(&placement.proxy);
+    let images = placed().map(|p| (p.service.to_string(), p.spec.image.clone())).collect();
+    let specs = placed().map(|p| (p.service.to_string(), p.spec.clone())).collect();
     Ok(Prepared {
         plan,
         contexts,

@@ -1,5 +1,6 @@
 //! The credential of a database is replaced while it is used: the steps of [`rotation`], each against the real thing.
 
+use std::fmt::Write as _;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
@@ -97,7 +98,7 @@ pub async fn rotate(
         left.remove(0);
         if step == Step::Roll {
             lock.release().await?;
-            work.roll(now, sink).await?;
+            Box::pin(work.roll(now, sink)).await?;
             continue;
         }
         let done = work.perform(step, &lock, now, sink).await;
@@ -267,7 +268,7 @@ impl<'a> Work<'a> {
             text(&verifier)
         );
         if login != owner {
-            sql += &format!(" GRANT {0} TO {1}; ALTER ROLE {1} SET role = {0};", word(owner), word(&login));
+            let _ = write!(sql, " GRANT {0} TO {1}; ALTER ROLE {1} SET role = {0};", word(owner), word(&login));
         }
         self.sql(&sql).await.map(drop)
     }

@@ -78,7 +78,7 @@ pub async fn up(
     engine.create_state(project, wanted.stack.stage.as_deref().unwrap_or_default(), labels).await?;
     tokio::pin!(interrupted);
     let mut turn = 1;
-    let mut begun = None;
+    let mut deployment = None;
     let (prepared, began, Ended { result, logs, hooks }, served) = loop {
         let prepared = prepare(engine, wanted).await?;
         if let Some(seal) = terms.seal {
@@ -106,7 +106,7 @@ pub async fn up(
             here: wanted.here.clone(),
             lock: Some(&lock),
         };
-        begun = begun.or_else(|| notify::begin(wanted, &prepared));
+        deployment = deployment.or_else(|| notify::begin(wanted, &prepared));
         let began = now();
         let meter = meter::start(engine, &wanted.stack, &prepared.observed);
         if let Err(why) = &meter {
@@ -132,7 +132,7 @@ pub async fn up(
     }
     // Nobody waits for the lock while a receiver is slow.
     let ending = Ending { began, ended, result: &result, hooks: &hooks, served: served.clone() };
-    for note in notify::tell(wanted, &prepared, begun, ending).await {
+    for note in notify::tell(wanted, &prepared, deployment, ending).await {
         sink.event(Event::Note(note));
     }
     let steps = prepared.plan.steps.len();

@@ -1,5 +1,7 @@
 //! What engines can do, by the version of their interface: one table, which the code asks and the documentation shows.
 
+use std::fmt::Write as _;
+
 use super::connect::Engine;
 
 /// Version of the engine's interface.
@@ -133,7 +135,7 @@ pub fn document() -> String {
          | since API | Docker Engine | with it, stackctl | without it |\n|---|---|---|---|\n",
     );
     for Row { since, engine, with, without, .. } in TABLE {
-        out += &format!("| {}.{} | {engine} | {with} | {without} |\n", since.0, since.1);
+        let _ = writeln!(out, "| {}.{} | {engine} | {with} | {without} |", since.0, since.1);
     }
     out
 }

@@ -218,11 +218,14 @@ mod tests {
         out.into_inner().unwrap_or_default()
     }
 
-    fn run(entries: &[(&str, EntryType, &str)]) -> (io::Result<Copied>, BTreeMap<String, (u32, u64, String)>) {
+    /// Mode, time, and text or target of each entry by its path.
+    type Seen = BTreeMap<String, (u32, u64, String)>;
+
+    fn run(entries: &[(&str, EntryType, &str)]) -> (io::Result<Copied>, Seen) {
         let mut to = Vec::new();
         let place = Place { key: "app.1a".into(), slot: 2, image: "sha256:9".into(), made: 1_700_000_000 };
         let result = publish(archive(entries).as_slice(), &mut to, &place);
-        let mut seen = BTreeMap::new();
+        let mut seen = Seen::new();
         for entry in Archive::new(to.as_slice()).entries().into_iter().flatten().map_while(Result::ok) {
             let mut entry = entry;
             let path = entry.path().map(|p| p.display().to_string()).unwrap_or_default();

@@ -140,6 +140,8 @@ mod tests {
         drawn: u32,
     }
 
+    type Effect = Box<dyn Fn(&mut World)>;
+
     fn name(text: &str) -> SecretName {
         SecretName::parse(text).unwrap()
     }
@@ -157,11 +159,11 @@ mod tests {
         }
 
         /// Effects of a step one by one: a run can end between any two.
-        fn effects(&self, step: Step) -> Vec<Box<dyn Fn(&mut Self)>> {
+        fn effects(&self, step: Step) -> Vec<Effect> {
             let password = name("db.password");
             let names = Names::of(&password).unwrap();
             let kept = self.kept();
-            let put = |name: SecretName, value: String| -> Box<dyn Fn(&mut Self)> {
+            let put = |name: SecretName, value: String| -> Effect {
                 Box::new(move |w| drop(w.kept.insert(name.clone(), Secret::new(value.clone()))))
             };
             match step {

@@ -19,6 +19,7 @@ pub const POSTGRES_DATA: &str = "/var/lib/postgresql/data";
 pub const RELOADED: &str = "/run/stackctl";
 
 /// One service with all defaults filled in.
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of stack.toml, and none decides about another")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Service {
     /// Its name and its host name on the stack's networks.

@@ -1,6 +1,8 @@
 //! Whether there is room for what a plan brings onto the engine's disk. A disk that is full stops more than a deploy:
 //! databases, logs, and the engine itself.
 
+use std::fmt::Write as _;
+
 use crate::base::units::ByteSize;
 use crate::model::observed::{Disk, Reclaimable};
 
@@ -48,10 +50,11 @@ pub fn way_out(unused: Option<Reclaimable>) -> String {
     let mut out = "`stackctl prune` removes this stack's old images and volumes".to_owned();
     let Some(unused) = unused else { return out + ", `docker system prune` what nothing uses" };
     if unused.cache.0 >> 20 > 0 {
-        out += &format!(", `docker builder prune` up to {} that builds keep", rounded(unused.cache));
+        let _ = write!(out, ", `docker builder prune` up to {} that builds keep", rounded(unused.cache));
     }
     if unused.images.0 >> 20 > 0 {
-        out += &format!(", `docker image prune --all` up to {} of images without a container", rounded(unused.images));
+        let _ =
+            write!(out, ", `docker image prune --all` up to {} of images without a container", rounded(unused.images));
     }
     out
 }

@@ -57,11 +57,10 @@ pub fn down(project: &ProjectName, observed: &Observed, volumes: bool) -> Plan {
             let action = Action::RemoveVolume { volume: volume.name.clone() };
             add(&mut plan, action, "asked for with --volumes", all.clone(), true);
         }
-        let carries = |c: &&ObservedContainer| ["carrier", "hold"].contains(&c.label(label::ROLE));
-        let carriers = observed.containers.iter().filter(carries);
+        let holders = observed.containers.iter().filter(|c| ["carrier", "hold"].contains(&c.label(label::ROLE)));
         let mut after = all.clone();
-        for carrier in carriers {
-            let action = Action::Remove { container: carrier.name.clone() };
+        for container in holders {
+            let action = Action::Remove { container: container.name.clone() };
             after.push(add(&mut plan, action, "asked for with --volumes", all.clone(), false));
         }
         for volume in observed.volumes.iter().filter(|v| v.labels.get(label::ROLE).is_some_and(|r| r == "carrier")) {

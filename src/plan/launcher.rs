@@ -2,6 +2,8 @@
 //! to run. It needs nothing of the image, forks nothing and stays nowhere: signals, exit code and process number are
 //! the program's own.
 
+use std::fmt::Write as _;
+
 use crate::base::elf::{EM_AARCH64, EM_X86_64, elf};
 use crate::base::secret::Secret;
 use crate::model::artifact::{Artifact, Content};
@@ -117,8 +119,10 @@ pub(super) fn files(service: &Service, values: &SecretValues, arch: &str) -> Vec
     if !starts(service, values) {
         return Vec::new();
     }
-    let text =
-        variables(service, values).map(|(name, value)| format!("{name}={}\0", value.expose())).collect::<String>();
+    let mut text = String::new();
+    for (name, value) in variables(service, values) {
+        let _ = write!(text, "{name}={}\0", value.expose());
+    }
     let below = |path: &str| path.trim_start_matches(SECRETS_FOLDER).trim_start_matches('/').to_owned();
     let program = Content::Program(program(arch).unwrap_or_default());
     vec![

@@ -107,7 +107,8 @@ pub(super) fn of_service(
         env: service
             .environment
             .iter()
-            .filter(|(_, template)| !names_nothing(template, inputs.values) && !(launched && template.is_secret()))
+            .filter(|(_, template)| !names_nothing(template, inputs.values))
+            .filter(|(_, template)| !(launched && template.is_secret()))
             .map(|(name, template)| {
                 let value = template.fill(inputs.values);
                 let value = if template.is_secret() {

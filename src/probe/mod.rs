@@ -72,6 +72,7 @@ pub struct Target {
 }
 
 /// What to ask, and how long.
+#[expect(clippy::struct_excessive_bools, reason = "each changes what some checks ask")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Leave out what takes long: no volleys at limits, one try at ports that should be closed.

@@ -57,7 +57,7 @@ impl Waits {
                     *time += to.saturating_sub(from.max(*until));
                     *until = to.max(*until);
                 }
-                None => all.push((what, to.checked_sub(from).unwrap(), to)),
+                None => all.push((what, to.saturating_sub(from), to)),
             }
         }
         all.into_iter().map(|(what, time, _)| (what, time)).collect()

@@ -50,8 +50,8 @@ async fn build(engine: &Engine, dockerfile: &str, secret: Option<&str>) -> (Engi
         secret.into_iter().map(|value| ("token".to_owned(), Secret::new(value))).collect();
     let (labels, mut news) = (BTreeMap::new(), Vec::new());
     let wanted = Wanted { build: &build, tag: "x:1", labels: &labels, secrets: &secrets };
-    let built = engine.build(wanted, tar.into_inner().unwrap(), &mut |n| news.push(n)).await;
-    (built.expect_err("no engine here builds"), news)
+    let ended = engine.build(wanted, tar.into_inner().unwrap(), &mut |n| news.push(n)).await;
+    (ended.expect_err("no engine here builds"), news)
 }
 
 /// Whether a Dockerfile is refused before anything is sent.

@@ -105,7 +105,7 @@ async fn command(command: &Command, ctx: &Context<'_>) -> anyhow::Result<ExitSta
         Command::Up(args) => commands::up::run(args, ctx).await,
         Command::Verify(args) => commands::verify::run(args, ctx).await,
         Command::Status(args) => commands::status::run(args, ctx).await,
-        Command::Rollback(args) => commands::rollback::run(args, ctx).await,
+        Command::Rollback(args) => Box::pin(commands::rollback::run(args, ctx)).await,
         Command::Down(args) => commands::down::run(args, ctx).await,
         _ => panic!("not one of those that are tried"),
     }

@@ -164,7 +164,7 @@ impl Site {
     }
 
     /// Two releases.
-    fn deployed(&self) -> (World, World) {
+    fn deployed(&self) -> Worlds {
         let nothing = World { networks: BTreeMap::from([("bridge".to_owned(), bridge())]), ..World::default() };
         let one = self.well(&nothing, UP, "1").world;
         let two = self.well(&one, UP, "2").world;
@@ -209,10 +209,16 @@ fn judged(outcome: &Result<Outcome, String>, at: usize, command: &str) -> Vec<St
     wrong
 }
 
+/// A stack that was deployed once, and once more.
+type Worlds = (World, World);
+
+/// Fingerprints of worlds that were found to be well.
+type Well = Mutex<HashSet<u64>>;
+
 /// Cases side by side, each worker with addresses of its own. Returns what went wrong.
 fn side_by_side<T: Sync>(
-    cases: &(dyn Fn(&Site, &(World, World)) -> Vec<T> + Sync),
-    case: &(dyn Fn(&Site, &(World, World), &T, &Mutex<HashSet<u64>>) -> Vec<String> + Sync),
+    cases: &(dyn Fn(&Site, &Worlds) -> Vec<T> + Sync),
+    case: &(dyn Fn(&Site, &Worlds, &T, &Well) -> Vec<String> + Sync),
 ) -> (usize, Vec<String>) {
     let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).min(8);
     let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
@@ -225,8 +231,8 @@ fn side_by_side<T: Sync>(
                 let worlds = site.deployed();
                 let all = cases(&site, &worlds);
                 number.store(all.len(), Ordering::Relaxed);
-                // Worlds that were found to be well: addresses differ from worker to worker, so each has its own.
-                let well = Mutex::new(HashSet::new());
+                // Addresses differ from worker to worker, so each has its own.
+                let well = Well::default();
                 while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let found = case(&site, &worlds, one, &well);
                     wrong.lock().unwrap().extend(found);
@@ -239,7 +245,7 @@ fn side_by_side<T: Sync>(
 
 /// From whatever is there, one more `up` reaches what is wanted: nothing more to do, nothing left behind, nobody turned
 /// away meanwhile.
-fn finishes(site: &Site, world: &World, wanted: &World, well: &Mutex<HashSet<u64>>) -> Option<String> {
+fn finishes(site: &Site, world: &World, wanted: &World, well: &Well) -> Option<String> {
     if !well.lock().unwrap().insert(world.fingerprint()) {
         return None;
     }
@@ -301,7 +307,7 @@ fn killed_at_every_call() {
     }
     let began = Instant::now();
     let calls = AtomicUsize::new(0);
-    let moments = |site: &Site, worlds: &(World, World)| {
+    let moments = |site: &Site, worlds: &Worlds| {
         let good = site.run(&worlds.0, UP, "2", &How { remember: true, ..How::default() }).unwrap();
         assert_eq!(good.code, Some(0), "{}", good.err);
         assert_eq!(good.outages, Vec::<String>::new(), "a good release turns nobody away");
@@ -333,7 +339,7 @@ fn every_call_of_a_release_fails() {
     let began = Instant::now();
     let met: Mutex<BTreeSet<String>> = Mutex::default();
     let recorded: Mutex<BTreeSet<String>> = Mutex::default();
-    let cases = |site: &Site, worlds: &(World, World)| {
+    let cases = |site: &Site, worlds: &Worlds| {
         let good = site.well(&worlds.0, UP, "2");
         recorded.lock().unwrap().extend(good.seen.iter().map(|s| s.call.clone()));
         faults_of(&good.seen)
@@ -379,7 +385,7 @@ fn every_call_of_other_commands_fails() {
         return;
     }
     let began = Instant::now();
-    let cases = |site: &Site, worlds: &(World, World)| {
+    let cases = |site: &Site, worlds: &Worlds| {
         let all = COMMANDS.iter().flat_map(|(args, looks)| {
             let good = site.run(&worlds.1, args, "2", &How::default()).unwrap();
             assert!(good.code.is_some(), "{args:?} does not end");

@@ -182,16 +182,16 @@ fn files(inputs: &Inputs<'_>, placement: &Placement) -> Files {
     }
     if let (Some(proxy), Some(door)) = (&stack.proxy, &placement.proxy) {
         let mut routes = BTreeMap::new();
-        let routed = |service: &ServiceName| proxy.routes.iter().any(|r| r.leads_to(service));
+        let has_route = |service: &ServiceName| proxy.routes.iter().any(|r| r.leads_to(service));
         for (service, replicas) in plan::door::upstreams(inputs, placement) {
             // With no replicas there is nothing to send requests to: the template answers 503.
-            if routed(&service) && !replicas.is_empty() {
+            if has_route(&service) && !replicas.is_empty() {
                 let bank = |bank: usize| replicas.values().map(|sockets| sockets[bank]).collect();
                 routes.insert(service.to_string(), [bank(0), bank(1)]);
             }
         }
         let mut ports: BTreeSet<u16> =
-            stack.services.values().filter(|s| routed(&s.name)).filter_map(|s| s.port).collect();
+            stack.services.values().filter(|s| has_route(&s.name)).filter_map(|s| s.port).collect();
         ports.extend(routes.values().flatten().flatten().map(std::net::SocketAddrV4::port));
         let rules: Vec<_> = proxy.routes.iter().map(|r| json!([r.path, r.backend, r.limit, r.timeout])).collect();
         let certificate: Vec<&str> =

@@ -151,8 +151,11 @@ const CASES: [(&str, &str, &str, &str, bool, &str); 7] = [
     ("alertmanager", "alertmanager.yml", "repeat_interval: 43200s", "repeat_interval: 1h", true, "MON-5"),
 ];
 
+/// A deploy with these variables.
+type Up<'a> = dyn Fn(&[(&str, &str)]) -> Said + 'a;
+
 /// promtool and amtool say of files and servers what our checks say of them.
-fn agreement(site: &Site, env: &[(&str, &str)], up: &dyn Fn(&[(&str, &str)]) -> Said) {
+fn agreement(site: &Site, env: &[(&str, &str)], up: &Up<'_>) {
     let tool = |service: &str| {
         let (program, verb, file) = match service {
             "prometheus" => ("promtool", &["check", "config"][..], "prometheus.yml"),

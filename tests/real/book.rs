@@ -47,7 +47,10 @@ impl Book {
             }
         }
         if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
-            let text: String = kept.iter().map(|scene| format!("## {scene}\n\n")).collect();
+            let mut text = String::new();
+            for scene in kept {
+                let _ = write!(text, "## {scene}\n\n");
+            }
             fs::write(&self.path, text.trim_end().to_owned() + "\n").unwrap();
         }
     }

@@ -1,6 +1,7 @@
 //! A value planted in every kind of secret is found with its users only.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -65,14 +66,15 @@ const KINDS: &[(&str, &str, &str, From)] = &[
 pub(crate) const OWN: (&str, &str) = ("LEAK_SEARCH", "own");
 
 fn stack() -> String {
-    let declared: String = KINDS.iter().map(|(name, declared, ..)| format!("{name} = {declared}\n")).collect();
-    let used = KINDS.iter().filter(|(name, ..)| *name != "hook");
-    let used: String =
-        used.map(|(name, ..)| format!("{}_FILE = \"${{secrets.{name}.file}}\"\n", name.to_uppercase())).collect();
-    let used = format!(
-        "{used}PUBLIC_FILE = \"${{secrets.pair.pub.file}}\"\nDATABASE_URL_FILE = \"${{postgres.url.file}}\"\n\
-         REDIS_URL_FILE = \"${{redis.url.file}}\"\n"
-    );
+    let (mut declared, mut used) = (String::new(), String::new());
+    for (name, declaration, ..) in KINDS {
+        let _ = writeln!(declared, "{name} = {declaration}");
+        if *name != "hook" {
+            let _ = writeln!(used, "{}_FILE = \"${{secrets.{name}.file}}\"", name.to_uppercase());
+        }
+    }
+    used += "PUBLIC_FILE = \"${secrets.pair.pub.file}\"\nDATABASE_URL_FILE = \"${postgres.url.file}\"\n\
+             REDIS_URL_FILE = \"${redis.url.file}\"\n";
     slim("t-leak", 18131)
         .replace("replicas    = 3", "replicas    = 1")
         .replace("[proxy]", &format!("{used}\n[proxy]"))
@@ -223,6 +225,7 @@ fn secrets_are_with_their_users_and_nowhere_else() {
 }
 
 #[test]
+#[expect(clippy::unnecessary_literal_unwrap, reason = "it is there to panic")]
 fn a_panic_shows_no_value() {
     use stackctl::base::{name::SecretName, secret::Secret};
     let planted = KINDS.iter().filter(|(_, _, value, _)| !value.is_empty());
@@ -376,7 +379,7 @@ fn new_values_go_to_their_users(search: &mut Search) {
 pub(crate) fn kept(state: &[(String, String)]) -> Vec<(String, String)> {
     let secrets = state.iter().filter_map(|(path, text)| Some((path.strip_prefix("now/secrets/")?, text)));
     secrets
-        .filter(|(name, text)| !text.is_empty() && !name.ends_with(".pub"))
+        .filter(|(name, text)| !text.is_empty() && name.strip_suffix(".pub").is_none())
         .map(|(name, text)| {
             // An account with an authority, of which the key is secret.
             if let Some(account) = text.split("\"key_pkcs8\":\"").nth(1) {

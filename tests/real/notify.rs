@@ -79,8 +79,8 @@ fn github() -> (u16, Receiver<(String, String, serde_json::Value)>) {
                     made.insert(0, serde_json::json!({ "id": id, "payload": body["payload"], "ref": body["ref"] }));
                     (201, serde_json::json!({ "id": id }))
                 }
-                get if get.starts_with("GET /api/v3/repos/acme/shop/deployments?") => (200, made.clone().into()),
-                post if post.ends_with("/statuses") => (201, serde_json::json!({ "id": 1 })),
+                line if line.starts_with("GET /api/v3/repos/acme/shop/deployments?") => (200, made.clone().into()),
+                line if line.ends_with("/statuses") => (201, serde_json::json!({ "id": 1 })),
                 _ => (404, serde_json::json!({ "message": "Not Found" })),
             };
             let answer = answer.to_string();

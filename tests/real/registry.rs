@@ -253,11 +253,11 @@ fn a_lock_holds_what_a_tag_meant() {
 /// and what served before serves on.
 #[test]
 fn a_bad_line_to_the_registry() {
+    const PORT: u16 = 22097;
+    const LINE: u16 = 22098;
     if !soak() {
         return;
     }
-    const PORT: u16 = 22097;
-    const LINE: u16 = 22098;
     let registry = Registry::start(PORT);
     let line = Line::open(LINE, PORT);
     let given = registry.login_at(LINE);

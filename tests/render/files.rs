@@ -33,6 +33,26 @@ fn lead(door: &crate::docker::Container, folder: &Folder, name: &str, slot: Opti
     door.put_link(&format!("live/{}", assets::link(&key, name)), &assets::target(&key, slot));
 }
 
+/// What images have in their two folders, with things that are nobody's to see.
+fn fill(door: &crate::docker::Container, kept: &Folder, asked: &Folder, long: &str) {
+    for (name, text) in [
+        ("a.css", long),
+        ("b.js", "let b;"),
+        ("c.svg", "<svg/>"),
+        ("d.woff2", "w"),
+        ("e.unknown", "?"),
+        ("a page.html", "<p>"),
+        ("sub/f.png", "png"),
+        (".env", "PASSWORD=x"),
+        ("sub/.git/config", "x"),
+    ] {
+        put(door, kept, 0, name, text);
+    }
+    put(door, asked, 0, "photo.jpg", "jpg");
+    lead(door, kept, assets::CURRENT, Some(0));
+    lead(door, asked, assets::CURRENT, Some(0));
+}
+
 #[test]
 fn files_are_served_as_declared_and_nothing_else_is() {
     let (kept, asked) = (folder("/app/static", Some(YEAR)), folder("/app/media", None));
@@ -56,22 +76,7 @@ fn files_are_served_as_declared_and_nothing_else_is() {
         accepted(tag, "files", &render(&stack, tag, &ups, "1"));
         let door = open_with(tag, &stack, &ups);
         let long = format!("body {{}} /* {} */", "x".repeat(2000));
-        for (name, text) in [
-            ("a.css", long.as_str()),
-            ("b.js", "let b;"),
-            ("c.svg", "<svg/>"),
-            ("d.woff2", "w"),
-            ("e.unknown", "?"),
-            ("a page.html", "<p>"),
-            ("sub/f.png", "png"),
-            (".env", "PASSWORD=x"),
-            ("sub/.git/config", "x"),
-        ] {
-            put(&door, &kept, 0, name, text);
-        }
-        put(&door, &asked, 0, "photo.jpg", "jpg");
-        lead(&door, &kept, assets::CURRENT, Some(0));
-        lead(&door, &asked, assets::CURRENT, Some(0));
+        fill(&door, &kept, &asked, &long);
 
         let control = format!("public, max-age={YEAR}, immutable");
         for (path, kind) in [

@@ -1,5 +1,7 @@
 //! Keys that say who is told when something is wrong.
 
+#![expect(clippy::doc_markdown, reason = "a company's name; these comments are the texts of docs and schema, too")]
+
 use crate::base::problem::{Problem, Problems};
 use crate::base::units::Span;
 use crate::config::decode::{At, Decode, mismatch, table};

@@ -62,12 +62,7 @@ impl Input<'_> {
 /// Lowers the whole file. `None` if there is no name, or a wrong one; the rest is checked all the same.
 pub(super) fn lower(file: &File, input: &Input<'_>, problems: &mut Problems) -> Option<Stack> {
     if !input.named {
-        problems.push(
-            Problem::error("the stack has no `name`")
-                .at(0..0)
-                .help("it becomes the prefix of everything the stack owns")
-                .fix("name = \"my-stack\""),
-        );
+        problems.push(without_name());
     }
     let name = file.name.as_ref().map_or_else(|| ProjectName::parse("x"), |n| Some(n.value.0.clone()))?;
     let project = project_name(&name, input.stage, problems)?;
@@ -78,13 +73,7 @@ pub(super) fn lower(file: &File, input: &Input<'_>, problems: &mut Problems) -> 
     let entries = file.services.as_ref().map(|m| m.value.0.as_slice()).unwrap_or_default();
     // Services that are there but wrong have been reported already.
     if entries.is_empty() && !problems.has_errors() {
-        let span = file.services.as_ref().map(|s| &s.span).or(file.name.as_ref().map(|n| &n.span));
-        problems.push(
-            Problem::error("the stack has no services")
-                .at(span.cloned().unwrap_or(0..0))
-                .help("a service is an image with a port")
-                .fix("[services.app]\nbuild = \".\"\nport = 8000"),
-        );
+        problems.push(without_services(file));
     }
     let mut used = BTreeSet::new();
     let mut implied = BTreeMap::new();
@@ -172,6 +161,21 @@ pub(super) fn lower(file: &File, input: &Input<'_>, problems: &mut Problems) -> 
         hold_images: file.hold_images.as_ref().map_or(0, |n| n.value.get()),
         pool: file.pool.as_ref().map_or_else(Pool::default, |p| p.value.0),
     })
+}
+
+fn without_name() -> Problem {
+    Problem::error("the stack has no `name`")
+        .at(0..0)
+        .help("it becomes the prefix of everything the stack owns")
+        .fix("name = \"my-stack\"")
+}
+
+fn without_services(file: &File) -> Problem {
+    let span = file.services.as_ref().map(|s| &s.span).or(file.name.as_ref().map(|n| &n.span));
+    Problem::error("the stack has no services")
+        .at(span.cloned().unwrap_or(0..0))
+        .help("a service is an image with a port")
+        .fix("[services.app]\nbuild = \".\"\nport = 8000")
 }
 
 /// Who needs what runs elsewhere.

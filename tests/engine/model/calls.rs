@@ -1,6 +1,7 @@
 //! What each call does, and what an engine answers: bodies and error texts are those of Docker 20.10.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::Read as _;
 use std::net::Ipv4Addr;
 
@@ -103,7 +104,6 @@ impl World {
         }
     }
 
-    #[expect(clippy::too_many_lines, reason = "one arm a call")]
     fn on_container(&mut self, call: &Call, found: &Container, verb: &str) -> Answer {
         let id = found.id.clone();
         let change = |world: &mut Self, with: &dyn Fn(&mut Container)| world.find_mut(&id).into_iter().for_each(with);
@@ -508,7 +508,10 @@ impl World {
 }
 
 fn id_of(name: &str) -> String {
-    let digits: String = name.bytes().map(|b| format!("{b:02x}")).collect();
+    let digits = name.bytes().fold(String::new(), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    });
     format!("sha256:{digits:0<64.64}")
 }
 

@@ -1,6 +1,7 @@
 //! The socket: requests in, the world's answers out, with one fault where a test wants it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -242,7 +243,7 @@ fn chunked(lines: &[Value]) -> Vec<u8> {
         String::from("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n");
     for line in lines {
         let line = format!("{line}\r\n");
-        out += &format!("{:x}\r\n{line}\r\n", line.len());
+        let _ = write!(out, "{:x}\r\n{line}\r\n", line.len());
     }
     out += "0\r\n\r\n";
     out.into_bytes()
@@ -368,7 +369,7 @@ fn shape(path: &str) -> String {
         ["images", .., "json"] => "/images/{}/json".to_owned(),
         ["images", .., "tag"] => "/images/{}/tag".to_owned(),
         ["images", ..] => "/images/{}".to_owned(),
-        [kind, _, rest @ ..] => [&[*kind, "{}"], rest].concat().iter().map(|p| format!("/{p}")).collect(),
+        [kind, _, rest @ ..] => format!("/{}", [&[*kind, "{}"], rest].concat().join("/")),
         _ => path.to_owned(),
     }
 }

@@ -86,12 +86,12 @@ impl World {
                 Ok(())
             }
             Action::PostDeploy { container, service, .. } => {
-                let config = container.labels.get(label::CONFIG);
-                let own = self
+                let config = container.labels.get(label::CONFIG).map(String::as_str);
+                let mut own = self
                     .containers
                     .iter()
                     .filter(|c| c.service() == service.as_str() && c.label(label::ROLE) == "service");
-                if let Some(old) = own.filter(|c| Some(c.label(label::CONFIG)) != config.map(String::as_str)).next() {
+                if let Some(old) = own.find(|c| Some(c.label(label::CONFIG)) != config) {
                     return Err(format!("`post_deploy` of {service} runs while {} is there", old.name));
                 }
                 self.create(container, Extent::Whole)?;

@@ -223,7 +223,12 @@ fn what_authorities_say(scene: &mut Scene) {
     scene.fails("something else answers", &anew);
     scene.authority.leads("acme.test", "127.0.0.1");
 
-    // The way to the directory.
+    on_the_way_to_the_directory(scene);
+    scene.write("\"acme.test\"", "");
+    scene.run("after all that", &anew, &[], 0, true);
+}
+
+fn on_the_way_to_the_directory(scene: &mut Scene) {
     let plain = |directory: &str, more: &str| {
         DOOR.toml(
             "\"acme.test\"",
@@ -238,10 +243,8 @@ fn what_authorities_say(scene: &mut Scene) {
         ("no file of authorities", plain(&scene.between.directory(), "trust = \"nowhere.pem\"\n")),
     ] {
         scene.site.write(&toml);
-        scene.fails(what, &anew);
+        scene.fails(what, &["cert", "issue", "--anew"]);
     }
-    scene.write("\"acme.test\"", "");
-    scene.run("after all that", &["cert", "issue", "--anew"], &[], 0, true);
 }
 
 /// The authority's window counts; and while it wants to be left alone, so does that.

@@ -243,8 +243,10 @@ const NAME: &str = "site.test";
 impl Case {
     fn servers(&self, [http, https]: [u16; 2]) -> String {
         let kept = RIGHT.iter().filter(|(name, _)| !self.headers.iter().any(|(other, _)| other == name));
-        let sent = kept.chain(self.headers).filter(|(_, value)| !value.is_empty());
-        let sent: String = sent.map(|(name, value)| format!("add_header {name} \"{value}\" always;\n")).collect();
+        let mut sent = String::new();
+        for (name, value) in kept.chain(self.headers).filter(|(_, value)| !value.is_empty()) {
+            let _ = writeln!(sent, "add_header {name} \"{value}\" always;");
+        }
         let plain = match self.leads {
             None => format!("return {} https://$host:{https}$request_uri;", self.status),
             Some("") => "return 200 plain;".to_owned(),
@@ -437,8 +439,10 @@ fn front_door(guide: &str) -> (Stack, Target, docker::Container) {
 
 /// `docs/observatory.md`.
 fn document(number: usize, all: &Comparison, variants: &str) {
-    let questions: String =
-        QUESTIONS.iter().map(|(test, what, check)| format!("| {what} | {check} | `{test:?}` |\n")).collect();
+    let mut questions = String::new();
+    for (test, what, check) in &QUESTIONS {
+        let _ = writeln!(questions, "| {what} | {check} | `{test:?}` |");
+    }
     let text = format!(
         "# Agreement with Mozilla's HTTP Observatory\n\n\
          <!-- Made from tests/render/observatory by `UPDATE_DOCS=1 cargo test --test render observatory::`. -->\n\n\

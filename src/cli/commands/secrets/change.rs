@@ -134,7 +134,7 @@ pub(super) async fn rotate(args: &RotateArgs, source: &Source, ctx: &Context<'_>
     let wanted = session::wanted(ctx, source);
     for (name, _) in in_steps {
         let mut progress = Progress::new(ctx.out);
-        let rotated = apply::rotate::rotate(&engine, &wanted, name, session::now, &mut progress).await;
+        let rotated = Box::pin(apply::rotate::rotate(&engine, &wanted, name, session::now, &mut progress)).await;
         drop(progress);
         rotated.map_err(|error| {
             let next = format!("nobody is locked out; `stackctl secrets rotate {name}` goes on from there");

@@ -32,7 +32,7 @@ pub async fn run(command: &SecretsCommand, ctx: &Context<'_>) -> anyhow::Result<
         SecretsCommand::List => list::list(&source, ctx).await,
         SecretsCommand::Get(args) => list::get(args, &source, ctx).await,
         SecretsCommand::Set(args) => change::set(args, &source, ctx).await,
-        SecretsCommand::Rotate(args) => change::rotate(args, &source, ctx).await,
+        SecretsCommand::Rotate(args) => Box::pin(change::rotate(args, &source, ctx)).await,
         SecretsCommand::Pull(args) => move_over::pull(args, &source, ctx).await,
         SecretsCommand::Import(args) => move_over::import(args, &source, ctx).await,
         SecretsCommand::Edit(args) => encrypted::edit(args, &source, ctx),
