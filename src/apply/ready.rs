@@ -193,7 +193,11 @@ async fn exited(engine: &Engine, container: &str) -> NotReady {
         _ if !info.error.is_empty() => NotReady::new(format!("it could not start: {}", info.error)),
         // An engine that starts it again answers 0 meanwhile, but remembers.
         Ok(code) => {
-            let code = if code == 0 { info.exit_code } else { code };
+            let code = match code {
+                0 if info.running => engine.last_end(container).await.unwrap_or(0),
+                0 => info.exit_code,
+                code => code,
+            };
             NotReady { exit_code: Some(code), ..NotReady::new(format!("it exited with {code}")) }
         }
         Err(error) => NotReady { hint: error.hint(), ..NotReady::new(error.message) },

@@ -26,6 +26,9 @@ use super::{drain, ready, watch};
 /// How many of a container's last lines are shown when it fails.
 const LAST_LINES: usize = 15;
 
+/// How many are looked at: one that started again and again said the same as often.
+const LINES_LOOKED_AT: usize = 100;
+
 /// What steps work on.
 pub struct Effects<'a> {
     /// The engine.
@@ -322,8 +325,10 @@ pub(super) async fn explained(
     container: &str,
     not_ready: ready::NotReady,
 ) -> Failure {
-    let mut log = engine.logs_tail(container, LAST_LINES).await.unwrap_or_default();
+    let mut log = engine.logs_tail(container, LINES_LOOKED_AT).await.unwrap_or_default();
     log.retain(|line| !line.trim().is_empty());
+    let mut log = diagnose::without_repeats(log);
+    log.drain(..log.len().saturating_sub(LAST_LINES));
     let end = engine.inspect_exit(container).await.unwrap_or_default();
     let health = if end.running && not_ready.exit_code.is_none() {
         format!("{} {}", not_ready.cause, end.health_output)

@@ -3,9 +3,11 @@
 
 mod causes;
 mod document;
+mod repeats;
 
 pub use causes::CAUSES;
 pub use document::document;
+pub use repeats::without_repeats;
 
 /// What is known of a failure.
 #[derive(Debug, Clone, Copy, Default)]

@@ -22,6 +22,9 @@ use super::observe;
 /// How long to wait before subscribing again to an engine that hung up.
 const AGAIN: Duration = Duration::from_millis(250);
 
+/// How long the engine may take to tell the next thing that it remembers.
+const REMEMBERS: Duration = Duration::from_secs(1);
+
 /// How often in a row it may refuse.
 const TRIES: u32 = 40;
 
@@ -101,6 +104,23 @@ impl Engine {
         }
         let items = stream::unfold(reader, |mut reader| async move { Some((reader.items.recv().await?, reader)) });
         Ok(items.boxed())
+    }
+
+    /// How a container's process ended last, as the engine remembers it for a while: of one that runs again nothing else
+    /// tells.
+    pub async fn last_end(&self, container: &str) -> Option<i64> {
+        let filters = [("container", container), ("event", "die")];
+        let filters = filters.map(|(name, value)| (name.to_owned(), vec![value.to_owned()])).into();
+        // `since` alone would go on for ever.
+        let (since, until) = (Some("0".to_owned()), Some((now() / 1_000_000_000 + 1).to_string()));
+        let mut events = self.docker.events(Some(EventsOptions { since, until, filters: Some(filters) }));
+        let mut last = None;
+        while let Ok(Some(Ok(message))) = tokio::time::timeout(REMEMBERS, events.next()).await {
+            if let Some(Event { action: Action::Die(code), .. }) = event(message) {
+                last = Some(code);
+            }
+        }
+        last
     }
 }
 

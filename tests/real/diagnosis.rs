@@ -8,7 +8,7 @@ use stackctl::diagnose::CAUSES;
 
 use super::book::Book;
 use super::second::mirror;
-use super::support::{Site, slim, soak};
+use super::support::{Said, Site, slim, soak};
 
 const OTHER_MACHINE: &str = "t-diagnosis-arm:1";
 
@@ -126,7 +126,7 @@ fn rarer_reasons_are_named_too() {
     let full = "f = open('/dev/shm/x', 'wb', buffering=0)\nfor _ in range(80): f.write(bytes(1 << 20))";
     let threads = "import threading, time\nfor _ in range(64): threading.Thread(target=time.sleep, args=(9,)).start()";
     let slow = "import http.server, time\nclass H(http.server.BaseHTTPRequestHandler):\n    def do_GET(self): time.sleep(60)\nhttp.server.HTTPServer(('', 8000), H).serve_forever()";
-    let twice = "import socket\nfor _ in range(2):\n    s = socket.socket(); s.bind(('', 8000)); s.listen()";
+    let twice = "import socket\nfor s in [socket.socket(), socket.socket()]: s.bind(('', 8000)); s.listen()";
     let mut cases: Vec<(&str, String, &str)> = vec![
         ("disk-full", python(full, ""), "No space left on device"),
         (
@@ -148,7 +148,7 @@ fn rarer_reasons_are_named_too() {
             ("killed", python("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", ""), ""),
             ("no-program", python("import os; os.execvp('sh', ['sh', '-c', 'gunicorn'])", ""), "gunicorn: not found"),
             ("permission", "command = [\"cat\", \"/etc/shadow\"]".to_owned(), "Permission denied"),
-            ("names", python("import urllib.request; urllib.request.urlopen('http://postgress:80')", ""), "postgress"),
+            ("names", python("import urllib.request; urllib.request.urlopen('http://postgress:80')", ""), "Name or service not known"),
             ("module", "command = [\"python3\", \"shop.py\"]".to_owned(), "can't open file"),
         ]);
     }
@@ -221,9 +221,20 @@ fn another_has_the_address(base: &str, book: &mut Book) {
     let cause = CAUSES.iter().find(|c| c.id == "address-taken").expect("a cause");
     let said = site.run(&["up", "--yes", "--no-verify"], &[("APP_VERSION", "2")]);
     site.docker(&["rm", "-f", "t-diagnosis-3-guest"]);
-    book.note("address-taken", &said, site.folder());
+    note(book, "address-taken", &said, &site);
     said.ends(1).says(cause.title).says(cause.step).says("what served before still serves");
     site.up("2");
+}
+
+/// What is said in the end: what was done before depends on who was quicker.
+pub(crate) fn note(book: &mut Book, title: &str, said: &Said, site: &Site) {
+    let message = said.err.find("error: ").map_or("", |at| &said.err[at..]);
+    let is_a_moment = |line: &&str| line.contains(" - - [");
+    let mut err = message.lines().filter(|line| !is_a_moment(line)).collect::<Vec<_>>().join("\n");
+    for pid in 6..=8 {
+        err = err.replace(&format!("[FATAL tini ({pid})]"), "[FATAL tini (7)]");
+    }
+    book.note(title, &Said { code: said.code, out: String::new(), err }, site.folder());
 }
 
 #[track_caller]
@@ -231,7 +242,7 @@ fn names_the_cause(site: &Site, id: &str, words: &str, env: &[(&str, &str)], boo
     let cause = CAUSES.iter().find(|c| c.id == id).expect("a cause");
     let said = site.run(&["up", "--yes", "--no-verify"], env);
     let title = if words.is_empty() { id.to_owned() } else { format!("{id} ({words})") };
-    book.note(&title, &said, site.folder());
+    note(book, &title, &said, site);
     said.ends(1).says(cause.title).says(cause.step).says(words);
 }
 

@@ -60,7 +60,16 @@ const KINDS: &[(&str, &str, &str, From)] = &[
     ("piped", "{ stored = true }", "pl4nted-value-piped-in", From::Piped),
     ("filed", r#"{ file = "filed.txt" }"#, "pl4nted-value-of-a-file", From::File),
     ("hook", r#"{ env = "HOOK" }"#, "pl4nted-path-of-a-webhook", From::Environment("HOOK")),
+    ("baked", r#"{ env = "BAKED" }"#, "pl4nted-value-for-a-build", From::Environment("BAKED")),
 ];
+
+/// Those of [`KINDS`] that the app has no file of.
+const NOT_OF_APP: &[&str] = &["hook", "baked"];
+
+/// An image that is built with a secret, and shows that it was there.
+const BAKER: &str = "ARG STACKCTL_REGISTRY_MIRROR=\"\"\n\
+                     FROM ${STACKCTL_REGISTRY_MIRROR}debian:trixie-slim\n\
+                     RUN --mount=type=secret,id=baked,required=true wc -c < /run/secrets/baked > /baked\n";
 
 /// Marks the environment of a user of secrets: our own program, and what that starts.
 pub(crate) const OWN: (&str, &str) = ("LEAK_SEARCH", "own");
@@ -69,7 +78,7 @@ fn stack() -> String {
     let (mut declared, mut used) = (String::new(), String::new());
     for (name, declaration, ..) in KINDS {
         let _ = writeln!(declared, "{name} = {declaration}");
-        if *name != "hook" {
+        if !NOT_OF_APP.contains(name) {
             let _ = writeln!(used, "{}_FILE = \"${{secrets.{name}.file}}\"", name.to_uppercase());
         }
     }
@@ -84,6 +93,8 @@ fn stack() -> String {
         )
         + "\n[services.postgres]\npreset = \"postgres:15\"\nmemory = \"128M\"\n\
            [services.redis]\npreset = \"redis:7\"\nmemory = \"64M\"\n\
+           [services.baker]\nbuild = { context = \"baker\", secrets = [\"baked\"] }\nkind = \"worker\"\n\
+           command = [\"sleep\", \"infinity\"]\nmemory = \"16M\"\n\
            [notify]\nwebhook = \"http://127.0.0.1:9/${secrets.hook}\"\n[secrets]\n"
         + &declared
 }
@@ -106,7 +117,10 @@ impl Search {
                 _ => {}
             }
         }
-        std::fs::create_dir(site.folder().join("tmp")).unwrap();
+        for folder in ["tmp", "baker"] {
+            std::fs::create_dir(site.folder().join(folder)).unwrap();
+        }
+        std::fs::write(site.folder().join("baker/Dockerfile"), BAKER).unwrap();
         Self { site, identity, said: Vec::new() }
     }
 
@@ -213,12 +227,15 @@ fn secrets_are_with_their_users_and_nowhere_else() {
     let script =
         "ls -ln /run/secrets; cd /run/secrets; cat given told sealed kept typed piped filed dotted; cat pair.pub; env";
     let of_app = site.docker(&["exec", "t-leak-app-1", "sh", "-c", script]);
-    for (name, _, planted, from) in KINDS.iter().filter(|(name, ..)| *name != "hook") {
+    for (name, _, planted, from) in KINDS.iter().filter(|(name, ..)| !NOT_OF_APP.contains(name)) {
         assert!(*from == From::Made || of_app.contains(planted), "the app does not have {name}: {of_app}");
     }
     assert!(of_app.contains("-r-------- 1 10001") && of_app.contains("-----BEGIN PUBLIC KEY-----"), "{of_app}");
     // One of a group is enough, and what has no value leaves no variable that points nowhere.
     assert!(of_app.contains("GIVEN_FILE=") && !of_app.contains("SPARE_FILE="), "{of_app}");
+    let of_baker = site.docker(&["exec", "t-leak-baker-1", "sh", "-c", "cat /baked; ls -A /run/secrets; env"]);
+    assert_eq!(of_baker.lines().next(), Some("25"), "the build had it: {of_baker}");
+    assert!(!of_baker.contains("BAKED"), "{of_baker}");
     let of_redis = site.docker(&["exec", "t-leak-redis-1", "sh", "-c", "ls /run/secrets"]);
     assert!(!of_redis.contains("given") && of_redis.contains("redis.conf"), "{of_redis}");
     new_values_go_to_their_users(&mut search);
