@@ -232,7 +232,9 @@ pub(crate) fn note(book: &mut Book, title: &str, said: &Said, site: &Site) {
     let is_a_moment = |line: &&str| line.contains(" - - [");
     let mut err = message.lines().filter(|line| !is_a_moment(line)).collect::<Vec<_>>().join("\n");
     for pid in 6..=8 {
-        err = err.replace(&format!("[FATAL tini ({pid})]"), "[FATAL tini (7)]");
+        for (before, after) in [("[FATAL tini (", ")]"), ("server process [", "]")] {
+            err = err.replace(&format!("{before}{pid}{after}"), &format!("{before}7{after}"));
+        }
     }
     book.note(title, &Said { code: said.code, out: String::new(), err }, site.folder());
 }

@@ -1,5 +1,6 @@
 //! `kill -9` at random moments.
 
+use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -59,6 +60,50 @@ fn killed_anywhere_it_serves_and_the_next_run_finishes() {
         assert_eq!(site.list("volume").len(), volumes, "round {round}: {:?}", site.list("volume"));
         assert!(site.get("/health").unwrap().1.contains(&format!("\"version\":\"{wanted}\"")));
         println!("killed at {moment:?} of {whole} ms: {asked} requests, none failed");
+    }
+}
+
+/// A run that is killed the moment it has done the first step of a kind.
+fn killed_after(site: &Site, version: &str, step: &str) {
+    let mut child = site
+        .command(&["up", "--yes", "--no-verify"], &[("APP_VERSION", version)])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let done = said.find(|line| line.contains(&format!("done  {step} ")));
+    child.kill().unwrap();
+    assert_ne!(child.wait().unwrap().code(), Some(0), "{step}: it came to its end");
+    assert!(done.is_some(), "no `{step}` was done");
+}
+
+#[test]
+fn killed_after_each_kind_of_step_it_serves_and_the_next_run_finishes() {
+    let rate = |n: u32| {
+        slim("t-killat", 18103)
+            .replace("\n[routes]", &format!("\nlimit = {{ rate = \"{n}/s\", burst = 500 }}\n\n[routes]"))
+    };
+    let site = Site::new(&rate(100), "t-killat", 18103);
+    site.up("0");
+    let (names, volumes) = (site.list("containers"), site.list("volume").len());
+    for (step, number) in
+        ["create", "start", "write", "record", "switch", "reload", "stop", "remove", "rename"].iter().zip(101..)
+    {
+        // Other containers, and another limit that the front door has to load.
+        site.write(&rate(number));
+        let version = number.to_string();
+        let visitor = Visitor::of(&site);
+        killed_after(&site, &version, step);
+        // The lock goes with whoever held it.
+        std::thread::sleep(Duration::from_secs(1));
+        site.up(&version);
+        let asked = visitor.was_always_served();
+        site.nothing_to_do(&version);
+        assert_eq!(site.list("containers"), names, "{step}");
+        assert_eq!(site.list("volume").len(), volumes, "{step}: {:?}", site.list("volume"));
+        assert!(site.get("/health").unwrap().1.contains(&format!("\"version\":\"{version}\"")), "{step}");
+        println!("killed after `{step}`: {asked} requests, none failed");
     }
 }
 

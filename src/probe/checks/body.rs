@@ -19,7 +19,8 @@ pub(in crate::probe) const BODY_1: Check = Check {
     family: Family::Traffic,
     title: "size of uploads",
     question: "Is a body of the declared size admitted, and a larger one refused? A POST announces its length \
-               (`Expect: 100-continue`) and sends nothing: the app never sees it.",
+               (`Expect: 100-continue`) and sends nothing: the app never sees it. (Declared timeouts are not waited \
+               for: whether the front door has the files that name them is DRF-1.)",
     pass: "100 (or anything but 413) for `max_body`, 413 for one byte more",
     source: "nginx client_max_body_size; RFC 9110 §15.5.14",
     severity: Severity::Medium,
