@@ -10,7 +10,7 @@ with_env := set -a; [ ! -e $(ENV) ] || . ./$(ENV); set +a;
 STACKCTL := target/release/stackctl --file stack.example.toml
 
 SOAK_BUDGET ?= 2400
-SOAK_TESTS  ?= kill:: release:: faults:: healthy::
+SOAK_TESTS  ?= kill:: release:: faults:: healthy:: rotate:: ports:: kinds:: diagnosis:: registry:: remote::
 SOAK_PROBES ?= burning:: testssl::
 # Another one every time; the one of a failure is in its output.
 ifndef SOAK_SEED
@@ -61,7 +61,14 @@ test: ground ## all tests, with a real engine
 	@tests/ground.sh --tests
 	@(cargo check --locked --quiet && cargo test --locked --no-run --quiet) & compiling=$$!; \
 		$(MAKE) images-all tools; wait $$compiling
-	@$(with_env) cargo test --locked
+	@# What computes (plans, faults of a fake engine) beside what waits (limits and timeouts of the front door).
+	@$(with_env) \
+	(cargo test --locked --no-fail-fast --lib --bins --test cli --test engine --test layers --test plan \
+		>target/beside.log 2>&1) & beside=$$!; failed=; \
+	cargo test --locked --test render || failed=1; \
+	wait $$beside || failed=1; cat target/beside.log; \
+	cargo test --locked --no-fail-fast --test probe --test real || failed=1; \
+	[ -z "$$failed" ]
 
 soak: images-all tools ## the long tests, for SOAK_BUDGET seconds, from SOAK_SEED
 	@echo "soak: SOAK_BUDGET=$(SOAK_BUDGET) SOAK_SEED=$(SOAK_SEED)"

@@ -338,8 +338,13 @@ async fn take_back(effects: &Effects<'_>, back: Back<'_>, sink: &mut dyn Sink) -
         sink.event(Event::Undoing(format!("{doing} {}", remove.join(", "))));
     }
     let removals = remove.iter().map(|name| async move {
-        let gone = if keep { engine.stop(name, GRACE).await } else { engine.remove_with_volumes(name).await };
-        (name, gone)
+        if keep {
+            return (name, engine.stop(name, GRACE).await);
+        }
+        // Removed between an end and the next start, a container may stay on the network's count (Docker 20.10), which
+        // then cannot be removed: one that was stopped is not started again. What comes of it shows right after.
+        let _ = engine.stop(name, Span::seconds(0)).await;
+        (name, engine.remove_with_volumes(name).await)
     });
     let stops = stop.iter().map(|name| async move { (name, engine.stop(name, GRACE).await) });
     let (removed, stopped) =

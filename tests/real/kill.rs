@@ -16,7 +16,7 @@ fn killed_anywhere_it_serves_and_the_next_run_finishes() {
     site.up("1");
     let whole = u64::try_from(begin.elapsed().as_millis()).unwrap();
     let volumes = site.list("volume").len();
-    let kills = if soak() { 20 } else { 6 };
+    let kills = if soak() { 20 } else { 3 };
     let mut version = 1;
     let all = Instant::now();
     for round in 0..kills {
