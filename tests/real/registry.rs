@@ -297,7 +297,11 @@ fn a_bad_line_to_the_registry() {
     let visitor = Visitor::of(&site);
     let said = up("2").ends(0);
     visitor.was_always_served();
-    assert!(said.err.contains("3 of 4 layers, ") && said.err.contains(" MB of 16.8 MB"), "how far it is, is told: {}", said.err);
+    assert!(
+        said.err.contains("3 of 4 layers, ") && said.err.contains(" MB of 16.8 MB"),
+        "how far it is, is told: {}",
+        said.err
+    );
 
     // The engine asks for the rest of what it has.
     line.speed.store(0, Ordering::Relaxed);
