@@ -6,7 +6,7 @@ use crate::model::history::History;
 use crate::model::inspected::{FileMode, Inspected};
 use crate::model::placeholder::is_placeholder;
 use crate::model::proxy::{Proxy, Tls};
-use crate::model::secrets::{SECRETS_FOLDER, SecretSource, Template};
+use crate::model::secrets::{SECRETS_FOLDER, SecretSource, SecretValues, Template};
 use crate::model::service::Service;
 use crate::model::stack::Stack;
 
@@ -132,6 +132,10 @@ async fn files(context: &Context<'_>, seen: &[Inspected]) -> Vec<Finding> {
             findings.push(question.not_applicable("no container of it is there"));
             continue;
         };
+        if !has_files(service, context.known.values) {
+            findings.push(question.not_applicable("none of its secrets has a value"));
+            continue;
+        }
         let listed = match context.inside() {
             Ok(inside) => inside.files(&container.name, SECRETS_FOLDER).await,
             Err(why) => {
@@ -148,6 +152,12 @@ async fn files(context: &Context<'_>, seen: &[Inspected]) -> Vec<Finding> {
         findings.push(SEC_3.about(context.stack.project.as_str()).not_applicable("no service has secret files"));
     }
     findings
+}
+
+/// Whether anything is to be below its folder: without the values nobody knows, and it is looked at.
+fn has_files(service: &Service, values: Option<&SecretValues>) -> bool {
+    let set = |name: &SecretName| values.is_none_or(|v| v.get(name).is_some_and(|value| !value.expose().is_empty()));
+    !service.files.is_empty() || service.secrets.iter().any(set)
 }
 
 fn closed(service: &Service, files: &[FileMode]) -> Judged {
@@ -235,6 +245,7 @@ fn strong(value: &str) -> Judged {
 mod tests {
     use super::*;
     use crate::base::name::ServiceName;
+    use crate::base::secret::Secret;
     use crate::model::service::Image;
 
     fn service(uid: Option<u32>) -> Service {
@@ -246,6 +257,15 @@ mod tests {
 
     fn file(mode: u32, uid: u32) -> FileMode {
         FileMode { path: "key".into(), mode, uid }
+    }
+
+    #[test]
+    fn optional_secrets_that_are_not_set_have_no_files() {
+        let of = |value: &str| SecretValues::from([(SecretName::parse("key").unwrap(), Secret::new(value))]);
+        assert!(has_files(&service(None), None));
+        assert!(has_files(&service(None), Some(&of("x"))));
+        assert!(!has_files(&service(None), Some(&of(""))));
+        assert!(!has_files(&service(None), Some(&SecretValues::new())));
     }
 
     #[test]
