@@ -1,9 +1,10 @@
-//! The engine and the folder of stack.toml, as the checks ask them.
+//! The engine and the folder of stack.toml, as the checks ask them; and what somebody runs with Docker Compose.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::base::name::ProjectName;
 use crate::engine::Engine;
 use crate::files;
 use crate::model::history::History;
@@ -21,13 +22,21 @@ const SEARCH: Duration = Duration::from_secs(20);
 /// Configuration files of a host are small.
 const LARGEST: u64 = 1 << 20;
 
-/// What is behind the front door of a stack.
+/// What is behind the front door of a stack, or behind the published ports of a compose project.
 pub struct Behind<'a> {
     engine: &'a Engine,
-    project: &'a crate::base::name::ProjectName,
-    /// Secrets that nobody may find; a certificate is none.
-    secrets: SecretValues,
-    folder: PathBuf,
+    whose: Whose<'a>,
+}
+
+enum Whose<'a> {
+    Stack {
+        project: &'a ProjectName,
+        /// Secrets that nobody may find; a certificate is none.
+        secrets: SecretValues,
+        folder: PathBuf,
+    },
+    /// A project as Compose names it.
+    Compose(&'a str),
 }
 
 impl<'a> Behind<'a> {
@@ -37,13 +46,25 @@ impl<'a> Behind<'a> {
         if let Some(Proxy { tls: Tls::Files { cert, .. }, .. }) = &wanted.stack.proxy {
             secrets.remove(cert);
         }
-        Self { engine, project: &wanted.stack.project, secrets, folder: wanted.folder.clone() }
+        let whose = Whose::Stack { project: &wanted.stack.project, secrets, folder: wanted.folder.clone() };
+        Self { engine, whose }
+    }
+
+    /// Of a project, as Compose names it.
+    pub fn composed(engine: &'a Engine, project: &'a str) -> Self {
+        Self { engine, whose: Whose::Compose(project) }
     }
 }
 
 impl Inside for Behind<'_> {
     fn containers(&self) -> Answer<'_, Vec<Inspected>> {
-        Box::pin(async { self.engine.inspect_all(self.project, &self.secrets).await.map_err(|e| e.to_string()) })
+        Box::pin(async {
+            let seen = match &self.whose {
+                Whose::Stack { project, secrets, .. } => self.engine.inspect_all(project, secrets).await,
+                Whose::Compose(project) => self.engine.inspect_composed(project).await,
+            };
+            seen.map_err(|e| e.to_string())
+        })
     }
 
     fn run(&self, container: &str, argv: &[&str]) -> Answer<'_, (i64, String)> {
@@ -74,7 +95,10 @@ impl Inside for Behind<'_> {
     }
 
     fn history(&self) -> Answer<'_, History> {
-        let (folder, secrets) = (self.folder.clone(), self.secrets.clone());
+        let Whose::Stack { secrets, folder, .. } = &self.whose else {
+            return Box::pin(std::future::ready(Ok(History::None)));
+        };
+        let (folder, secrets) = (folder.clone(), secrets.clone());
         Box::pin(async move {
             let search = tokio::task::spawn_blocking(move || files::history::history(&folder, &secrets, SEARCH));
             search.await.unwrap_or_else(|_| Err("the search broke off".to_owned()))
@@ -83,7 +107,7 @@ impl Inside for Behind<'_> {
 }
 
 /// A file of the engine's host; `None` if it is not there, an error if that host is another machine.
-pub(super) fn host_file(engine: &Engine, path: &str) -> Result<Option<String>, String> {
+fn host_file(engine: &Engine, path: &str) -> Result<Option<String>, String> {
     if !engine.facts().local {
         return Err("the engine's host is another machine".to_owned());
     }

@@ -2,7 +2,6 @@
 
 pub mod artifacts;
 pub mod certificates;
-pub mod composed;
 mod drain;
 mod edited;
 pub mod error;

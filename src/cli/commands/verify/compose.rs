@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::apply::composed::Composed;
+use crate::apply::inside::Behind;
 use crate::base::env::Env;
 use crate::base::name::ProjectName;
 use crate::cli::args::VerifyArgs;
@@ -64,7 +64,7 @@ pub(super) async fn run(file: &Path, args: &VerifyArgs, ctx: &Context<'_>) -> an
     }
     let mut options = Options { site: true, composed: true, ..options(args, ctx)? };
     options.skip.extend(NOT_ASKED.map(str::to_owned));
-    let inside = Composed::new(&engine, &project);
+    let inside = Behind::composed(&engine, &project);
     let known = Known { observed: Some(&observed), inside: Some(&inside), ..Known::default() };
     let asked = Asked { stack: &stack, known: &known, target: &target, options: &options, file: &name };
     Ok(ask(&asked, &shown, ctx).await?.0)
