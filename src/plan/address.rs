@@ -9,7 +9,7 @@ use crate::model::container::{NetworkSpec, label};
 use crate::model::observed::{Observed, ObservedContainer};
 
 use super::PlanError;
-use super::door;
+use super::loaded;
 
 /// Slots of a network: `.2` to `.95`, and 94 further up the other bank.
 const SLOTS: u8 = 94;
@@ -33,7 +33,7 @@ impl Allocator {
                 }
             }
         }
-        for (who, [at, _]) in door::possible(observed) {
+        for (who, [at, _]) in loaded::possible(observed) {
             let network = networks.iter().find(|n| n.subnet.host(0).octets()[..3] == at.ip().octets()[..3]);
             if let (Some(network), Some(slot)) = (network, slot(*at.ip())) {
                 owners.entry((network.name.clone(), slot)).or_insert(who);

@@ -12,6 +12,7 @@ pub mod down;
 pub mod drift;
 pub mod image;
 mod launcher;
+mod loaded;
 mod network;
 pub mod place;
 pub mod prune;

@@ -22,8 +22,9 @@ use crate::model::container::{VolumeSpec, label};
 use crate::model::parts::Parts;
 use crate::model::service::{Image, PullPolicy};
 
-use super::door::{self, Sockets};
+use super::door;
 use super::image;
+use super::loaded::{self, Sockets};
 use super::place::{Placed, Placement};
 use super::step::{Action, Plan, Step};
 use super::{Inputs, network::PROXY};
@@ -163,7 +164,7 @@ impl<'a> Draft<'a> {
             files,
             release: inputs.observed.state.as_ref().map_or(1, crate::model::state::State::next_release),
             steps: Vec::new(),
-            known: door::known(inputs.observed),
+            known: loaded::known(inputs.observed),
             images: BTreeMap::new(),
             networks: BTreeMap::new(),
             jobs: BTreeMap::new(),
@@ -455,8 +456,6 @@ impl Draft<'_> {
 fn below_release(hash: &str, files: &[Artifact]) -> Vec<Artifact> {
     files.iter().map(|f| Artifact { path: format!("releases/{hash}/{}", f.path), ..f.clone() }).collect()
 }
-
-pub(super) use assets::folder_of;
 
 /// Time a container without a health check must stay up to count as started.
 pub const SETTLE: Span = Span(std::time::Duration::from_millis(700));

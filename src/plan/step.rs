@@ -8,11 +8,12 @@ use serde::Serialize;
 use crate::base::name::{ProjectName, ServiceName};
 use crate::base::units::Span;
 use crate::model::artifact::Artifact;
+use crate::model::assets;
 use crate::model::container::{ContainerSpec, NetworkSpec, VolumeSpec};
 use crate::model::drift::Limits;
 use crate::model::service::{Build, Health};
 
-use super::reconcile::folder_of;
+use super::network::PROXY;
 
 /// All steps from what the engine has to what the file says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -434,4 +435,11 @@ impl fmt::Display for Action {
             Self::RemoveVolume { volume } => write!(f, "remove volume {volume}"),
         }
     }
+}
+
+/// Whether a link is one of ours, and not a flag: then the folder's name.
+pub(super) fn folder_of(link: &str) -> Option<&str> {
+    let name = link.strip_prefix("live/")?;
+    let end = format!(".{}", assets::CURRENT);
+    name.strip_suffix(end.as_str())?.split('.').next().filter(|name| *name != PROXY)
 }

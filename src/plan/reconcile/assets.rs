@@ -10,7 +10,7 @@ use crate::plan::Inputs;
 use crate::plan::place::{Placed, Placement};
 use crate::plan::step::Action;
 
-use super::{Draft, FRONT_DOOR};
+use super::Draft;
 
 /// Where the files of a folder shall be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,13 +162,6 @@ impl Draft<'_> {
 
 fn live(key: &str, name: &str) -> String {
     format!("live/{}", assets::link(key, name))
-}
-
-/// Whether a link is one of ours, and not a flag: then the folder's name.
-pub(in crate::plan) fn folder_of(link: &str) -> Option<&str> {
-    let name = link.strip_prefix("live/")?;
-    let end = format!(".{}", assets::CURRENT);
-    name.strip_suffix(end.as_str())?.split('.').next().filter(|name| *name != FRONT_DOOR)
 }
 
 #[cfg(test)]

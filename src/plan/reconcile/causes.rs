@@ -117,7 +117,7 @@ pub(super) fn port_of(service: &ServiceName) -> String {
 
 /// Whether a part stands in stack.toml, and does not only follow from it.
 pub(super) fn is_setting(part: &str) -> bool {
-    !part.starts_with("file ") && !part.starts_with(door::PART)
+    !part.starts_with("file ") && !part.starts_with(crate::plan::loaded::PART)
 }
 
 /// Why a service must load its files again.

@@ -11,7 +11,7 @@ use crate::model::proxy::Proxy;
 use crate::model::service::{Preset, RELOADED};
 use crate::plan::place::{Placed, Replica};
 use crate::plan::step::{Action, Step};
-use crate::plan::{Inputs, door};
+use crate::plan::{Inputs, loaded};
 
 use crate::model::container::REDIS_RELOAD;
 
@@ -168,7 +168,7 @@ impl Draft<'_> {
         let said = |parts: &Parts| {
             parts.iter().any(|(name, value)| name.starts_with(causes::PORT_OF) && *value == port.to_string())
         };
-        let asked = |parts: &Parts| door::sockets(parts).any(|(_, sockets)| sockets.iter().any(|s| s.port() == port));
+        let asked = |parts: &Parts| loaded::sockets(parts).any(|(_, sockets)| sockets.iter().any(|s| s.port() == port));
         let state = self.inputs.observed.state.as_ref();
         let settled = state.is_none_or(|s| s.applied.contains_key(super::FRONT_DOOR));
         settled && self.loaded().is_none_or(|parts| asked(parts) || said(parts))
@@ -178,7 +178,7 @@ impl Draft<'_> {
     fn was_routed(&self, service: &ServiceName) -> bool {
         let about = self.inputs.observed.state.iter().flat_map(|state| &state.about);
         self.loaded().is_none_or(|parts| parts.contains_key(&causes::port_of(service)))
-            || about.flat_map(door::sockets).any(|((named, _), _)| named == service.as_str())
+            || about.flat_map(loaded::sockets).any(|((named, _), _)| named == service.as_str())
     }
 
     /// While the old containers are still there: are the new ones as good?
@@ -317,7 +317,7 @@ impl Draft<'_> {
     /// Whether the front door sends requests to another port of the service than the one it has now.
     pub(super) fn port_moves(&self, placed: &Placed) -> bool {
         let said = || self.loaded()?.get(&causes::port_of(&placed.service))?.parse().ok();
-        let before = door::port_in(&self.known, &placed.service, placed.bank).or_else(said);
+        let before = loaded::port_in(&self.known, &placed.service, placed.bank).or_else(said);
         let now = self.inputs.stack.services.get(&placed.service).and_then(|s| s.port);
         before.is_some_and(|old: u16| now.is_some_and(|port| port != old)) && self.routed(&placed.service)
     }
