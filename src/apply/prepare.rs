@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::base::name::{SecretName, ServiceName};
 use crate::engine::{Engine, EngineError, ErrorKind};
 use crate::files::context::Context;
-use crate::model::artifact::files_hash;
+use crate::model::artifact::{CERTIFICATES, door_hash, files_hash};
 use crate::model::container::ContainerSpec;
 use crate::model::observed::Observed;
 use crate::model::parts::Parts;
@@ -343,10 +343,12 @@ pub(super) fn rendered(inputs: &Inputs<'_>, placement: &Placement) -> Result<Fil
             place: Place::Container,
         };
         // The name of the files is in them, so that Nginx can be asked which ones it serves by.
-        let hash = files_hash(inputs.key, &render::nginx(&input)?);
-        input.release = Some(&hash);
+        let mut files = render::nginx(&input)?;
+        files.retain(|file| !file.path.starts_with(CERTIFICATES));
+        let configuration = files_hash(inputs.key, &files);
+        input.release = Some(&configuration);
         let files = render::nginx(&input)?;
-        out.insert(placed.service.clone(), (hash, files));
+        out.insert(placed.service.clone(), (door_hash(&configuration, inputs.key, &files), files));
     }
     Ok(out)
 }

@@ -62,6 +62,24 @@ impl Artifact {
     }
 }
 
+/// Folder of the front door's certificate, below that of its files.
+pub const CERTIFICATES: &str = "certs/";
+
+/// The name of the front door's files: what they are without a certificate, and behind a dash what that is. With the same
+/// first half a program need not load them to serve by them: each handshake looks for the certificate.
+pub fn door_hash(configuration: &str, key: &[u8], artifacts: &[Artifact]) -> String {
+    let certificate: Vec<Artifact> = artifacts.iter().filter(|a| a.path.starts_with(CERTIFICATES)).cloned().collect();
+    if certificate.is_empty() {
+        return configuration.to_owned();
+    }
+    format!("{configuration}-{}", files_hash(key, &certificate))
+}
+
+/// What of a name says which configuration it is: what the front door answers when it is asked what it serves by.
+pub fn configuration_of(name: &str) -> &str {
+    name.split_once('-').map_or(name, |(configuration, _)| configuration)
+}
+
 /// The name of a set of files: keyed, since secrets are among them; 16 hexadecimal digits. Order does not matter.
 pub fn files_hash(key: &[u8], artifacts: &[Artifact]) -> String {
     let mut parts: Vec<String> = artifacts

@@ -5,6 +5,7 @@ use std::net::SocketAddrV4;
 
 use crate::base::name::ServiceName;
 use crate::base::units::Span;
+use crate::model::artifact::configuration_of;
 
 use super::reconcile::FRONT_DOOR;
 use super::step::{Action, Plan};
@@ -140,7 +141,7 @@ fn reload(plan: &Plan, reached: &[Reached]) -> Option<Box<Reload>> {
         Action::Switch { service, back, .. } if service.as_str() == FRONT_DOOR => back.get("current"),
         _ => None,
     })?;
-    let hash = before.strip_prefix("releases/")?.to_owned();
+    let hash = configuration_of(before.strip_prefix("releases/")?).to_owned();
     begun().find_map(|action| match action {
         Action::Reload { container, service, listener, .. } if service.as_str() == FRONT_DOOR => {
             Some(Box::new(Reload { container: container.clone(), hash: hash.clone(), listener: *listener }))

@@ -102,6 +102,38 @@ fn an_interrupted_run_goes_on() {
     }
 }
 
+/// Each handshake looks for the certificate: nothing is reloaded, not even where a release comes with it. Whoever is killed
+/// on the way is followed by somebody who does the rest.
+#[test]
+fn the_certificate_changed() {
+    let renewed = || {
+        let mut world = deployed(&example());
+        let state = &mut world.state.as_mut().expect("a deployed stack").0;
+        let kept = &mut std::sync::Arc::make_mut(state).secrets;
+        let pair = kept.iter_mut().find(|(name, _)| name.as_str().starts_with("proxy.tls."));
+        *pair.expect("a trial certificate").1 = stackctl::base::secret::Secret::new("made anew");
+        world
+    };
+    for (name, context) in [("certificate", "0123456789abcdef"), ("certificate-and-image", "fedcba9876543210")] {
+        let wish = example().context(context);
+        let mut world = renewed();
+        let plan = wish.plan(&mut world).plan;
+        golden(name, &plan.to_string());
+        for (stop, half) in (0..plan.steps.len()).flat_map(|stop| [(stop, false), (stop, true)]) {
+            let mut world = renewed();
+            walk(&mut world, &wish, &plan, None, Until::Killed(stop, half)).expect("the run that is killed");
+            crate::walk::deploy(&mut world, &wish, None).unwrap_or_else(|e| panic!("{name}, killed at {stop}: {e}"));
+        }
+        walk(&mut world, &wish, &plan, None, Until::End).expect(name);
+        assert!(wish.plan(&mut world).plan.is_empty(), "{name}");
+        // The next change of something else is loaded as always.
+        let limited = example_with("rate = \"10/s\"", "rate = \"20/s\"").context(context);
+        let plan = limited.plan(&mut world).plan;
+        assert!(plan.to_string().contains("reload example-proxy-1"), "{plan}");
+        walk(&mut world, &limited, &plan, None, Until::End).expect(name);
+    }
+}
+
 #[test]
 fn taken_down() {
     for (name, volumes) in [("down", false), ("down-volumes", true)] {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use stackctl::engine::state::{carrier_name, volume_name};
+use stackctl::model::artifact::configuration_of;
 use stackctl::model::assets;
 use stackctl::model::container::{ContainerSpec, EnvValue, label};
 use stackctl::model::observed::{
@@ -51,6 +52,11 @@ pub(crate) type Version = (String, String, String);
 impl Container {
     pub(crate) fn version(&self) -> Version {
         (self.service().to_owned(), self.label(label::CONFIG).to_owned(), self.image.clone())
+    }
+
+    /// The configuration it has loaded. Which certificate that is for, each handshake finds out.
+    pub(crate) fn configuration(&self) -> Option<&str> {
+        Some(configuration_of(self.loaded.as_deref()?.strip_prefix("releases/")?))
     }
 
     pub(crate) fn label(&self, name: &str) -> &str {
@@ -108,7 +114,7 @@ pub(crate) enum Extent {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct World {
-    project: String,
+    pub(crate) project: String,
     pub(crate) containers: Vec<Arc<Container>>,
     pub(crate) networks: Vec<ObservedNetwork>,
     pub(crate) volumes: BTreeMap<String, Arc<Volume>>,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use stackctl::model::artifact::configuration_of;
 use stackctl::model::container::label;
 use stackctl::plan::undo::{Reached, Undo, undo};
 use stackctl::plan::{Action, Plan, Step};
@@ -189,8 +190,7 @@ pub(crate) fn fail(
                 }
                 world.unmark("proxy");
                 world.load(&door.container).map_err(|e| format!("loading again: {e}\n{plan}"))?;
-                if world.find(&door.container).and_then(|c| c.loaded.clone()) != Some(format!("releases/{}", door.hash))
-                {
+                if world.find(&door.container).and_then(Container::configuration) != Some(&door.hash) {
                     return Err(format!("taken back, but the front door serves by other files\n{plan}"));
                 }
             }
@@ -346,10 +346,17 @@ pub(crate) fn settled(world: &mut World, wish: &Wish) -> Result<(), String> {
             if container.networks.len() != placed.spec.networks.len() {
                 return Err(format!("{} lacks a network", replica.name));
             }
-            if let Some((hash, _)) = files.get(&placed.service)
-                && container.loaded.as_deref() != Some(format!("releases/{hash}").as_str())
-            {
-                return Err(format!("{} serves by {:?} instead of {hash}", replica.name, container.loaded));
+            if let Some((hash, _)) = files.get(&placed.service) {
+                let volume = world.volumes.get(&format!("{}_{}-files", world.project, placed.service));
+                let current = volume.and_then(|v| v.links.get("current"));
+                if container.configuration() != Some(configuration_of(hash))
+                    || current != Some(&format!("releases/{hash}"))
+                {
+                    return Err(format!(
+                        "{} serves by {:?} and {current:?} instead of {hash}",
+                        replica.name, container.loaded
+                    ));
+                }
             }
         }
         if let Some((volume, wanted)) = placed.fixed_files.as_ref().filter(|_| !placed.replicas.is_empty()) {

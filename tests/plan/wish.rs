@@ -8,7 +8,7 @@ use stackctl::base::name::{SecretName, ServiceName};
 use stackctl::base::secret::Secret;
 use stackctl::config;
 use stackctl::engine::state::secret_file;
-use stackctl::model::artifact::{Artifact, files_hash};
+use stackctl::model::artifact::{Artifact, door_hash, files_hash};
 use stackctl::model::observed::Observed;
 use stackctl::model::secrets::{SecretSource, SecretValues};
 use stackctl::model::service::{Image, Preset};
@@ -196,10 +196,14 @@ fn files(inputs: &Inputs<'_>, placement: &Placement) -> Files {
         let rules: Vec<_> = proxy.routes.iter().map(|r| json!([r.path, r.backend, r.limit, r.timeout])).collect();
         let certificate: Vec<&str> =
             values.iter().filter(|(n, _)| n.as_str().contains("tls")).map(|(_, v)| v.expose()).collect();
-        let rest = json!([rules, proxy.domains, proxy.headers, proxy.image, certificate]).to_string();
+        let rest = json!([rules, proxy.domains, proxy.headers, proxy.image]).to_string();
         let text = serde_json::to_string(&Door { routes, ports, rest }).expect("plain data");
-        let files = vec![Artifact::plain("nginx.conf", text)];
-        out.insert(door.service.clone(), (files_hash(b"key", &files), files));
+        let mut files = vec![Artifact::plain("nginx.conf", text)];
+        let configuration = files_hash(b"key", &files);
+        if !certificate.is_empty() {
+            files.push(Artifact::plain("certs/site.pem", certificate.join("\n")));
+        }
+        out.insert(door.service.clone(), (door_hash(&configuration, b"key", &files), files));
     }
     out
 }

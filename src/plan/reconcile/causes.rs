@@ -98,14 +98,20 @@ pub(super) fn of_files(inputs: &Inputs<'_>, placement: &Placement, files: &Files
         let pair = proxy.tls.secrets();
         let pair: Vec<&str> = pair.into_iter().filter_map(|n| Some(inputs.values.get(n)?.expose())).collect();
         if !pair.is_empty() {
-            out.insert("certificate".to_owned(), hidden(inputs.key, pair.join("\n").as_bytes()));
+            out.insert(CERTIFICATE.to_owned(), hidden(inputs.key, pair.join("\n").as_bytes()));
         }
     }
     for file in files.get(&placed.service).map(|f| f.1.as_slice()).unwrap_or_default() {
-        out.insert(format!("file {}", file.path), hidden(inputs.key, file.content.bytes()));
+        out.insert(format!("{FILE}{}", file.path), hidden(inputs.key, file.content.bytes()));
     }
     out
 }
+
+/// The part that stands for the certificate and its key.
+pub(super) const CERTIFICATE: &str = "certificate";
+
+/// Beginning of the name of the part that stands for a file.
+pub(super) const FILE: &str = "file ";
 
 /// Beginning of the name of the part that says at which port the front door asks a service.
 pub(super) const PORT_OF: &str = "port of ";
@@ -117,7 +123,7 @@ pub(super) fn port_of(service: &ServiceName) -> String {
 
 /// Whether a part stands in stack.toml, and does not only follow from it.
 pub(super) fn is_setting(part: &str) -> bool {
-    !part.starts_with("file ") && !part.starts_with(crate::plan::loaded::PART)
+    !part.starts_with(FILE) && !part.starts_with(crate::plan::loaded::PART)
 }
 
 /// Why a service must load its files again.

@@ -5,6 +5,7 @@ use std::net::SocketAddrV4;
 
 use crate::base::name::ServiceName;
 use crate::base::units::Span;
+use crate::model::artifact::{CERTIFICATES, configuration_of};
 use crate::model::limit::Limit;
 use crate::model::parts::Parts;
 use crate::model::proxy::Proxy;
@@ -292,8 +293,17 @@ impl Draft<'_> {
         back.retain(|link, _| links.contains_key(link));
         let (volume, service) = (self.reloaded(placed).name, placed.service.clone());
         let switch = Action::Switch { volume, service, links, back };
-        let cause = if ahead { "those that come are asked at another port" } else { "everything behind it is ready" };
+        let renewed = !ahead && self.only_certificate(placed, &said);
+        let cause = match () {
+            () if ahead => "those that come are asked at another port",
+            () if renewed => "each handshake looks where it leads: nothing is reloaded",
+            () => "everything behind it is ready",
+        };
         let switch = self.add(switch, cause, before_switch);
+        if renewed {
+            self.mark_as(placed, &said, vec![switch]);
+            return switch;
+        }
         let door = placed
             .replicas
             .first()
@@ -301,7 +311,7 @@ impl Draft<'_> {
         let reload = Action::Reload {
             container: container.to_owned(),
             service: placed.service.clone(),
-            hash: hash.clone(),
+            hash: configuration_of(hash).to_owned(),
             listener: door.and_then(|r| placed.socket(r, PRIVATE_PORT)),
             command: self
                 .preset(placed)
@@ -312,6 +322,21 @@ impl Draft<'_> {
         let mark = self.mark_as(placed, &said, vec![reload]);
         // Whoever goes on after a killed run must know at which port those are asked that traffic moves to.
         mark.filter(|_| ahead).unwrap_or(reload)
+    }
+
+    /// Whether the front door has loaded all that its files say but the certificate. After a run that ended while it was
+    /// about to load some, nobody knows.
+    fn only_certificate(&self, placed: &Placed, said: &Parts) -> bool {
+        let Some(state) = self.inputs.observed.state.as_ref() else { return false };
+        let settled = state.applied.contains_key(placed.service.as_str());
+        let edited = self.inputs.observed.edited.contains_key(&self.reloaded(placed).name);
+        let Some(loaded) = self.loaded().filter(|_| placed.service.as_str() == super::FRONT_DOOR) else { return false };
+        let file = format!("{}{CERTIFICATES}", causes::FILE);
+        let certificate = |name: &str| name == causes::CERTIFICATE || name.starts_with(&file);
+        let rest = |parts: &Parts| -> Parts {
+            parts.iter().filter(|(name, _)| !certificate(name)).map(|(n, v)| (n.clone(), v.clone())).collect()
+        };
+        settled && !edited && loaded != said && rest(loaded) == rest(said)
     }
 
     /// Whether the front door sends requests to another port of the service than the one it has now.

@@ -157,6 +157,8 @@ struct TlsView {
     modern: bool,
     /// Post-quantum key exchange, from OpenSSL 3.5 on.
     ml_kem: bool,
+    /// Certificates that handshakes read can be kept.
+    certificate_cache: bool,
 }
 
 /// What snippets of the user's own see.
@@ -268,6 +270,7 @@ fn view<'a>(
             reject_handshake: facts.since(1, 19, 4) && !by_address,
             modern: proxy.tls_profile == TlsProfile::Modern,
             ml_kem: facts.openssl >= (3, 5),
+            certificate_cache: facts.since(1, 27, 4),
         }),
         domains: std::iter::once(proxy.canonical()).chain(others.iter().copied()).collect(),
         canonical: proxy.canonical(),

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use serde::Serialize;
 
-use super::{PRIVATE_PORT, PRIVATE_TLS_PORT, ProxyInput};
+use super::{PRIVATE_PORT, PRIVATE_TLS_PORT, ProxyInput, ROOT};
 
 /// Where Nginx runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,12 +25,18 @@ pub(super) struct PlaceView {
     https: String,
     private: String,
     private_tls: String,
+    /// Where the files volume is mounted, where there is one.
+    root: Option<&'static str>,
+    /// Folder of the certificate and its key, through a link that is switched to others: each handshake looks. On a
+    /// host its keys are read by root alone, before there are workers.
+    certificates: Option<String>,
 }
 
 impl PlaceView {
     pub(super) fn of(input: &ProxyInput<'_>) -> Self {
         let proxy = input.proxy;
         let module = |folder: &str, name: &str| format!("{folder}/ngx_http_{name}_module.so");
+        let mounted = (input.place == Place::Container).then_some(ROOT);
         let with = |folder: &str, access_log: String, [http, https, private, private_tls]: [String; 4]| Self {
             js_module: module(folder, "js"),
             brotli_module: module(folder, "brotli_filter"),
@@ -39,6 +45,8 @@ impl PlaceView {
             https,
             private,
             private_tls,
+            root: mounted,
+            certificates: mounted.map(|root| format!("{root}/current/certs")),
         };
         match input.place {
             Place::Container => {

@@ -141,7 +141,7 @@ impl World {
                     return Err(format!("{container} is not running"));
                 }
                 self.load(container)?;
-                if self.find(container).and_then(|c| c.loaded.clone()) != Some(format!("releases/{hash}")) {
+                if self.find(container).and_then(Container::configuration) != Some(hash) {
                     return Err(format!("{container} does not serve by {hash}"));
                 }
                 Ok(())

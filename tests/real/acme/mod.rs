@@ -219,14 +219,12 @@ fn certificates_come_are_renewed_and_survive_their_authority() {
     site.run(&["audit"], &[]).ends(0).says("renew the certificate");
 }
 
-/// A reload loses nothing over HTTP/1.1. Over HTTP/2 it loses what a client sent while Nginx was saying goodbye, which
-/// Nginx says it did not touch, so that browsers send it again (docs/cutover.md): nothing else may be lost.
+/// A renewal reloads nothing: nobody notices it, over HTTP/2 either.
 fn was_served(said: &serde_json::Value) {
     println!("renewal under load: {said}");
     for mode in ["keepalive", "close", "h2"] {
         let mode_said = &said["modes"][mode];
-        let classes: Vec<&String> = mode_said["failures"].as_object().unwrap().keys().collect();
-        let known = mode == "h2" && classes == ["goaway_unprocessed"];
-        assert!(mode_said["ok"].as_u64().unwrap() > 100 && (classes.is_empty() || known), "{mode}: {said}");
+        let failures = mode_said["failures"].as_object().unwrap();
+        assert!(mode_said["ok"].as_u64().unwrap() > 100 && failures.is_empty(), "{mode}: {said}");
     }
 }
