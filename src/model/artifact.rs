@@ -65,6 +65,9 @@ impl Artifact {
 /// Folder of the front door's certificate, below that of its files.
 pub const CERTIFICATES: &str = "certs/";
 
+/// Its key.
+pub const KEY: &str = "certs/site.key";
+
 /// The name of the front door's files: what they are without a certificate, and behind a dash what that is. With the same
 /// first half a program need not load them to serve by them: each handshake looks for the certificate.
 pub fn door_hash(configuration: &str, key: &[u8], artifacts: &[Artifact]) -> String {

@@ -1,6 +1,7 @@
 //! Every fault of an engine is an error in words, never a panic and never a hang.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use futures_util::StreamExt;
 use stackctl::base::env::Env;
@@ -194,4 +195,26 @@ async fn the_registry_is_asked_through_the_engine() {
     assert!(error.to_string().contains("manifest unknown"), "{error}");
     let error = engine.registry_digest("r.test/other:1").await.unwrap_err();
     assert!(error.to_string().contains("no such host") && error.hint().is_some(), "{error}");
+}
+
+/// A container that is going is still counted for a moment.
+#[tokio::test]
+async fn a_network_is_removed_once_the_engine_has_counted_again() {
+    let left = Arc::new(AtomicU32::new(3));
+    let count = Arc::clone(&left);
+    let fake = Fake::with_version("1.41", move |line| {
+        let before = count.load(Ordering::Relaxed);
+        if line.starts_with("DELETE") && before > 0 {
+            count.store(before - 1, Ordering::Relaxed);
+            let message = "error while removing network: network n id 7 has active endpoints";
+            return Reply::json(403, &format!(r#"{{"message":"{message}"}}"#));
+        }
+        Reply::json(200, "{}")
+    });
+    fake.connect().await.unwrap().remove_network("n").await.unwrap();
+    assert_eq!(left.load(Ordering::Relaxed), 0);
+
+    let never = Fake::with_version("1.41", |_| Reply::json(403, r#"{"message":"network n has active endpoints"}"#));
+    let error = never.connect().await.unwrap().remove_network("n").await.unwrap_err();
+    assert!(error.hint().unwrap().contains("docker network inspect n"), "{:?}", error.hint());
 }

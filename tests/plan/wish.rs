@@ -201,7 +201,7 @@ fn files(inputs: &Inputs<'_>, placement: &Placement) -> Files {
         let mut files = vec![Artifact::plain("nginx.conf", text)];
         let configuration = files_hash(b"key", &files);
         if !certificate.is_empty() {
-            files.push(Artifact::plain("certs/site.pem", certificate.join("\n")));
+            files.push(Artifact::plain("certs/site.key", certificate.join("\n")));
         }
         out.insert(door.service.clone(), (door_hash(&configuration, b"key", &files), files));
     }

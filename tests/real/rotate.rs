@@ -14,8 +14,11 @@ fn stack() -> String {
             "[proxy]",
             "DATABASE_URL_FILE = \"${postgres.url.file}\"\nREDIS_URL_FILE = \"${redis.url.file}\"\n\n[proxy]",
         )
-        + "\n[services.postgres]\npreset = \"postgres:15\"\nmemory = \"128M\"\n\
+        + "\n[services.postgres]\npreset = \"postgres:VERSION\"\nmemory = \"128M\"\n\
            [services.redis]\npreset = \"redis:7\"\nmemory = \"64M\"\n"
+            // The long form takes a newer one.
+            .replace("VERSION", if soak() { "17" } else { "15" })
+            .as_str()
 }
 
 const ENV: [(&str, &str); 1] = [("APP_VERSION", "1")];

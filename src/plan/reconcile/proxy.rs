@@ -5,7 +5,7 @@ use std::net::SocketAddrV4;
 
 use crate::base::name::ServiceName;
 use crate::base::units::Span;
-use crate::model::artifact::{CERTIFICATES, configuration_of};
+use crate::model::artifact::{Artifact, CERTIFICATES, KEY, configuration_of};
 use crate::model::limit::Limit;
 use crate::model::parts::Parts;
 use crate::model::proxy::Proxy;
@@ -301,7 +301,8 @@ impl Draft<'_> {
         };
         let switch = self.add(switch, cause, before_switch);
         if renewed {
-            self.mark_as(placed, &said, vec![switch]);
+            let mark = self.mark_as(placed, &said, vec![switch]);
+            self.forget_key(placed, &said, mark);
             return switch;
         }
         let door = placed
@@ -320,6 +321,9 @@ impl Draft<'_> {
         };
         let reload = self.add(reload, "to load the switched files", vec![switch]);
         let mark = self.mark_as(placed, &said, vec![reload]);
+        if !ahead {
+            self.forget_key(placed, &said, mark);
+        }
         // Whoever goes on after a killed run must know at which port those are asked that traffic moves to.
         mark.filter(|_| ahead).unwrap_or(reload)
     }
@@ -337,6 +341,24 @@ impl Draft<'_> {
             parts.iter().filter(|(name, _)| !certificate(name)).map(|(n, v)| (n.clone(), v.clone())).collect()
         };
         settled && !edited && loaded != said && rest(loaded) == rest(said)
+    }
+
+    /// Empties the key of a certificate that has been replaced: it would lie there until the volume goes.
+    fn forget_key(&mut self, placed: &Placed, said: &Parts, after: Option<usize>) {
+        let key = format!("{}{KEY}", causes::FILE);
+        let Some(before) = self.loaded().filter(|_| placed.service.as_str() == super::FRONT_DOOR) else { return };
+        if !before.contains_key(&key) || before.get(&key) == said.get(&key) {
+            return;
+        }
+        let state = self.inputs.observed.state.as_ref();
+        let Some(folder) = state.and_then(|s| s.applied.get(placed.service.as_str())) else { return };
+        let action = Action::WriteFiles {
+            volume: self.reloaded(placed),
+            service: placed.service.clone(),
+            files: vec![Artifact::plain(format!("releases/{folder}/{KEY}"), "")],
+            links: BTreeMap::new(),
+        };
+        self.add(action, "nobody needs the key of the certificate before", after.into_iter().collect());
     }
 
     /// Whether the front door sends requests to another port of the service than the one it has now.

@@ -186,6 +186,9 @@ fn certificates_come_are_renewed_and_survive_their_authority() {
     assert_eq!(second["sha256"], FIRST.shown());
     assert_eq!(FIRST.asked("acme.test", &trusted), "200");
     site.run(&["plan", "--exit-code"], &[]).ends(0);
+    // Of the trial certificate and the first one, nothing is left that could be stolen.
+    let keys = ["exec", "t-acme-proxy-1", "sh", "-c", "cat /run/stackctl/releases/*/certs/site.key"];
+    assert_eq!(site.docker(&keys).matches("-----BEGIN").count(), 1);
 
     // Another name, which leads elsewhere: the old certificate serves on, and nobody asks again too soon.
     authority.leads("www.acme.test", "127.0.0.9");
