@@ -220,13 +220,22 @@ impl Order {
         let told = |error| all_told.by(&error);
         let challenge = self.challenge.clone();
         let mut all = self.inner.authorizations();
+        let mut at_once = None;
         while let Some(next) = all.next().await {
             let mut one = next.map_err(told)?;
             if one.status == AuthorizationStatus::Pending
                 && let Some(mut asked) = one.challenge(challenge.clone())
             {
-                asked.set_ready().await.map_err(told)?;
+                match asked.set_ready().await {
+                    Ok(()) => {}
+                    // One that looks at once says here what it found, and of which name only there.
+                    Err(error @ instant_acme::Error::Api(_)) => at_once = Some(error),
+                    Err(error) => return Err(told(error)),
+                }
             }
+        }
+        if let Some(error) = at_once {
+            return Err(self.refusals(Some(error)).await);
         }
         match self.inner.poll_ready(&PATIENCE).await {
             Ok(OrderStatus::Ready) => Ok(()),

@@ -25,6 +25,11 @@ use super::timings::{Timings, Waits};
 use super::tls::session;
 use super::{Inside, Known, Options, Target};
 
+/// The limit of a route, as something that is waited for.
+pub(super) fn awaited(route: &str) -> String {
+    format!("the limit of {route}")
+}
+
 /// Longest Retry-After that is waited for, in seconds: one a minute, and its rounding, is not.
 const MOST_PATIENT: u64 = 15;
 /// The same with `--quick`.
@@ -178,8 +183,7 @@ impl<'a> Context<'a> {
             match wait {
                 _ if response.status != 429 => return Ok(response),
                 Some(seconds) if seconds <= most => {
-                    let what = format!("{}, until it is admitted again (429)", without_query(request.path));
-                    self.waits.sleep(&what, Duration::from_secs(seconds)).await;
+                    self.waits.sleep(&self.limit_of(request.path), Duration::from_secs(seconds)).await;
                 }
                 _ if quick => return Err(ProbeError::Limited),
                 _ => return Ok(response),
@@ -188,6 +192,15 @@ impl<'a> Context<'a> {
         self.count(request.path, 1);
         let response = door.get(request).await?;
         if quick && response.status == 429 { Err(ProbeError::Limited) } else { Ok(response) }
+    }
+
+    /// What a rejected request waits for: where a limit is declared, the same as who measures it.
+    fn limit_of(&self, path: &str) -> String {
+        let route = self.stack.proxy.as_ref().and_then(|proxy| proxy.route_of(path));
+        match route.filter(|route| route.limit.is_some()) {
+            Some(route) => awaited(&route.path),
+            None => format!("{}, until it is admitted again (429)", without_query(path)),
+        }
     }
 
     /// One GET at a door of the stack, counted, whatever comes back.

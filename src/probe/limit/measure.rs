@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::model::limit::{Enforcer, Limit};
 
-use super::super::context::Context;
+use super::super::context::{Context, awaited};
 use super::super::net::client::{Door, Request};
 use super::super::net::error::ProbeError;
 use super::super::text;
@@ -13,8 +13,9 @@ use super::judge::{NOT_MEASURED, seconds};
 use super::seen::{Forged, Measured, Pace, RateRun, TOO_MANY, Volley, float, leaked, most};
 use super::volley::{Shell, Shot, fire, load};
 
-/// Longest wait for a bucket to drain.
-const DRAIN: Duration = Duration::from_secs(60);
+/// Longest wait for a bucket to drain: one of five a minute with a burst of five takes 78 s when it is full, and is full
+/// when somebody has just asked for the same.
+const DRAIN: Duration = Duration::from_secs(90);
 /// What Nginx says if nobody told it otherwise (`limit_req_status`).
 const NGINX_DEFAULT: u16 = 503;
 /// Headers that name another client, for servers that believe them: another address, or another user.
@@ -115,7 +116,7 @@ async fn volley(context: &Context<'_>, plan: &Plan<'_>, count: usize) -> Result<
 
 /// What is waited for, for people.
 fn what(plan: &Plan<'_>) -> String {
-    format!("the limit of {}", plan.route)
+    awaited(plan.route)
 }
 
 /// A delayed answer waits for the whole burst before it; then it may be slow.
