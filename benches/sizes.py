@@ -106,16 +106,30 @@ class Compose:
         run(self.program, "--project-name", THEIRS, "--file", str(self.file), "down", "--timeout", "10")
 
 
+def alone(side, sides):
+    """Pauses what the other side runs: dozens of health checks a second are a load of their own, and nobody runs both."""
+    changed = False
+    for one in sides:
+        state, command = ("paused", "unpause") if one is side else ("running", "pause")
+        ids = run("docker", "ps", "--quiet", "--filter", f"name=^/?{one.name}[-_]", "--filter", f"status={state}").split()
+        if ids:
+            run("docker", command, *ids)
+            changed = True
+    if changed:
+        time.sleep(2)
+
+
 def measure(size, args, image):
-    """Seconds by kind: pairs of ours and theirs, each first in every other pair."""
+    """Seconds by kind: pairs of ours and theirs, each first in every other pair, and each without the other's load."""
     sides = [Stackctl(args.stackctl, size), Compose(args.compose, size, image)]
     version, out = 0, {"no-op": [], "bare": [], "change": []}
     try:
         for side in sides:
+            alone(side, sides)
             side.write(version)
             side.up("cold")
-        time.sleep(5)
         for kind, number in (("no-op", args.noop), ("bare", args.noop), ("change", args.change)):
+            alone(sides[1], sides)
             if kind == "bare":
                 sides[1].up(kind)  # another hash of their configuration, once
             if kind == "change":
@@ -125,13 +139,17 @@ def measure(size, args, image):
                     version += 1
                     for side in sides:
                         side.write(version)
-                took = {side.name: side.up(kind)[0] for side in (sides if pair % 2 == 0 else reversed(sides))}
+                took = {}
+                for side in sides if pair % 2 == 0 else reversed(sides):
+                    alone(side, sides)
+                    took[side.name] = side.up(kind)[0]
                 out[kind].append((took[OURS], took[THEIRS]))
                 ours, theirs = out[kind][-1]
                 print(f"{size} {kind} {pair + 1}/{number}: {ours:.3f} s, {theirs:.3f} s, {ours / theirs:.2f}",
                       file=sys.stderr)
     finally:
         for side in sides:
+            alone(side, sides)
             side.down()
         clean()
     return out

@@ -69,10 +69,32 @@ pub(super) fn check(
     }
     published(file, proxy, problems);
     workers_have_no_routes(file, services, proxy, problems);
-    // Addresses of a network come in two banks of 94: a release needs both generations beside each other.
-    let containers: u32 = services.values().map(|s| s.replicas).sum::<u32>() + u32::from(proxy.is_some());
-    if containers > 90 {
-        problems.push(Problem::error(format!("{containers} containers do not fit one stack; at most 90 do")));
+    too_many(services, proxy.is_some(), problems);
+}
+
+/// Addresses of a network come in two banks of 94: a release needs both generations beside each other.
+const PLACES: u32 = 94;
+
+/// Networks with more containers than places: the one of those that may reach the outside, and those of the others, each
+/// with whoever uses it.
+fn too_many(services: &BTreeMap<ServiceName, Service>, door: bool, problems: &mut Problems) {
+    let sum =
+        |wanted: &dyn Fn(&Service) -> bool| services.values().filter(|s| wanted(s)).map(|s| s.replicas).sum::<u32>();
+    let outside = sum(&|s| s.egress) + u32::from(door);
+    if outside > PLACES {
+        problems.push(
+            Problem::error(format!("{outside} containers do not fit the network `default`; at most {PLACES} do"))
+                .help("a service that need not reach the outside has a network of its own: `egress = false`"),
+        );
+    }
+    for service in services.values().filter(|s| !s.egress) {
+        let beside = service.replicas + sum(&|s| s.depends_on.contains(&service.name));
+        if beside > PLACES {
+            let name = &service.name;
+            problems.push(Problem::error(format!(
+                "{beside} containers do not fit the network of {name} and those that need it; at most {PLACES} do"
+            )));
+        }
     }
 }
 

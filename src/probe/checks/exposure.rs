@@ -21,8 +21,7 @@ pub(in crate::probe) const NET_5: Check = Check {
 };
 
 /// What is asked for beside the metrics of the stack's services. Of `*.bak` and `*.sql`, the names that people give them.
-const PATHS: [&str; 7] =
-    ["/.env", "/.env.bak", "/.git/HEAD", "/backup.sql", "/dump.sql", "/metrics", "/nginx_status"];
+const PATHS: [&str; 7] = ["/.env", "/.env.bak", "/.git/HEAD", "/backup.sql", "/dump.sql", "/metrics", "/nginx_status"];
 
 pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     let Some(proxy) = &context.stack.proxy else {
