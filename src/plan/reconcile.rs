@@ -5,6 +5,7 @@
 
 mod assets;
 mod causes;
+mod certificate;
 mod hooks;
 mod job;
 mod labels;

@@ -5,7 +5,7 @@ use std::net::SocketAddrV4;
 
 use crate::base::name::ServiceName;
 use crate::base::units::Span;
-use crate::model::artifact::{Artifact, CERTIFICATES, KEY, configuration_of};
+use crate::model::artifact::configuration_of;
 use crate::model::limit::Limit;
 use crate::model::parts::Parts;
 use crate::model::proxy::Proxy;
@@ -157,7 +157,7 @@ impl Draft<'_> {
     }
 
     /// What the files say that the front door has loaded; nothing where nobody knows.
-    fn loaded(&self) -> Option<&Parts> {
+    pub(super) fn loaded(&self) -> Option<&Parts> {
         let state = self.inputs.observed.state.as_ref()?;
         state.loaded.get(super::FRONT_DOOR).filter(|parts| !parts.is_empty())
     }
@@ -294,10 +294,12 @@ impl Draft<'_> {
         let (volume, service) = (self.reloaded(placed).name, placed.service.clone());
         let switch = Action::Switch { volume, service, links, back };
         let renewed = !ahead && self.only_certificate(placed, &said);
-        let cause = match () {
-            () if ahead => "those that come are asked at another port",
-            () if renewed => "each handshake looks where it leads: nothing is reloaded",
-            () => "everything behind it is ready",
+        let cause = if ahead {
+            "those that come are asked at another port"
+        } else if renewed {
+            "each handshake looks where it leads: nothing is reloaded"
+        } else {
+            "everything behind it is ready"
         };
         let switch = self.add(switch, cause, before_switch);
         if renewed {
@@ -326,39 +328,6 @@ impl Draft<'_> {
         }
         // Whoever goes on after a killed run must know at which port those are asked that traffic moves to.
         mark.filter(|_| ahead).unwrap_or(reload)
-    }
-
-    /// Whether the front door has loaded all that its files say but the certificate. After a run that ended while it was
-    /// about to load some, nobody knows.
-    fn only_certificate(&self, placed: &Placed, said: &Parts) -> bool {
-        let Some(state) = self.inputs.observed.state.as_ref() else { return false };
-        let settled = state.applied.contains_key(placed.service.as_str());
-        let edited = self.inputs.observed.edited.contains_key(&self.reloaded(placed).name);
-        let Some(loaded) = self.loaded().filter(|_| placed.service.as_str() == super::FRONT_DOOR) else { return false };
-        let file = format!("{}{CERTIFICATES}", causes::FILE);
-        let certificate = |name: &str| name == causes::CERTIFICATE || name.starts_with(&file);
-        let rest = |parts: &Parts| -> Parts {
-            parts.iter().filter(|(name, _)| !certificate(name)).map(|(n, v)| (n.clone(), v.clone())).collect()
-        };
-        settled && !edited && loaded != said && rest(loaded) == rest(said)
-    }
-
-    /// Empties the key of a certificate that has been replaced: it would lie there until the volume goes.
-    fn forget_key(&mut self, placed: &Placed, said: &Parts, after: Option<usize>) {
-        let key = format!("{}{KEY}", causes::FILE);
-        let Some(before) = self.loaded().filter(|_| placed.service.as_str() == super::FRONT_DOOR) else { return };
-        if !before.contains_key(&key) || before.get(&key) == said.get(&key) {
-            return;
-        }
-        let state = self.inputs.observed.state.as_ref();
-        let Some(folder) = state.and_then(|s| s.applied.get(placed.service.as_str())) else { return };
-        let action = Action::WriteFiles {
-            volume: self.reloaded(placed),
-            service: placed.service.clone(),
-            files: vec![Artifact::plain(format!("releases/{folder}/{KEY}"), "")],
-            links: BTreeMap::new(),
-        };
-        self.add(action, "nobody needs the key of the certificate before", after.into_iter().collect());
     }
 
     /// Whether the front door sends requests to another port of the service than the one it has now.
