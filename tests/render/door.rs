@@ -159,7 +159,7 @@ fn a_certificate_is_switched_by_its_link() {
         let handshakes = std::thread::scope(|scope| {
             let visitors: Vec<_> = (0..3).map(|_| scope.spawn(|| handshakes(&container, &stop))).collect();
             let mut before = shown(&container);
-            for round in 0..20 {
+            for round in 0..8 {
                 container.put(&format!("r{round}"), &render(&stack, tag, &ups, "7"));
                 let now = shown(&container);
                 assert!(now.starts_with("sha256 Fingerprint") && now != before, "{tag}: {round}: {now}");
@@ -168,7 +168,7 @@ fn a_certificate_is_switched_by_its_link() {
             stop.store(true, Ordering::Relaxed);
             visitors.into_iter().map(|visitor| visitor.join().unwrap()).sum::<u32>()
         });
-        assert!(handshakes > 200, "{tag}: {handshakes}");
+        assert!(handshakes > 40, "{tag}: {handshakes}");
         assert_eq!(container.processes(), workers, "{tag}: reloaded");
         for site in ["https://sum.example.com", "https://www.sum.example.com", "http://x:8081", "http://x"] {
             for path in

@@ -78,7 +78,7 @@ pub(in crate::probe) const TLS_12: Check = Check {
     pass: "the same certificate",
     source: "catches “renewed but not reloaded”",
     severity: Severity::High,
-    remedy: "run `stackctl up`, which reloads the proxy",
+    remedy: "run `stackctl up`, which loads it",
 };
 
 pub(in crate::probe) const TLS_13: Check = Check {
