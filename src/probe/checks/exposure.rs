@@ -7,6 +7,8 @@ use crate::model::proxy::Proxy;
 
 use super::super::check::{Check, Family, Severity};
 use super::super::context::Context;
+use super::super::net::error::ProbeError;
+use super::super::net::http::Response;
 use super::{NO_PROXY, none_apply};
 
 pub(in crate::probe) const NET_5: Check = Check {
@@ -32,19 +34,23 @@ pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     paths.extend(context.stack.services.values().filter_map(|service| service.metrics.as_deref()));
     // One after the other: together they would fill the bucket of a tight limit.
     let mut findings = Vec::new();
+    let mut silent: Option<ProbeError> = None;
     for path in paths {
-        findings.push(ask(context, proxy, path).await);
+        // Whoever does not answer is not asked again: each time takes as long as an answer may.
+        let response = match (&silent, context.front(proxy)) {
+            (Some(error), _) => Err(error.clone()),
+            (None, Ok(door)) => context.get(&door, path).await,
+            (None, Err(error)) => Err(error),
+        };
+        silent = response.as_ref().err().filter(|error| **error != ProbeError::Limited).cloned();
+        findings.push(judge(context, proxy, path, response));
     }
     findings
 }
 
-async fn ask(context: &Context<'_>, proxy: &Proxy, path: &str) -> Finding {
+fn judge(context: &Context<'_>, proxy: &Proxy, path: &str, response: Result<Response, ProbeError>) -> Finding {
     let line = proxy.route_of(path).map_or(proxy.line, |route| route.line);
     let question = NET_5.about(context.url(proxy, path)).line(line);
-    let response = match context.front(proxy) {
-        Ok(door) => context.get(&door, path).await,
-        Err(error) => Err(error),
-    };
     match response {
         Err(error) => question.unsure(error.to_string()),
         Ok(response) => match response.status {
