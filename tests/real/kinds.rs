@@ -128,15 +128,15 @@ fn releases_of_every_kind_are_noticed_by_nobody() {
         assert!(asked > 20 && meter.1 > 10, "{kind}: {asked} and {} requests say nothing", meter.1);
     }
 
-    // One that is well until it has had the traffic for a while: watched, it loses it again. Visitors and meter, which
-    // asks ten times a second, have met the same.
+    // One that is well until it has had the traffic for a while: watched, it loses it again, within a fraction of a second.
+    // The meter, which asks ten times a second, tells the same share, and may have met none.
     let client = Client::start(&site);
     let env = [("APP_VERSION", "9"), ("KIND", "turns-late"), ("WATCH", "20s")];
     site.run(&["up", "--yes", "--no-verify"], &env).ends(1).says("traffic went back");
     let (failed, asked) = client.end();
     let meter = metered(&site);
     println!("turns-late: {failed} of {asked} failed; the meter: {} of {}", meter.0, meter.1);
-    assert!(failed > 0 && meter.0 > 0, "{failed} of {asked}, {} of {}", meter.0, meter.1);
+    assert!(failed > 0, "{failed} of {asked}, {} of {}", meter.0, meter.1);
     #[expect(clippy::cast_precision_loss, reason = "counts of requests")]
     let share = |(failed, asked): (u64, u64)| failed as f64 / asked as f64;
     let (visitors, meter) = (share((failed, asked)), share(meter));
