@@ -10,6 +10,7 @@ mod hooks;
 mod job;
 mod labels;
 mod mend;
+mod notes;
 mod proxy;
 mod service;
 mod tidy;
@@ -67,7 +68,7 @@ pub fn reconcile(inputs: &Inputs<'_>, placement: &Placement, files: &Files, new_
     draft.post_deploys();
     draft.shorten();
     let on_failure = if draft.steps.is_empty() { Vec::new() } else { draft.on_failure() };
-    let mut notes = proxy::notes(inputs, &draft.steps);
+    let mut notes = notes::notes(inputs, &draft.steps);
     notes.extend(causes::data_left(inputs, placement));
     notes.extend(causes::may_have_read(inputs, placement));
     let project = inputs.stack.project.clone();
@@ -94,7 +95,7 @@ pub fn load_front_door(inputs: &Inputs<'_>, placement: &Placement, files: &Files
         }
     }
     draft.shorten();
-    let notes = proxy::notes(inputs, &draft.steps);
+    let notes = notes::notes(inputs, &draft.steps);
     let project = inputs.stack.project.clone();
     Some(Plan { project, release: draft.release, steps: draft.steps, on_failure: Vec::new(), notes })
 }

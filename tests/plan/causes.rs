@@ -64,6 +64,39 @@ fn quotas_that_start_anew_are_told() {
     assert!(!notes.iter().any(|note| note.contains("quotas")), "{notes:?}");
 }
 
+/// A reload loses requests of clients that never repeat them (docs/cutover.md); a release reloads nothing.
+#[test]
+fn who_may_lose_a_request_by_a_reload_is_told() {
+    let limited: Make = |s| s.limit = 60;
+    let both = Some("over HTTP/2 or on a kept connection (from Nginx 1.27.4 on over HTTP/2 only)");
+    for (image, tls, make, told) in [
+        ("nginx:1.30", true, limited, Some("over HTTP/2")),
+        ("nginx:1.27.4", true, limited, Some("over HTTP/2")),
+        ("nginx:1.27.3", true, limited, both),
+        ("nginx:1.26-alpine", true, limited, both),
+        ("nginx:1.26", false, limited, Some("on a kept connection (from Nginx 1.27.4 on none)")),
+        ("nginx:1.30", false, limited, None),
+        ("nginx:1.30", true, |s| s.tag = 2, None),
+    ] {
+        let wish = |sketch: &Sketch| {
+            let text = sketch.text();
+            assert!(text.contains("tls = \"self-signed\"\n"), "{text}");
+            Wish::new(&if tls { text } else { text.replace("tls = \"self-signed\"", "tls = \"off\"") })
+                .secret("TOKEN", "s1")
+        };
+        let mut sketch = Sketch::new();
+        sketch.door = Some((image, 8080));
+        let mut world = World::new("shop");
+        deploy(&mut world, &wish(&sketch), None).expect("the first deploy");
+        make(&mut sketch);
+        let notes = wish(&sketch).plan(&mut world).plan.notes;
+        let reloads: Vec<&String> = notes.iter().filter(|note| note.contains("reloaded")).collect();
+        let expected =
+            told.map(|who| format!("Nginx is reloaded: a client that does not retry may lose a request {who}"));
+        assert_eq!(reloads, expected.iter().collect::<Vec<_>>(), "{image}, TLS {tls}");
+    }
+}
+
 type Make = fn(&mut Sketch);
 type Hand = fn(&mut World);
 
@@ -196,8 +229,9 @@ fn data_that_nobody_uses_any_more_is_named() {
     let mut sketch = Sketch::new();
     deploy(&mut world, &sketch.wish(), None).expect("the first deploy");
     sketch.database = "";
-    let plan = sketch.wish().plan(&mut world).plan;
-    assert_eq!(plan.notes, ["volume shop_db-data of db stays, with its data; nothing uses it"]);
+    let mut notes = sketch.wish().plan(&mut world).plan.notes;
+    notes.retain(|note| !note.contains("reloaded"));
+    assert_eq!(notes, ["volume shop_db-data of db stays, with its data; nothing uses it"]);
     deploy(&mut world, &sketch.wish(), None).expect("without the database");
     assert!(sketch.wish().plan(&mut world).plan.notes.is_empty(), "said once");
 }

@@ -6,13 +6,11 @@ use std::net::SocketAddrV4;
 use crate::base::name::ServiceName;
 use crate::base::units::Span;
 use crate::model::artifact::configuration_of;
-use crate::model::limit::Limit;
 use crate::model::parts::Parts;
-use crate::model::proxy::Proxy;
 use crate::model::service::{Preset, RELOADED};
+use crate::plan::loaded;
 use crate::plan::place::{Placed, Replica};
-use crate::plan::step::{Action, Step};
-use crate::plan::{Inputs, loaded};
+use crate::plan::step::Action;
 
 use crate::model::container::REDIS_RELOAD;
 
@@ -379,33 +377,4 @@ impl Draft<'_> {
 /// Where a flag leads: to a file that is there for bank 1, to one that never is for bank 0.
 fn flag(bank: u8) -> String {
     if bank == 1 { "on" } else { "off" }.to_owned()
-}
-
-/// What the reader should know.
-pub(super) fn notes(inputs: &Inputs<'_>, steps: &[Step]) -> Vec<String> {
-    let mut out = Vec::new();
-    let doors = || inputs.observed.containers.iter().filter(|c| c.service() == super::FRONT_DOOR);
-    let replaced = steps
-        .iter()
-        .any(|s| matches!(&s.action, Action::Stop { container, .. } if doors().any(|door| door.name == *container)));
-    let counts = |proxy: &Proxy| proxy.routes.iter().any(|r| r.limit.as_ref().is_some_and(Limit::needs_njs));
-    if replaced && inputs.stack.proxy.as_ref().is_some_and(counts) {
-        out.push("quotas start anew: they are counted in the memory of Nginx, whose container is replaced".to_owned());
-    }
-    let reloads = steps
-        .iter()
-        .any(|s| matches!(&s.action, Action::Reload { service, .. } if service.as_str() == super::FRONT_DOOR));
-    if let Some(proxy) = inputs.stack.proxy.as_ref().filter(|_| reloads) {
-        let tag = proxy.image.rsplit(':').next().unwrap_or_default();
-        let mut numbers = tag.split(['.', '-']).map(|n| n.parse::<u32>().unwrap_or(0));
-        let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0), numbers.next().unwrap_or(99));
-        if version < (1, 27, 4) {
-            out.push(format!(
-                "`{}` drops idle keep-alive connections when it reloads; clients that do not retry lose a request. \
-                 Nginx 1.27.4 and later do not.",
-                proxy.image
-            ));
-        }
-    }
-    out
 }
