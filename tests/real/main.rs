@@ -20,6 +20,7 @@ mod drift;
 mod everyday;
 mod failing;
 mod faults;
+mod grafana;
 mod healthy;
 mod hooks;
 mod init;

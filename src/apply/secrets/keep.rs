@@ -9,7 +9,7 @@ use crate::engine::state::secret_file;
 use crate::model::container::label;
 use crate::model::observed::Observed;
 use crate::model::secrets::{Recipe, SecretSource, SecretValues};
-use crate::model::service::Preset;
+use crate::model::service::{Preset, Service};
 use crate::model::stack::Stack;
 
 use super::generate::generate;
@@ -59,7 +59,8 @@ pub fn fresh(source: &SecretSource) -> Result<Option<Secret>, String> {
 /// Why a value cannot simply be replaced: a database that has data keeps the password it was made with.
 pub fn bound(stack: &Stack, observed: &Observed, name: &SecretName) -> Option<String> {
     let (owner, _) = name.as_str().rsplit_once(".password").filter(|(_, rest)| rest.is_empty())?;
-    let service = stack.services.get(owner).filter(|s| s.preset == Some(Preset::Postgres))?;
+    let keeps = |s: &&Service| matches!(s.preset, Some(Preset::Postgres | Preset::Grafana));
+    let service = stack.services.get(owner).filter(keeps)?;
     let volume = service.volumes.iter().map(|v| stack.volume_name(&v.volume));
     let there = volume.into_iter().find(|name| observed.volumes.iter().any(|v| v.name == *name))?;
     Some(format!(

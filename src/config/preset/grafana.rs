@@ -52,7 +52,8 @@ fn expand(x: &mut Expansion<'_>) {
     add_environment(service, "GF_SECURITY_ADMIN_PASSWORD__FILE", Template(vec![Piece::File(password.clone())]));
     add_environment(service, "GF_USERS_ALLOW_SIGN_UP", text("false"));
     add_environment(service, "GF_ANALYTICS_REPORTING_ENABLED", text("false"));
-    service.secrets.insert(password);
+    service.secrets.insert(password.clone());
+    service.password = Some(password);
     if let Some(prometheus) = prometheus {
         let source = format!(
             "# Rendered by stackctl.\napiVersion: 1\ndatasources:\n  - name: Prometheus\n    type: prometheus\n    \

@@ -14,6 +14,7 @@ use crate::cli::load::Source;
 use crate::cli::session;
 use crate::files::private::read_private;
 use crate::model::secrets::SecretSource;
+use crate::model::service::Preset;
 use crate::ui::error::Failure;
 use crate::ui::progress::Progress;
 use crate::ui::prompt;
@@ -107,7 +108,8 @@ pub(super) async fn rotate(args: &RotateArgs, source: &Source, ctx: &Context<'_>
             continue;
         }
         if let Some(why) = keep::bound(stack, &observed, name) {
-            return Err(Failure::refused(why).into());
+            let next = "where it runs, its password is rotated in steps: `stackctl up` starts it";
+            return Err(Failure::refused(why).hint(next).into());
         }
         let fresh = keep::fresh(&spec.source).map_err(Failure::failed)?;
         let Some(value) = fresh else {
@@ -132,13 +134,15 @@ pub(super) async fn rotate(args: &RotateArgs, source: &Source, ctx: &Context<'_>
         super::keep_on_engine(&values, source, &engine, ctx).await?;
     }
     let wanted = session::wanted(ctx, source);
-    for (name, _) in in_steps {
+    for (name, service) in in_steps {
         let mut progress = Progress::new(ctx.out);
         let rotated = Box::pin(apply::rotate::rotate(&engine, &wanted, name, session::now, &mut progress)).await;
         drop(progress);
         rotated.map_err(|error| {
-            let next = format!("nobody is locked out; `stackctl secrets rotate {name}` goes on from there");
-            session::failure(&error).hint(next)
+            let next = format!("`stackctl secrets rotate {name}` goes on from there");
+            // Grafana has one password a user: whoever has the old one may be refused already.
+            let both = service.preset != Some(Preset::Grafana);
+            session::failure(&error).hint(if both { format!("nobody is locked out; {next}") } else { next })
         })?;
         ctx.out.say(format!("`{name}` is another one, and the old one is refused"));
     }
