@@ -226,6 +226,14 @@ const SHAPES: &[Shape] = &[
         &[("app/main.py", "import fastapi\nfrom redis.asyncio import Redis\n")],
         &["port        = 8000", "redis:7"],
     ),
+    (
+        "sources that import what they need",
+        &[(
+            "app.py",
+            "from starlette.routing import WebSocketRoute\nif URL:\n    import asyncpg\nroutes = [WebSocketRoute(\"/ws\", echo)]\n",
+        )],
+        &["port        = 8000", "postgres:", "websocket = true"],
+    ),
 ];
 
 #[test]

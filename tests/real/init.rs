@@ -24,7 +24,7 @@ fn the_sample_app_comes_up_with_what_init_writes() {
     fs::remove_file(&file).unwrap();
     copy(&root().join("tests/sample-app"), site.folder());
     let said = site.run(&["init", "--yes"], &[]).ends(0);
-    said.says("found FastAPI").says("found PostgreSQL, for asyncpg").says("found Redis, for redis");
+    said.says("found Starlette").says("found PostgreSQL, for asyncpg").says("found Redis, for redis");
 
     // Another name and port than those of a site of its own: this machine has others.
     let text = fs::read_to_string(&file).unwrap();

@@ -8,13 +8,21 @@ import uuid
 from collections import Counter, defaultdict
 from contextlib import asynccontextmanager
 
-import asyncpg
-import redis.asyncio
-from fastapi import FastAPI, HTTPException, Request, Response, WebSocket, WebSocketDisconnect
-from fastapi.responses import HTMLResponse, JSONResponse
-from pydantic import BaseModel, Field
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from . import config
+
+# Imported where they are used: they take longer to load than the rest of the app.
+if config.DATABASE_URL:
+    import asyncpg
+if config.REDIS_URL:
+    import redis.asyncio
 
 
 class State:
@@ -24,15 +32,15 @@ class State:
     in_flight = 0
     last_request = 0.0
 
-    database: asyncpg.Pool | None = None
-    queue: redis.asyncio.Redis | None = None
+    database: "asyncpg.Pool | None" = None
+    queue: "redis.asyncio.Redis | None" = None
 
 
 state = State()
 
 
 @asynccontextmanager
-async def connections(_: FastAPI):
+async def connections(_: Starlette):
     # Neither connects here: the app starts, and is live, while its stores are down.
     if config.DATABASE_URL:
         state.database = await asyncpg.create_pool(
@@ -47,13 +55,50 @@ async def connections(_: FastAPI):
         await state.database.close()
 
 
-app = FastAPI(title="sample", lifespan=connections, docs_url=None, redoc_url=None, openapi_url=None)
+class Json(JSONResponse):
+    """Moments and identifiers, too, as a database has them."""
+
+    def render(self, content) -> bytes:
+        def plain(value):
+            return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+        return json.dumps(content, default=plain, separators=(",", ":")).encode()
+
+
+class Named(Route):
+    """Leaves its path in the scope, for the counters."""
+
+    def matches(self, scope):
+        match, child = super().matches(scope)
+        return match, {**child, "route": self}
+
+
+routes: list[Route | WebSocketRoute] = []
+
+
+def route(method: str, path: str):
+    def add(endpoint):
+        routes.append(Named(path, endpoint, methods=[method]))
+        return endpoint
+
+    return add
+
+
+async def text_of(request: Request, field: str, least: int, most: int) -> str:
+    """A field of the JSON that was sent."""
+    try:
+        text = (await request.json())[field]
+    except (ValueError, LookupError, TypeError):
+        text = None
+    if not isinstance(text, str) or not least <= len(text) <= most:
+        raise HTTPException(422, f"`{field}` must be text of {least} to {most} characters")
+    return text
 
 
 # --- pages and health ---
 
 
-@app.get("/")
+@route("GET", "/")
 async def home(request: Request):
     facts = {
         "version": config.VERSION,
@@ -64,23 +109,23 @@ async def home(request: Request):
         "key_id": config.KEY_ID,
     }
     if "text/html" not in request.headers.get("accept", ""):
-        return facts
+        return Json(facts)
     return HTMLResponse(
         "<!doctype html><html lang=en><meta charset=utf-8><title>sample</title>"
         f"<h1>It works</h1><p>Version {config.VERSION}, answered by {config.HOSTNAME}.</p></html>"
     )
 
 
-@app.get("/health")
-async def health():
+@route("GET", "/health")
+async def health(_: Request):
     """Live: says nothing about the stores, whose outage no restart of this process cures."""
     if config.FAULT == "unhealthy":
-        return JSONResponse({"status": "unhealthy", "version": config.VERSION}, 503)
-    return {"status": "healthy", "version": config.VERSION}
+        return Json({"status": "unhealthy", "version": config.VERSION}, 503)
+    return Json({"status": "healthy", "version": config.VERSION})
 
 
-@app.get("/health/ready")
-async def ready():
+@route("GET", "/health/ready")
+async def ready(_: Request):
     """Ready: may be sent traffic."""
 
     async def check(ask) -> str:
@@ -107,67 +152,64 @@ async def ready():
     else:
         status = "not ready"
     answer = {"status": status, "version": config.VERSION, "checks": checks}
-    return JSONResponse(answer, 200 if status == "ready" else 503)
+    return Json(answer, 200 if status == "ready" else 503)
 
 
 # --- items: PostgreSQL ---
 
 
-class NewItem(BaseModel):
-    name: str = Field(min_length=1, max_length=200)
-
-
-def database() -> asyncpg.Pool:
+def database() -> "asyncpg.Pool":
     if not state.database:
         raise HTTPException(503, "DATABASE_URL is not set")
     return state.database
 
 
-@app.get("/api/items")
-async def items():
+@route("GET", "/api/items")
+async def items(_: Request):
     rows = await database().fetch("SELECT id, name, created FROM items ORDER BY id DESC LIMIT 100")
-    return [dict(row) for row in rows]
+    return Json([dict(row) for row in rows])
 
 
-@app.post("/api/items", status_code=201)
-async def create_item(item: NewItem):
-    row = await database().fetchrow("INSERT INTO items (name) VALUES ($1) RETURNING id, name, created", item.name)
-    return dict(row)
+@route("POST", "/api/items")
+async def create_item(request: Request):
+    name = await text_of(request, "name", 1, 200)
+    row = await database().fetchrow("INSERT INTO items (name) VALUES ($1) RETURNING id, name, created", name)
+    return Json(dict(row), 201)
 
 
 # --- jobs: through Redis to a worker, which writes the result to PostgreSQL ---
 
 
-class NewJob(BaseModel):
-    text: str = Field(max_length=10_000)
-
-
-@app.post("/api/jobs", status_code=202)
-async def create_job(job: NewJob):
+@route("POST", "/api/jobs")
+async def create_job(request: Request):
+    text = await text_of(request, "text", 0, 10_000)
     if not state.queue:
         raise HTTPException(503, "REDIS_URL is not set")
     job_id = str(uuid.uuid4())
-    await state.queue.lpush(config.JOBS, json.dumps({"id": job_id, "text": job.text}))
-    return {"id": job_id}
+    await state.queue.lpush(config.JOBS, json.dumps({"id": job_id, "text": text}))
+    return Json({"id": job_id}, 202)
 
 
-@app.get("/api/jobs/{job_id}")
-async def job_result(job_id: uuid.UUID):
+@route("GET", "/api/jobs/{job_id:uuid}")
+async def job_result(request: Request):
+    job_id = request.path_params["job_id"]
     row = await database().fetchrow("SELECT words, worker FROM job_results WHERE id = $1", job_id)
-    return {"id": job_id, "status": "done", **row} if row else {"id": job_id, "status": "pending"}
+    return Json({"id": job_id, "status": "done", **row} if row else {"id": job_id, "status": "pending"})
 
 
 # --- for tests of proxies: long answers, WebSockets ---
 
 
-@app.get("/api/slow")
-async def slow(seconds: float = 1.0):
-    seconds = min(max(seconds, 0.0), 300.0)
+@route("GET", "/api/slow")
+async def slow(request: Request):
+    try:
+        seconds = min(max(float(request.query_params.get("seconds", 1)), 0.0), 300.0)
+    except ValueError:
+        raise HTTPException(422, "`seconds` must be a number") from None
     await asyncio.sleep(seconds)
-    return {"slept": seconds, "replica": config.HOSTNAME}
+    return Json({"slept": seconds, "replica": config.HOSTNAME})
 
 
-@app.websocket("/ws")
 async def echo(socket: WebSocket):
     await socket.accept()
     try:
@@ -175,6 +217,9 @@ async def echo(socket: WebSocket):
             await socket.send_text(await socket.receive_text())
     except WebSocketDisconnect:
         pass
+
+
+routes.append(WebSocketRoute("/ws", echo))
 
 
 # --- metrics ---
@@ -191,8 +236,8 @@ def resident() -> int:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-@app.get("/metrics")
-async def metrics():
+@route("GET", "/metrics")
+async def metrics(_: Request):
     lines = ["# TYPE app_info gauge", f'app_info{{version="{config.VERSION}"}} 1']
     lines += ["# TYPE process_resident_memory_bytes gauge", f"process_resident_memory_bytes {resident()}"]
     lines += ["# TYPE process_cpu_seconds_total counter", f"process_cpu_seconds_total {time.process_time():.3f}"]
@@ -237,10 +282,19 @@ class Observe:
             state.in_flight -= 1
             state.last_request = time.monotonic()
             took = state.last_request - started
-            route = getattr(scope.get("route"), "path", "other")
-            requests[scope["method"], route, status] += 1
-            durations[route][sum(took > bound for bound in BUCKETS)] += 1
-            seconds_spent[route] += took
+            path = getattr(scope.get("route"), "path", "other")
+            requests[scope["method"], path, status] += 1
+            durations[path][sum(took > bound for bound in BUCKETS)] += 1
+            seconds_spent[path] += took
 
 
-app.add_middleware(Observe)
+async def refused(_: Request, error: HTTPException):
+    return Json({"detail": error.detail}, error.status_code)
+
+
+app = Starlette(
+    routes=routes,
+    lifespan=connections,
+    middleware=[Middleware(Observe)],
+    exception_handlers={HTTPException: refused},
+)

@@ -85,6 +85,7 @@ const FRAMEWORKS: &[(&str, &str, u16)] = &[
     ("streamlit", "Streamlit", 8501),
     ("django", "Django", 8000),
     ("fastapi", "FastAPI", 8000),
+    ("starlette", "Starlette", 8000),
     ("flask", "Flask", 5000),
     ("@nestjs/core", "NestJS", 3000),
     ("next", "Next.js", 3000),
@@ -138,7 +139,7 @@ pub(super) fn look(files: &Files) -> Found {
     found.reads_files = sources.iter().any(|t| t.contains("_FILE\"") || t.contains("_FILE'"));
     found.websocket = packages.contains("streamlit")
         || ["ws", "socket.io", "channels", "flask-socketio"].iter().any(|p| packages.contains(*p))
-        || sources.iter().any(|t| t.contains(".websocket("));
+        || sources.iter().any(|t| t.contains(".websocket(") || t.contains("WebSocketRoute("));
     found
 }
 
@@ -175,9 +176,12 @@ fn packages(files: &Files) -> BTreeSet<String> {
     out
 }
 
-/// The package of a line such as `import redis.asyncio as redis` or `from asyncpg import connect`.
+/// The package of a line such as `import redis.asyncio as redis` or `from asyncpg import connect`; also of one that is
+/// imported only where it is needed.
 fn imported(line: &str) -> Option<String> {
-    let rest = line.strip_prefix("import ").or_else(|| line.strip_prefix("from "))?;
+    let code = line.trim_start();
+    let from = || code.strip_prefix("from ").filter(|rest| rest.contains(" import "));
+    let rest = code.strip_prefix("import ").or_else(from)?;
     let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
     Some(rest[..end].to_ascii_lowercase())
 }
