@@ -5,6 +5,7 @@ mod admission;
 mod alertmanager;
 mod banks;
 mod breakout;
+mod certificate;
 mod client;
 mod docker;
 mod door;
