@@ -64,6 +64,19 @@ fn quotas_that_start_anew_are_told() {
     assert!(!notes.iter().any(|note| note.contains("quotas")), "{notes:?}");
 }
 
+/// Redis knows one password of the user's own: who comes with the old one is refused from the reload on.
+#[test]
+fn a_password_of_ones_own_interrupts_where_it_is_changed() {
+    let text =
+        Sketch::new().text().replace("preset = \"redis:7\"", "preset = \"redis:7\"\npassword = \"${secrets.token}\"");
+    let mut world = World::new("shop");
+    deploy(&mut world, &Wish::new(&text).secret("TOKEN", "a-first-password"), None).expect("the first deploy");
+    let plan = Wish::new(&text).secret("TOKEN", "another-password").plan(&mut world).plan;
+    let interrupts: Vec<_> = plan.steps.iter().filter_map(|step| step.interrupts.as_deref()).collect();
+    assert_eq!(interrupts, ["cache refuses the old password until those who log in have the new one"]);
+    assert!(plan.needs_consent());
+}
+
 /// A reload loses requests of clients that never repeat them (docs/cutover.md); a release reloads nothing.
 #[test]
 fn who_may_lose_a_request_by_a_reload_is_told() {

@@ -354,8 +354,17 @@ impl Draft<'_> {
     /// A database that runs and reads its files again: before those start that log in to it.
     pub(super) fn reload_database(&mut self, placed: &Placed, after: &[usize]) -> Option<usize> {
         let (name, running) = placed.replicas.first().and_then(|r| r.existing.clone())?;
-        (running && self.reloads_first(placed) && !self.applied(placed))
-            .then(|| self.reload(placed, &name, after.to_vec(), false))
+        if !running || !self.reloads_first(placed) || self.applied(placed) {
+            return None;
+        }
+        let loaded = self.reload(placed, &name, after.to_vec(), false);
+        // All that Redis reads again is who may log in: it was given another password than it has. (`secrets rotate`
+        // has it let both in, and has done so before a plan like this one.)
+        if self.preset(placed) == Some(Preset::Redis) {
+            let what = format!("{} refuses the old password until those who log in have the new one", placed.service);
+            self.interrupt(loaded, what, None);
+        }
+        Some(loaded)
     }
 
     /// Whether a database that is there and does not run is to start with files that it has not loaded yet.
