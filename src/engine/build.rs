@@ -1,7 +1,6 @@
 //! Building images: which builder the engine has, what it can do, and the classic one.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::time::Duration;
+use std::collections::{HashMap, VecDeque};
 
 use bollard::auth::DockerCredentials;
 use bollard::query_parameters::BuildImageOptions;
@@ -9,35 +8,18 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use http::HeaderMap;
 
-use crate::base::secret::Secret;
 use crate::model::service::Build;
 
-pub use super::buildkit::BuildNews;
-use super::buildkit::masked;
+pub use super::building::{BuildNews, Wanted};
+use super::building::{SILENCE, masked};
 use super::capability::Capability;
 use super::connect::Engine;
 use super::dockerfile::{self, Need};
 use super::error::{EngineError, ErrorKind};
 use super::registry;
 
-/// How long a build step may say nothing before it counts as stuck.
-pub(super) const SILENCE: Duration = Duration::from_secs(1800);
-
 /// How many of a step's last lines are kept for an error.
 const LAST_LINES: usize = 15;
-
-/// What is to be built.
-#[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
-    /// How.
-    pub build: &'a Build,
-    /// The image's name.
-    pub tag: &'a str,
-    /// Its labels.
-    pub labels: &'a BTreeMap<String, String>,
-    /// Values of [`Build::secrets`], by their names in the Dockerfile.
-    pub secrets: &'a BTreeMap<String, Secret>,
-}
 
 /// Who builds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 mod address;
 pub mod assets;
 pub mod build;
+mod building;
 mod buildkit;
 pub mod capability;
 pub mod composed;

@@ -169,6 +169,12 @@ impl Template {
         self.values().next().is_some()
     }
 
+    /// Whether it is nothing but a reference to an optional secret that has no value: then its variable is left out, so
+    /// that the program does not look for a file that is not there.
+    pub fn names_nothing(&self, values: &SecretValues) -> bool {
+        matches!(self.0.as_slice(), [Piece::Secret(name) | Piece::File(name)] if !values.contains_key(name))
+    }
+
     /// The text with values put in; a missing value is empty (an optional secret that is not set).
     pub fn fill(&self, values: &SecretValues) -> Secret {
         let value = |name: &SecretName| values.get(name).map_or("", Secret::expose);

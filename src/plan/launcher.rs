@@ -11,8 +11,6 @@ use crate::model::container::{LAUNCHER, VARIABLES};
 use crate::model::secrets::{SECRETS_FOLDER, SecretValues};
 use crate::model::service::Service;
 
-use super::spec::names_nothing;
-
 /// Assembled from `launcher/x86_64.s`.
 #[rustfmt::skip]
 const X86_64: &[u8] = &[
@@ -110,7 +108,7 @@ pub(super) fn starts(service: &Service, values: &SecretValues) -> bool {
 
 /// Variables that the engine shall not know.
 fn variables<'a>(service: &'a Service, values: &'a SecretValues) -> impl Iterator<Item = (&'a String, Secret)> {
-    let hidden = service.environment.iter().filter(|(_, text)| text.is_secret() && !names_nothing(text, values));
+    let hidden = service.environment.iter().filter(|(_, text)| text.is_secret() && !text.names_nothing(values));
     hidden.map(|(name, text)| (name, text.fill(values)))
 }
 

@@ -9,7 +9,7 @@ use crate::model::artifact::Artifact;
 use crate::model::container::{Attachment, ContainerSpec, EngineHealth, EnvValue, LAUNCHER, Mount, Publish};
 use crate::model::proxy::Proxy;
 use crate::model::rotation::Names;
-use crate::model::secrets::{Piece, SECRETS_FOLDER, SecretValues, Template};
+use crate::model::secrets::{SECRETS_FOLDER, SecretValues};
 use crate::model::service::{Ask, Preset, RELOADED, Service};
 
 use super::network::{Members, PROXY};
@@ -59,12 +59,6 @@ fn place_of(index: usize) -> String {
     format!(".files/{index}")
 }
 
-/// Whether a text is nothing but a reference to an optional secret that has no value: then the variable is left out,
-/// so that the program does not look for a file that is not there.
-pub(super) fn names_nothing(template: &Template, values: &SecretValues) -> bool {
-    matches!(template.0.as_slice(), [Piece::Secret(name) | Piece::File(name)] if !values.contains_key(name))
-}
-
 /// The container of a service, without name, addresses and labels: those differ between replicas.
 pub(super) fn of_service(
     service: &Service,
@@ -107,7 +101,7 @@ pub(super) fn of_service(
         env: service
             .environment
             .iter()
-            .filter(|(_, template)| !names_nothing(template, inputs.values))
+            .filter(|(_, template)| !template.names_nothing(inputs.values))
             .filter(|(_, template)| !(launched && template.is_secret()))
             .map(|(name, template)| {
                 let value = template.fill(inputs.values);

@@ -12,16 +12,14 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
 use crate::base::base64;
-use crate::base::secret::Secret;
 use crate::model::secrets::percent_encode;
 use crate::model::service::Build;
 
-use super::build::{SILENCE, Wanted};
+use super::building::{BuildNews, SILENCE, Wanted};
 use super::connect::Engine;
 use super::error::{EngineError, ErrorKind};
 
 use session::Session;
-pub use trace::BuildNews;
 use trace::Trace;
 
 /// The longest line of the answer, bytes.
@@ -125,21 +123,6 @@ fn query(wanted: &Wanted<'_>, session: &str) -> String {
     query.iter().map(|(name, value)| format!("{name}={}", percent_encode(value))).collect::<Vec<_>>().join("&")
 }
 
-/// Whether a value is worth hiding in what a build prints: shorter ones are in every other line.
-const WORTH_HIDING: usize = 4;
-
-/// A line of a build without the secrets that the build was given.
-pub(super) fn masked(line: &str, secrets: &BTreeMap<String, Secret>) -> String {
-    let mut out = line.to_owned();
-    // A value of several lines is printed in as many.
-    for part in secrets.values().flat_map(|s| s.expose().lines()).map(str::trim).filter(|p| p.len() >= WORTH_HIDING) {
-        if out.contains(part) {
-            out = out.replace(part, "[secret]");
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,15 +146,5 @@ mod tests {
         ] {
             assert_eq!(without_frames(said), left);
         }
-    }
-
-    #[test]
-    fn a_build_s_secrets_are_not_in_its_lines() {
-        let secrets = BTreeMap::from([
-            ("a".to_owned(), Secret::new("hunter2-hunter2\nsecond line")),
-            ("b".to_owned(), Secret::new("x")),
-        ]);
-        assert_eq!(masked("x hunter2-hunter2!", &secrets), "x [secret]!");
-        assert_eq!(masked("the second line", &secrets), "the [secret]");
     }
 }

@@ -2,19 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::engine::building::BuildNews;
+
 use super::proto::{Value, field, fields};
 
 /// How many of a step's last lines are kept for an error.
 const LAST_LINES: usize = 15;
-
-/// News of a build.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BuildNews {
-    /// A step began, or was found done in the cache: worth a line that stays.
-    Step(String),
-    /// A line it printed, or how far it is.
-    Line(String),
-}
 
 /// A build as far as it has been told.
 #[derive(Debug, Default)]

@@ -14,8 +14,8 @@ use super::super::net::error::ProbeError;
 use super::super::ready::{exchange, postgres_hello};
 use super::super::tls::certificate::now;
 use super::super::tls::session;
-use super::databases::{PATIENCE, socket};
 use super::none_apply;
+use super::stores::{PATIENCE, socket};
 
 use Judged::{Fail, Pass, Unsure, Warn};
 

@@ -1,7 +1,6 @@
 //! Databases and stores: closed to strangers, with room left.
 
 use std::net::SocketAddrV4;
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -17,8 +16,8 @@ use super::super::net::error::ProbeError;
 use super::super::ready::{exchange, postgres_hello};
 use super::super::tls::session;
 use super::database_tls;
-use super::health::{address, containers_of};
 use super::none_apply;
+use super::stores::{PATIENCE, socket};
 
 use Judged::{Fail, Pass, Skip, Unsure, Warn};
 
@@ -58,9 +57,6 @@ pub(in crate::probe) const DB_3: Check = Check {
     remedy: "give the service more `memory`; look at `stackctl logs` for why it cannot write",
 };
 
-/// Time for one exchange with a database.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-
 /// Connections in use, and those an ordinary user may open.
 const CONNECTIONS: &str = "select (select count(*) from pg_stat_activity where backend_type = 'client backend'), \
      current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int";
@@ -95,22 +91,6 @@ pub(in crate::probe) async fn run(context: &Context<'_>) -> Vec<Finding> {
     }
     findings.extend(database_tls::run(context).await);
     findings
-}
-
-/// Where a service's first running container answers.
-pub(super) fn socket(context: &Context<'_>, service: &Service) -> Result<SocketAddrV4, Judged> {
-    let Some(observed) = context.observed else {
-        return Err(Skip("not visible from here: it needs the engine".to_owned()));
-    };
-    if !observed.engine.local {
-        return Err(Skip("not visible from here: the containers' addresses cannot be reached".to_owned()));
-    }
-    let container = containers_of(observed, service.name.as_str()).find(|c| c.running());
-    match (container.map(address), service.port) {
-        (Some(Some(address)), Some(port)) => Ok(SocketAddrV4::new(address, port)),
-        (None, _) => Err(Unsure("no container of it runs".to_owned())),
-        _ => Err(Unsure("it has no address".to_owned())),
-    }
 }
 
 /// What a server says to a start-up message inside TLS, whatever its certificate is.

@@ -37,6 +37,7 @@ pub(super) mod replicas;
 pub(super) mod restarts;
 pub(super) mod rules;
 pub(super) mod secrets;
+mod stores;
 pub(super) mod tracking;
 pub(super) mod validity;
 pub(super) mod waivers;

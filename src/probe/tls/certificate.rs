@@ -11,7 +11,7 @@ use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
 use super::super::text::clean;
-use super::session::provider;
+use super::provider;
 
 /// A day in seconds.
 const DAY: u64 = 86_400;

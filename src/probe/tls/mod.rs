@@ -11,3 +11,12 @@ pub(super) mod ocsp;
 pub(super) mod scan;
 pub(super) mod session;
 pub(super) mod suites;
+
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+
+/// ring, said explicitly: nothing here depends on a process-wide default.
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}

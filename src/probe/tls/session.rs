@@ -15,6 +15,7 @@ use super::super::net::client::within;
 use super::super::net::error::ProbeError;
 use super::super::net::http::PATIENCE;
 use super::super::text::clean;
+use super::provider;
 
 /// What a handshake showed.
 #[derive(Debug, Clone)]
@@ -125,11 +126,6 @@ impl ServerCertVerifier for TakeAll {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
     }
-}
-
-/// ring, said explicitly: nothing here depends on a process-wide default.
-pub(in crate::probe) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
 }
 
 /// A configuration that takes any certificate. `name` sends the server name; `alpn` offers protocols.
