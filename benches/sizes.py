@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Compares `stackctl up` with `docker compose up` for stacks of 6, 24 and 60 services, run by run.
+"""Compares `stackctl up` with `docker compose up` for stacks of 6, 24 and 60 services, turn by turn.
 
-    benches/sizes.py [--sizes 6,24,60] [--noop N] [--change N] [--stackctl PATH] [--compose PATH]
+    benches/sizes.py [--sizes 6,24,60] [--rounds N] [--noop N] [--change N] [--stackctl PATH] [--compose PATH]
 
 Services are small: each a Redis without data, from one image by ID, with the same limits and privileges on both sides.
 Of each six, two are needed by the other four, which start when those are healthy.
@@ -106,53 +106,34 @@ class Compose:
         run(self.program, "--project-name", THEIRS, "--file", str(self.file), "down", "--timeout", "10")
 
 
-def alone(side, sides):
-    """Pauses what the other side runs: dozens of health checks a second are a load of their own, and nobody runs both."""
-    changed = False
-    for one in sides:
-        state, command = ("paused", "unpause") if one is side else ("running", "pause")
-        ids = run("docker", "ps", "--quiet", "--filter", f"name=^/?{one.name}[-_]", "--filter", f"status={state}").split()
-        if ids:
-            run("docker", command, *ids)
-            changed = True
-    if changed:
-        time.sleep(2)
+KINDS = ("no-op", "bare", "change")
 
 
 def measure(size, args, image):
-    """Seconds by kind: pairs of ours and theirs, each first in every other pair, and each without the other's load."""
+    """Seconds by kind: pairs of ours and theirs. One side at a time is there, since dozens of health checks a second
+    are a load of their own; they take turns, each first in every other round."""
     sides = [Stackctl(args.stackctl, size), Compose(args.compose, size, image)]
-    version, out = 0, {"no-op": [], "bare": [], "change": []}
-    try:
-        for side in sides:
-            alone(side, sides)
-            side.write(version)
-            side.up("cold")
-        for kind, number in (("no-op", args.noop), ("bare", args.noop), ("change", args.change)):
-            alone(sides[1], sides)
-            if kind == "bare":
-                sides[1].up(kind)  # another hash of their configuration, once
-            if kind == "change":
-                sides[1].up("cold")
-            for pair in range(number):
-                if kind == "change":
-                    version += 1
-                    for side in sides:
-                        side.write(version)
-                took = {}
-                for side in sides if pair % 2 == 0 else reversed(sides):
-                    alone(side, sides)
-                    took[side.name] = side.up(kind)[0]
-                out[kind].append((took[OURS], took[THEIRS]))
-                ours, theirs = out[kind][-1]
-                print(f"{size} {kind} {pair + 1}/{number}: {ours:.3f} s, {theirs:.3f} s, {ours / theirs:.2f}",
-                      file=sys.stderr)
-    finally:
-        for side in sides:
-            alone(side, sides)
-            side.down()
-        clean()
-    return out
+    numbers = {"no-op": args.noop, "bare": args.noop, "change": args.change}
+    took = {side.name: {kind: [] for kind in KINDS} for side in sides}
+    for turn in range(args.rounds):
+        for side in sides if turn % 2 == 0 else reversed(sides):
+            try:
+                side.write(0)
+                side.up("cold")
+                for kind in KINDS:
+                    # Whatever differs from the kind before is done once, and left out.
+                    side.up(kind if kind == "bare" else "cold")
+                    time.sleep(2)
+                    for pair in range(numbers[kind]):
+                        if kind == "change":
+                            side.write(pair + 1)
+                        took[side.name][kind].append(side.up(kind)[0])
+                    middle = statistics.median(took[side.name][kind] or [0])
+                    print(f"{size} {kind}, round {turn + 1}/{args.rounds}: {side.name} {middle:.3f} s", file=sys.stderr)
+            finally:
+                side.down()
+                clean()
+    return {kind: list(zip(took[OURS][kind], took[THEIRS][kind])) for kind in KINDS}
 
 
 def growth(figures, sizes, kind):
@@ -165,8 +146,9 @@ def growth(figures, sizes, kind):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default="6,24,60", help="numbers of services, ascending")
-    parser.add_argument("--noop", type=int, default=9, metavar="N", help="pairs with nothing to do")
-    parser.add_argument("--change", type=int, default=5, metavar="N", help="pairs with one service changed")
+    parser.add_argument("--rounds", type=int, default=2, metavar="N", help="turns of each side")
+    parser.add_argument("--noop", type=int, default=5, metavar="N", help="runs a turn with nothing to do")
+    parser.add_argument("--change", type=int, default=3, metavar="N", help="runs a turn with one service changed")
     parser.add_argument("--stackctl", default=str(ROOT / "target/release/stackctl"), metavar="PATH")
     parser.add_argument("--compose", default=str(ROOT / "target/tools/compose-2.26/docker-compose"), metavar="PATH")
     args = parser.parse_args()
