@@ -4,6 +4,14 @@ mod postgres;
 
 use std::net::{SocketAddr, SocketAddrV4};
 
+use crate::apply::certificates::load_database;
+use crate::apply::error::ApplyError;
+use crate::apply::event::{Event, Sink};
+use crate::apply::past;
+use crate::apply::prepare::check_stage;
+use crate::apply::secrets::{made, split_pem};
+use crate::apply::up::{Terms, take_lock, up};
+use crate::apply::wanted::Wanted;
 use crate::base::name::{SecretName, ServiceName};
 use crate::base::secret::Secret;
 use crate::engine::Engine;
@@ -16,15 +24,6 @@ use crate::model::service::{Ask, Preset, Service};
 use crate::model::stack::Stack;
 use crate::model::state::State;
 use crate::probe::{Login, grafana_login, grafana_password, postgres_login, redis_login};
-
-use crate::apply::certificates::load_database;
-use crate::apply::error::ApplyError;
-use crate::apply::event::{Event, Sink};
-use crate::apply::past;
-use crate::apply::prepare::check_stage;
-use crate::apply::secrets::{made, split_pem};
-use crate::apply::up::{Terms, take_lock, up};
-use crate::apply::wanted::Wanted;
 
 /// The service whose generated password this secret is, if it runs or a rotation is under way: then it is rotated in
 /// steps.
@@ -200,7 +199,9 @@ impl<'a> Work<'a> {
             Step::Draw => {
                 let fresh = made(&Recipe::UrlSafe(32), &SecretValues::new()).map_err(failed)?;
                 let mut files = keep(&[(&self.names.next, fresh.expose())]);
-                if !self.state.secrets.contains_key(&self.names.first) {
+                // Only PostgreSQL's container has a file with the password that it was made with.
+                let made_with = self.service.preset == Some(Preset::Postgres);
+                if made_with && !self.state.secrets.contains_key(&self.names.first) {
                     files.extend(keep(&[(&self.names.first, self.kept.now.password.expose())]));
                 }
                 self.engine.write_state(project, &files).await?;
