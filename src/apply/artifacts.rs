@@ -17,7 +17,7 @@ use crate::plan;
 use crate::render::{self, Banks, Found, NativeInput, Place, ProxyInput, Upstream};
 
 use super::error::ApplyError;
-use super::prepare::certificate;
+use super::held::configured;
 use super::secrets::{self, join_pem};
 use super::wanted::Wanted;
 
@@ -91,7 +91,7 @@ pub(super) fn rendered(
                 Some((s.name.clone(), Banks { a: vec![upstream], b: Vec::new() }))
             })
             .collect();
-        let pair = certificate(proxy, values);
+        let pair = configured(proxy, values);
         let files = render::nginx(&ProxyInput {
             stack,
             proxy,
@@ -146,7 +146,7 @@ pub(super) fn rendered(
         }
     }
     out.extend(below("systemd", render::systemd(stack, binary, &file.to_string_lossy())?));
-    let pair = stack.proxy.as_ref().and_then(|proxy| certificate(proxy, values));
+    let pair = stack.proxy.as_ref().and_then(|proxy| configured(proxy, values));
     let certificate = pair.as_ref().map(|(chain, key)| (chain.as_str(), key));
     out.extend(below("native", render::native(&NativeInput { stack, values, certificate })?));
     out.sort_by(|a, b| a.path.cmp(&b.path));

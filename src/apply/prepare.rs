@@ -8,23 +8,21 @@ use serde_json::json;
 use crate::base::name::{SecretName, ServiceName};
 use crate::engine::{Engine, EngineError, ErrorKind};
 use crate::files::context::Context;
-use crate::model::artifact::{CERTIFICATES, door_hash, files_hash};
 use crate::model::container::ContainerSpec;
 use crate::model::observed::Observed;
 use crate::model::parts::Parts;
-use crate::model::proxy::{Proxy, Tls};
 use crate::model::secrets::SecretValues;
-use crate::model::service::{Build, Image, Preset, PullPolicy};
+use crate::model::service::{Build, Image, PullPolicy};
 use crate::model::stack::Stack;
 use crate::plan::drift::Found as Drifted;
 use crate::plan::{self, Files, Inputs, Placement, Plan, Seal};
-use crate::render::{self, Banks, Found, Place, ProxyInput, ScrapeTarget, Upstream};
 
 use super::edited::edited;
 use super::error::ApplyError;
 use super::locked;
 use super::past;
-use super::secrets::{self, split_pem};
+use super::rendered::rendered;
+use super::secrets;
 use super::wanted::Wanted;
 
 /// Everything that was read and decided.
@@ -174,7 +172,7 @@ pub async fn prepare(engine: &Engine, wanted: &Wanted) -> Result<Prepared, Apply
     }
     if let Some(state) = &observed.state {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs());
-        plan.notes.extend(super::certificates::due(&wanted.stack, &state.secrets, now));
+        plan.notes.extend(super::held::due(&wanted.stack, &state.secrets, now));
     }
     let contexts = contexts.into_iter().map(|(name, (_, context))| (name, context)).collect();
     let placed = || placement.services.iter().chain(&placement.proxy);
@@ -313,88 +311,4 @@ pub(super) fn check_stage(stack: &Stack, observed: &Observed) -> Result<(), Appl
         }),
         _ => Ok(()),
     }
-}
-
-/// Files of services that reload them, each set under its hash.
-pub(super) fn rendered(inputs: &Inputs<'_>, placement: &Placement) -> Result<Files, ApplyError> {
-    let mut out = Files::new();
-    for placed in placement.services.iter().filter(|p| p.reloads) {
-        let service = inputs.stack.services.get(&placed.service);
-        let files = match (service.and_then(|s| s.preset), service) {
-            (Some(Preset::Alertmanager), _) => render::alertmanager(inputs.stack, inputs.values)?,
-            (Some(Preset::Redis), Some(store)) => render::redis(store, inputs.values),
-            (_, Some(database)) if database.tls.is_some() => render::postgres(database, inputs.values),
-            _ => render::prometheus(inputs.stack, Found::At(&scrape_targets(inputs.stack, placement)))?,
-        };
-        out.insert(placed.service.clone(), (files_hash(inputs.key, &files), files));
-    }
-    if let (Some(proxy), Some(placed)) = (&inputs.stack.proxy, &placement.proxy) {
-        let upstreams = upstreams(inputs, placement);
-        let certificate = certificate(proxy, inputs.values);
-        let gateways = placement.networks.iter().map(|n| n.subnet.gateway()).collect();
-        let mut input = ProxyInput {
-            stack: inputs.stack,
-            proxy,
-            upstreams: &upstreams,
-            certificate: certificate.as_ref().map(|(chain, key)| (chain.as_str(), key)),
-            facts: proxy.nginx,
-            trusted_probe: gateways,
-            release: None,
-            place: Place::Container,
-        };
-        // The name of the files is in them, so that Nginx can be asked which ones it serves by.
-        let mut files = render::nginx(&input)?;
-        files.retain(|file| !file.path.starts_with(CERTIFICATES));
-        let configuration = files_hash(inputs.key, &files);
-        input.release = Some(&configuration);
-        let files = render::nginx(&input)?;
-        out.insert(placed.service.clone(), (door_hash(&configuration, inputs.key, &files), files));
-    }
-    Ok(out)
-}
-
-/// The certificate that is configured: chain and key.
-pub fn certificate(proxy: &Proxy, values: &SecretValues) -> Option<(String, crate::base::secret::Secret)> {
-    match &proxy.tls {
-        Tls::Off => None,
-        Tls::SelfSigned(name) => values.get(name).map(split_pem),
-        Tls::Files { cert, key } => {
-            let chain = values.get(cert)?.expose().to_owned() + "\n";
-            Some((chain, values.get(key)?.clone()))
-        }
-        Tls::Acme(acme) => values.get(&acme.issued).or_else(|| values.get(&acme.trial)).map(split_pem),
-    }
-}
-
-fn upstreams(inputs: &Inputs<'_>, placement: &Placement) -> BTreeMap<ServiceName, Banks> {
-    let of = |(service, replicas): (ServiceName, BTreeMap<u32, plan::door::Sockets>)| {
-        let bank = |bank: usize| {
-            let upstream = |(number, sockets): (&u32, &plan::door::Sockets)| Upstream {
-                target: sockets[bank].to_string(),
-                comment: format!("{service}-{number}"),
-            };
-            replicas.iter().map(upstream).collect()
-        };
-        let banks = Banks { a: bank(0), b: bank(1) };
-        (service, banks)
-    };
-    plan::door::upstreams(inputs, placement).into_iter().map(of).collect()
-}
-
-fn scrape_targets(stack: &Stack, placement: &Placement) -> Vec<ScrapeTarget> {
-    let is_one = |name| stack.services.get(name).is_some_and(|s| s.preset == Some(Preset::Prometheus));
-    let watcher = placement.services.iter().find(|p| is_one(&p.service));
-    let mut out = Vec::new();
-    for placed in &placement.services {
-        let Some(service) = stack.services.get(&placed.service).filter(|s| s.metrics.is_some()) else { continue };
-        for replica in &placed.replicas {
-            let address = service.port.and_then(|p| placed.socket_for(watcher?, replica, p));
-            out.extend(address.map(|address| ScrapeTarget {
-                service: placed.service.clone(),
-                replica: replica.number,
-                address: address.to_string(),
-            }));
-        }
-    }
-    out
 }

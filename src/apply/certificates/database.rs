@@ -1,52 +1,18 @@
 //! Certificates of databases that encrypt: signed by an authority of each database's own, renewed while it runs.
 
-use crate::base::date::Date;
 use crate::base::name::ServiceName;
 use crate::engine::Engine;
 use crate::engine::lock::Lock;
 use crate::engine::state::secret_file;
-use crate::model::certificate::{self, Attempts, Decision, Facts};
-use crate::model::secrets::{SecretSource, SecretValues};
-use crate::model::stack::Stack;
+use crate::model::certificate::{self, Attempts, Decision};
+use crate::model::secrets::SecretSource;
 
 use super::super::error::ApplyError;
 use super::super::event::Sink;
+use super::super::held::{databases, facts};
 use super::super::secrets::made;
 use super::super::wanted::Wanted;
-use super::{Asking, Outcome, Work, facts, load, open};
-
-/// The certificate of a database.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Database {
-    /// The service.
-    pub service: ServiceName,
-    /// What the certificate says; `None` before the first `up`, or if it cannot be read.
-    pub leaf: Option<Facts>,
-}
-
-/// The databases of a stack that encrypt, and their certificates as the engine keeps them.
-pub fn databases(stack: &Stack, values: &SecretValues) -> Vec<Database> {
-    let of = |service: &crate::model::service::Service| {
-        let bundle = values.get(&service.tls.as_ref()?.certificate);
-        let leaf = bundle.and_then(|b| facts(b).ok()).and_then(|all| all.into_iter().next());
-        Some(Database { service: service.name.clone(), leaf })
-    };
-    stack.services.values().filter_map(of).collect()
-}
-
-/// What a plan says of certificates that should be renewed: `up` itself leaves them as they are.
-pub(in crate::apply) fn due(stack: &Stack, values: &SecretValues, now: u64) -> Vec<String> {
-    let late = |database: Database| {
-        let leaf = database.leaf.filter(|leaf| now >= leaf.due())?;
-        let until = Date::of_seconds(leaf.not_after);
-        let over = if now >= leaf.not_after { "ended" } else { "ends" };
-        Some(format!(
-            "the certificate of {} {over} on {until}; `stackctl cert renew` makes another one while it runs",
-            database.service
-        ))
-    };
-    databases(stack, values).into_iter().filter_map(late).collect()
-}
+use super::{Asking, Outcome, Work, load, open};
 
 /// Has a running database that reads files again do so, as the release that runs has them and the engine keeps their
 /// values.
@@ -107,30 +73,4 @@ pub async fn renew_databases(
     }
     lock.release().await?;
     Ok(out)
-}
-
-#[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that panics has failed")]
-mod tests {
-    use super::*;
-    use crate::base::name::SecretName;
-    use crate::model::secrets::Recipe;
-
-    #[test]
-    fn what_should_be_renewed_is_told() {
-        let text = "name = \"x\"\n[services.db]\npreset = \"postgres:15\"\ntls = \"require\"\n";
-        let stack = crate::config::load(text, None, &std::collections::BTreeMap::new()).stack.unwrap();
-        let name = |text: &str| SecretName::parse(text).unwrap();
-        let mut values = SecretValues::new();
-        assert!(due(&stack, &values, 0).is_empty(), "there is none");
-        let names = vec!["db".to_owned()];
-        values.insert(name("db.authority"), made(&Recipe::Authority(names.clone()), &values).unwrap());
-        let recipe = Recipe::Trial { names, authority: name("db.authority") };
-        values.insert(name("db.certificate"), made(&recipe, &values).unwrap());
-        let leaf = databases(&stack, &values)[0].leaf.clone().unwrap();
-        assert!(leaf.covers("db"));
-        assert!(due(&stack, &values, leaf.due() - 1).is_empty());
-        assert!(due(&stack, &values, leaf.due())[0].contains("ends on"));
-        assert!(due(&stack, &values, leaf.not_after)[0].contains("ended on"));
-    }
 }

@@ -8,7 +8,8 @@ use crate::plan::{self, Inputs, Plan};
 
 use super::super::error::ApplyError;
 use super::super::past;
-use super::super::prepare::{NO_KEY, references, rendered};
+use super::super::prepare::{NO_KEY, references};
+use super::super::rendered::rendered;
 use super::super::secrets::resolve_past;
 use super::super::steps::Effects;
 use super::super::up::carry_out;

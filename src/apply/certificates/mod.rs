@@ -15,19 +15,20 @@ use crate::engine::lock::Lock;
 use crate::engine::state::{attempts_file, secret_file};
 use crate::model::certificate::{self, Attempts, Decision, Facts};
 use crate::model::proxy::{Acme, Proxy, Tls};
-use crate::model::secrets::{Recipe, SecretSource, SecretValues};
-use crate::model::stack::Stack;
+use crate::model::secrets::{Recipe, SecretSource};
 use crate::model::state::{AuditEntry, State};
 
 use super::error::ApplyError;
 use super::event::{Event, Sink};
 use super::prepare::check_stage;
-use super::secrets::{join_pem, made, split_pem};
+use super::secrets::{join_pem, made};
 use super::up::take_lock;
 use super::wanted::Wanted;
 
-pub use database::{Database, databases, renew_databases};
-pub(in crate::apply) use database::{due, load_database};
+pub(in crate::apply) use database::load_database;
+pub use database::renew_databases;
+
+pub use super::held::{Database, authority, configured, databases, facts, kept, lacking};
 
 /// How a certificate is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,42 +54,6 @@ pub enum Outcome {
     Tried,
     /// There is a new one, and the front door serves it.
     Renewed(Box<Facts>),
-}
-
-/// The certificate that serves, and its key, as the engine keeps them; `None` for those of files, and before the first.
-pub fn kept<'a>(stack: &Stack, values: &'a SecretValues) -> Option<(&'a SecretName, &'a Secret)> {
-    let name = match &stack.proxy.as_ref()?.tls {
-        Tls::Off | Tls::Files { .. } => return None,
-        Tls::SelfSigned(pair) => pair,
-        Tls::Acme(acme) => [&acme.issued, &acme.trial].into_iter().find(|name| values.contains_key(*name))?,
-    };
-    values.get_key_value(name)
-}
-
-/// What a certificate that the engine keeps says, leaf first.
-pub fn facts(bundle: &Secret) -> Result<Vec<Facts>, String> {
-    certificate::chain(&split_pem(bundle).0)
-}
-
-/// The certificate of the stack's own authority (PEM), which signs trial certificates.
-pub fn authority(stack: &Stack, values: &SecretValues) -> Option<String> {
-    let trial = match &stack.proxy.as_ref()?.tls {
-        Tls::SelfSigned(pair) => pair,
-        Tls::Acme(acme) => &acme.trial,
-        Tls::Off | Tls::Files { .. } => return None,
-    };
-    let SecretSource::Generate(Recipe::Trial { authority, .. }) = &stack.secrets.get(trial)?.source else {
-        return None;
-    };
-    values.get(authority).map(|bundle| split_pem(bundle).0)
-}
-
-/// Whether a stack that was just brought up has no certificate for its names yet, so that a trial one serves.
-pub fn lacking(stack: &Stack, state: &State, now: u64) -> bool {
-    let Some(Proxy { tls: Tls::Acme(acme), .. }) = &stack.proxy else { return false };
-    let there = state.secrets.get(&acme.issued).and_then(|bundle| facts(bundle).ok());
-    let leaf = there.and_then(|all| all.into_iter().next());
-    leaf.is_none_or(|leaf| !leaf.holds_at(now) || acme.names.iter().any(|name| !leaf.covers(name)))
 }
 
 /// Asks for a certificate if one is due, and has the front door serve it.

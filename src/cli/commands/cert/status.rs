@@ -3,7 +3,6 @@
 use serde_json::json;
 
 use crate::apply::certificates::{self, Database};
-use crate::apply::prepare::certificate;
 use crate::apply::secrets::find;
 use crate::cli::context::Context;
 use crate::cli::exit::ExitStatus;
@@ -87,7 +86,7 @@ async fn told(source: &Source, proxy: &Proxy, state: &State, ctx: &Context<'_>) 
             let found = find(&session::wanted(ctx, source), Some(state)).await;
             let names: Vec<String> = proxy.domains.iter().map(ToString::to_string).collect();
             let mut told = Told { source: "your own files".to_owned(), ..Told::default() };
-            match certificate(proxy, &found.values) {
+            match certificates::configured(proxy, &found.values) {
                 Some((chain, key)) => {
                     told.problems = judge::judge(&chain, &key, &names, now);
                     told.leaf = judge::chain(&chain).ok().and_then(first);

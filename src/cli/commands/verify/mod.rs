@@ -12,8 +12,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::apply::certificates;
 use crate::apply::inside::Behind;
-use crate::apply::prepare::certificate;
 use crate::apply::{self, Wanted};
 use crate::cli::args::{Against, FailOn, Format, VerifyArgs};
 use crate::cli::context::Context;
@@ -148,7 +148,8 @@ pub async fn report(
     let behind = Behind::new(engine, wanted, &prepared);
     let steps: Vec<String> =
         prepared.plan.steps.iter().map(|step| format!("{} ({})", step.action, step.cause)).collect();
-    let chain = stack.proxy.as_ref().and_then(|p| certificate(p, &prepared.values)).map(|(chain, _)| chain);
+    let chain =
+        stack.proxy.as_ref().and_then(|p| certificates::configured(p, &prepared.values)).map(|(chain, _)| chain);
     let save = matches!(shown, Shown::All { save_baseline: true, .. });
     let measured = RefCell::new(Baseline::default());
     let known = Known {
