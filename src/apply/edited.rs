@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
 
-use crate::engine::volume::Entry;
 use crate::engine::{Engine, EngineError, ErrorKind};
 use crate::model::artifact::Artifact;
 use crate::model::observed::Observed;
@@ -38,8 +37,12 @@ pub(super) async fn edited(
             Err(error) if error.kind == ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(error),
         };
-        let different: BTreeSet<String> =
-            question.files.iter().filter(|f| !is(f, there.get(&f.path))).map(|f| f.path.clone()).collect();
+        let different: BTreeSet<String> = question
+            .files
+            .iter()
+            .filter(|f| !there.get(&f.path).is_some_and(|e| e.is(f)))
+            .map(|f| f.path.clone())
+            .collect();
         if !different.is_empty() {
             out.insert(question.volume, different);
         }
@@ -63,35 +66,4 @@ fn questions<'a>(placed: &'a Placed, observed: &Observed, files: &'a Files) -> V
         out.push(Question { volume: mount.volume.clone(), container, folder, files });
     }
     out
-}
-
-/// Whether a file is as it was written.
-fn is(file: &Artifact, there: Option<&Entry>) -> bool {
-    there.is_some_and(|entry| {
-        entry.link.is_none()
-            && entry.content == file.content.bytes()
-            && (entry.mode, entry.uid) == (file.mode, file.uid)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::secret::Secret;
-
-    #[test]
-    fn a_file_is_its_content_owner_and_mode() {
-        let file = Artifact::secret("token", Secret::new("hunter2"), Some(7));
-        let entry = Entry { content: b"hunter2".to_vec(), mode: 0o400, uid: 7, link: None, changed: 0 };
-        assert!(is(&file, Some(&entry)));
-        for other in [
-            Entry { content: b"hunter3".to_vec(), ..entry.clone() },
-            Entry { mode: 0o444, ..entry.clone() },
-            Entry { uid: 0, ..entry.clone() },
-            Entry { link: Some("elsewhere".into()), ..entry.clone() },
-        ] {
-            assert!(!is(&file, Some(&other)), "{other:?}");
-        }
-        assert!(!is(&file, None));
-    }
 }

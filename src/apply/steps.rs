@@ -16,7 +16,7 @@ use crate::model::artifact::Artifact;
 use crate::model::container::{ContainerSpec, label};
 use crate::model::secrets::SecretValues;
 use crate::model::service::Build;
-use crate::plan::{Action, Step};
+use crate::plan::{Action, Step, only_flags};
 
 use super::artifacts::base_from_mirror;
 use super::error::Failure;
@@ -52,6 +52,15 @@ pub struct Effects<'a> {
 }
 
 type Tell<'a> = &'a dyn Fn(String);
+
+/// Points links of a files volume elsewhere, at the price that this has.
+pub(super) async fn switch(engine: &Engine, volume: &str, links: &BTreeMap<String, String>) -> Result<(), EngineError> {
+    if !only_flags(links) {
+        return Box::pin(engine.replace_links(volume, links)).await;
+    }
+    let links: Vec<(String, String)> = links.clone().into_iter().collect();
+    Box::pin(engine.write_files(volume, &[], &links)).await
+}
 
 impl Effects<'_> {
     /// Does one step. `tell` hears how far it is, `mark` what is worth a line that stays.
@@ -126,6 +135,10 @@ impl Effects<'_> {
             Action::CreateVolume { volume } => engine.create_volume(volume).await,
             Action::WriteFiles { volume, files, links, .. } => {
                 engine.create_volume(volume).await?;
+                // Without links somebody may be reading.
+                if links.is_empty() {
+                    return engine.update_files(&volume.name, files).await;
+                }
                 let links: Vec<(String, String)> = links.clone().into_iter().collect();
                 engine.write_files(&volume.name, files, &links).await
             }
@@ -141,10 +154,7 @@ impl Effects<'_> {
                 let links: Vec<(String, String)> = links.clone().into_iter().collect();
                 engine.write_files(volume, &files, &links).await
             }
-            Action::Switch { volume, links, .. } => {
-                let links: Vec<(String, String)> = links.clone().into_iter().collect();
-                engine.write_files(volume, &[], &links).await
-            }
+            Action::Switch { volume, links, .. } => switch(engine, volume, links).await,
             Action::Create { container, .. } => engine.create(container).await.map(drop),
             Action::Stop { container, grace } => engine.stop(container, *grace).await,
             Action::Remove { container } => engine.remove_with_volumes(container).await,

@@ -28,7 +28,7 @@ use super::meter;
 use super::notify::{self, Ending};
 use super::prepare::{Prepared, prepare};
 use super::record::{self, Ran};
-use super::steps::Effects;
+use super::steps::{Effects, switch};
 use super::wanted::Wanted;
 
 /// What a deploy did.
@@ -269,8 +269,7 @@ const WENT_BACK: &str = "traffic went back to what served before";
 /// Sends traffic back to the containers that had it, and waits for the last requests to the others.
 async fn move_back(effects: &Effects<'_>, moved: &Moved, sink: &mut dyn Sink) -> Result<(), String> {
     sink.event(Event::Undoing("sending traffic back".to_owned()));
-    let links: Vec<(String, String)> = moved.flags.clone().into_iter().collect();
-    effects.engine.write_files(&moved.volume, &[], &links).await.map_err(|e| e.message)?;
+    switch(effects.engine, &moved.volume, &moved.flags).await.map_err(|e| e.message)?;
     drain::until_quiet(effects.engine, &moved.door, &moved.drain, moved.time.0, &|_| {}).await;
     Ok(())
 }
@@ -316,8 +315,7 @@ async fn load_again(
     let unmark = Artifact::plain(format!("applied/{FRONT_DOOR}"), "");
     effects.engine.write_state(effects.project, &[unmark]).await.map_err(|e| e.message)?;
     for (volume, links) in links {
-        let links: Vec<(String, String)> = links.clone().into_iter().collect();
-        effects.engine.write_files(volume, &[], &links).await.map_err(|e| e.message)?;
+        switch(effects.engine, volume, links).await.map_err(|e| e.message)?;
     }
     effects.load(&door.container, &door.hash, door.listener).await.map_err(|failure| failure.cause)
 }
@@ -355,8 +353,7 @@ async fn take_back(effects: &Effects<'_>, back: Back<'_>, sink: &mut dyn Sink) -
         }
     }
     for (volume, links) in links.into_iter().filter(|_| reload.is_none()) {
-        let links: Vec<(String, String)> = links.into_iter().collect();
-        if effects.engine.write_files(&volume, &[], &links).await.is_err() {
+        if switch(effects.engine, &volume, &links).await.is_err() {
             left.push("other files");
         }
     }

@@ -107,7 +107,7 @@ impl Engine {
 
     async fn assets_carrier(&self, volume: &str, doing: &str) -> Result<String, EngineError> {
         let name = carrier_name(volume);
-        let body = holder::body([(label::ROLE.to_owned(), "files".to_owned())], Some((volume, MOUNT)));
+        let body = holder::carrier(volume, MOUNT);
         match self.create_holder(doing, &name, body.clone()).await {
             Err(error) if error.kind == ErrorKind::Conflict => {
                 self.discard(&name).await?;

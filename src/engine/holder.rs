@@ -1,5 +1,6 @@
-//! The holder: an image of our own with one tiny program that reads its input until there is none. It keeps the lock
-//! and the state volume, and carries files into volumes, before any other image is there: no registry, no shell.
+//! The holder: an image of our own with one tiny program that reads its input until there is none, or renames what it is
+//! told to. It keeps the lock and the state volume, and carries files into volumes, before any other image is there: no
+//! registry, no shell.
 
 use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions};
 use bollard::query_parameters::{CreateContainerOptions, CreateImageOptions};
@@ -10,49 +11,33 @@ use super::connect::Engine;
 use super::error::{EngineError, ErrorKind};
 use super::tarball;
 use crate::base::elf::{EM_AARCH64, EM_X86_64, elf};
+use crate::model::container::label;
 
 /// Its reference. A new program gets a new tag.
-pub const IMAGE: &str = "stackctl/holder:1";
+pub const IMAGE: &str = "stackctl/holder:2";
 
-/// x86-64, assembled from:
-///
-/// ```text
-/// 48 81 ec 00 10 00 00        sub  rsp, 4096
-/// 31 c0                 loop: xor  eax, eax       # read
-/// 31 ff                       xor  edi, edi       # standard input
-/// 48 89 e6                    mov  rsi, rsp
-/// ba 00 10 00 00              mov  edx, 4096
-/// 0f 05                       syscall
-/// 48 85 c0                    test rax, rax
-/// 7f ed                       jg   loop
-/// b8 3c 00 00 00              mov  eax, 60        # exit
-/// 31 ff                       xor  edi, edi
-/// 0f 05                       syscall
-/// ```
+/// Where the image has the program.
+pub(super) const PROGRAM: &str = "/holder";
+
+/// Assembled from `holder/x86_64.s`.
+#[rustfmt::skip]
 const X86_64: &[u8] = &[
-    0x48, 0x81, 0xec, 0x00, 0x10, 0x00, 0x00, 0x31, 0xc0, 0x31, 0xff, 0x48, 0x89, 0xe6, 0xba, 0x00, 0x10, 0x00, 0x00,
-    0x0f, 0x05, 0x48, 0x85, 0xc0, 0x7f, 0xed, 0xb8, 0x3c, 0x00, 0x00, 0x00, 0x31, 0xff, 0x0f, 0x05,
+    0x48, 0x8b, 0x1c, 0x24, 0x48, 0x8d, 0x6c, 0x24, 0x10, 0x48, 0xff, 0xcb, 0x7e, 0x21, 0xb8, 0x52, 0x00, 0x00, 0x00, 0x48,
+    0x8b, 0x7d, 0x00, 0x48, 0x8b, 0x75, 0x08, 0x0f, 0x05, 0xf7, 0xd8, 0x89, 0xc7, 0x75, 0x28, 0x48, 0x83, 0xc5, 0x10, 0x48,
+    0x83, 0xeb, 0x02, 0x7f, 0xe1, 0xeb, 0x1c, 0x48, 0x81, 0xec, 0x00, 0x10, 0x00, 0x00, 0x31, 0xc0, 0x31, 0xff, 0x48, 0x89,
+    0xe6, 0xba, 0x00, 0x10, 0x00, 0x00, 0x0f, 0x05, 0x48, 0x85, 0xc0, 0x7f, 0xed, 0x31, 0xff, 0xb8, 0x3c, 0x00, 0x00, 0x00,
+    0x0f, 0x05,
 ];
 
-/// aarch64, assembled from (each word little-endian):
-///
-/// ```text
-/// d14007ff        sub  sp, sp, #4096
-/// d2800000  loop: mov  x0, #0         // standard input
-/// 910003e1        mov  x1, sp
-/// d2820002        mov  x2, #4096
-/// d28007e8        mov  x8, #63        // read
-/// d4000001        svc  #0
-/// f100001f        cmp  x0, #0
-/// 54ffff4c        b.gt loop
-/// d2800000        mov  x0, #0
-/// d2800ba8        mov  x8, #93        // exit
-/// d4000001        svc  #0
-/// ```
+/// Assembled from `holder/aarch64.s`.
+#[rustfmt::skip]
 const AARCH64: &[u8] = &[
-    0xff, 0x07, 0x40, 0xd1, 0x00, 0x00, 0x80, 0xd2, 0xe1, 0x03, 0x00, 0x91, 0x02, 0x00, 0x82, 0xd2, 0xe8, 0x07, 0x80,
-    0xd2, 0x01, 0x00, 0x00, 0xd4, 0x1f, 0x00, 0x00, 0xf1, 0x4c, 0xff, 0xff, 0x54, 0x00, 0x00, 0x80, 0xd2, 0xa8, 0x0b,
-    0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4,
+    0xf3, 0x03, 0x40, 0xf9, 0xf4, 0x43, 0x00, 0x91, 0x73, 0x06, 0x00, 0xf1, 0xad, 0x01, 0x00, 0x54, 0x60, 0x0c, 0x80, 0x92,
+    0x81, 0x02, 0x40, 0xf9, 0x62, 0x0c, 0x80, 0x92, 0x83, 0x06, 0x40, 0xf9, 0xc8, 0x04, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4,
+    0xe0, 0x03, 0x00, 0xcb, 0xc0, 0x01, 0x00, 0xb5, 0x94, 0x42, 0x00, 0x91, 0x73, 0x0a, 0x00, 0xf1, 0xcc, 0xfe, 0xff, 0x54,
+    0x0a, 0x00, 0x00, 0x14, 0xff, 0x07, 0x40, 0xd1, 0x00, 0x00, 0x80, 0xd2, 0xe1, 0x03, 0x00, 0x91, 0x02, 0x00, 0x82, 0xd2,
+    0xe8, 0x07, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4, 0x1f, 0x00, 0x00, 0xf1, 0x4c, 0xff, 0xff, 0x54, 0x00, 0x00, 0x80, 0xd2,
+    0xa8, 0x0b, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4,
 ];
 
 /// The program for an engine's architecture.
@@ -156,7 +141,7 @@ pub(super) fn body(
     });
     ContainerCreateBody {
         image: Some(IMAGE.to_owned()),
-        entrypoint: Some(vec!["/holder".to_owned()]),
+        entrypoint: Some(vec![PROGRAM.to_owned()]),
         labels: Some(labels.into_iter().collect()),
         // As the first process of its container it ignores SIGTERM: without this every stop waits ten seconds.
         stop_signal: Some("SIGKILL".to_owned()),
@@ -174,9 +159,22 @@ pub(super) fn body(
     }
 }
 
+/// The same with a volume to carry files into or out of.
+pub(super) fn carrier(volume: &str, at: &str) -> ContainerCreateBody {
+    body([(label::ROLE.to_owned(), "files".to_owned())], Some((volume, at)))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::path::Path;
+    use std::process::{Command, Stdio};
+
     use super::*;
+
+    fn ok<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
+        result.unwrap_or_else(|error| unreachable!("{error}"))
+    }
 
     #[test]
     fn the_headers_say_what_the_loader_needs() {
@@ -189,5 +187,81 @@ mod tests {
             assert_eq!(&file[96..104], &(file.len() as u64).to_le_bytes(), "size in the file");
         }
         assert!(program("riscv64").is_none());
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_the_source() {
+        let folder = ok(tempfile::tempdir());
+        // The C compiler that builds this crate brings an assembler for its own machine; others are used if they are
+        // there.
+        for (arch, code) in [("x86_64", X86_64), ("aarch64", AARCH64)] {
+            let own = std::env::consts::ARCH == arch;
+            let tool = |name: &str| if own { name.to_owned() } else { format!("{arch}-linux-gnu-{name}") };
+            let (object, binary) = (folder.path().join("o"), folder.path().join("b"));
+            let source = format!("{}/src/engine/holder/{arch}.s", env!("CARGO_MANIFEST_DIR"));
+            let Ok(status) = Command::new(tool("as")).arg(source).arg("-o").arg(&object).status() else {
+                assert!(!own, "there is no assembler");
+                continue;
+            };
+            assert!(status.success(), "{arch}");
+            let copy = ["-O", "binary", "-j", ".text"];
+            assert!(ok(Command::new(tool("objcopy")).args(copy).arg(&object).arg(&binary).status()).success());
+            assert_eq!(ok(std::fs::read(&binary)), code, "{arch}");
+        }
+    }
+
+    /// Each architecture's program as something to run here: natively, or by QEMU, if that is there.
+    fn programs(folder: &Path) -> Vec<Vec<String>> {
+        let mut out = Vec::new();
+        for arch in ["x86_64", "aarch64"] {
+            let path = folder.join(arch);
+            ok(std::fs::write(&path, program(arch).unwrap_or_default()));
+            ok(std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)));
+            let path = path.to_string_lossy().into_owned();
+            let qemu = format!("qemu-{arch}-static");
+            if std::env::consts::ARCH == arch {
+                out.push(vec![path]);
+            } else if Command::new(&qemu).arg("--version").output().is_ok() {
+                out.push(vec![qemu, path]);
+            }
+        }
+        assert!(!out.is_empty(), "no program for this machine");
+        out
+    }
+
+    #[test]
+    fn it_renames_pairs_and_says_which_error_it_met() {
+        let folder = ok(tempfile::tempdir());
+        for start in programs(folder.path()) {
+            let run = |arguments: &[&str]| {
+                let mut command = Command::new(&start[0]);
+                ok(command.args(&start[1..]).args(arguments).current_dir(folder.path()).status()).code()
+            };
+            let at = |name: &str| folder.path().join(name);
+            let leads = |name: &str| ok(std::fs::read_link(at(name))).display().to_string();
+            for (name, to) in [("one", "old"), ("one.next", "new"), ("two.next", "new")] {
+                let _ = std::fs::remove_file(at(name));
+                ok(symlink(to, at(name)));
+            }
+            let _ = std::fs::remove_file(at("two"));
+            assert_eq!(run(&["one.next", "one", "two.next", "two"]), Some(0), "{start:?}");
+            assert_eq!((leads("one"), leads("two")), ("new".to_owned(), "new".to_owned()), "{start:?}");
+            assert!(!at("one.next").is_symlink() && !at("two.next").is_symlink());
+            assert_eq!(run(&["gone", "one", "two", "one"]), Some(2), "{start:?}: ENOENT");
+            assert!(at("two").is_symlink(), "nothing follows what failed");
+            assert_eq!(run(&["one"]), Some(14), "{start:?}: EFAULT");
+        }
+    }
+
+    #[test]
+    fn without_arguments_it_waits_for_the_end_of_its_input() {
+        let folder = ok(tempfile::tempdir());
+        for start in programs(folder.path()) {
+            let mut child = ok(Command::new(&start[0]).args(&start[1..]).stdin(Stdio::piped()).spawn());
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            assert!(ok(child.try_wait()).is_none(), "{start:?}: it has not waited");
+            drop(child.stdin.take());
+            assert_eq!(ok(child.wait()).code(), Some(0), "{start:?}");
+        }
     }
 }

@@ -31,6 +31,7 @@ pub mod pull;
 mod raw;
 mod registry;
 mod relay;
+mod replace;
 pub mod send;
 pub mod session;
 mod spec;

@@ -25,6 +25,26 @@ pub(super) fn of_files(files: &[Artifact], links: &[(String, String)]) -> io::Re
 
 /// The same, each file as if it had been changed at this time, seconds since 1970.
 pub(super) fn of_files_at(files: &[Artifact], links: &[(String, String)], changed: u64) -> io::Result<Vec<u8>> {
+    let mut builder = Builder::new(Vec::new());
+    add_folders(&mut builder, files, &|_| false)?;
+    add_files(&mut builder, files, changed)?;
+    for (path, target) in links {
+        check(path)?;
+        let mut header = header(EntryType::Symlink, 0o777, 0);
+        builder.append_link(&mut header, path, target)?;
+    }
+    builder.into_inner()
+}
+
+/// Files among others: folders that are there keep their owner and mode.
+pub(super) fn of_files_among(files: &[Artifact], there: &dyn Fn(&str) -> bool) -> io::Result<Vec<u8>> {
+    let mut builder = Builder::new(Vec::new());
+    add_folders(&mut builder, files, there)?;
+    add_files(&mut builder, files, 0)?;
+    builder.into_inner()
+}
+
+fn add_folders(builder: &mut Builder<Vec<u8>>, files: &[Artifact], there: &dyn Fn(&str) -> bool) -> io::Result<()> {
     let mut folders: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
     for file in files {
         check(&file.path)?;
@@ -36,24 +56,23 @@ pub(super) fn of_files_at(files: &[Artifact], links: &[(String, String)], change
             }
         }
     }
-    let mut builder = Builder::new(Vec::new());
-    for (path, (mode, uid)) in folders {
+    for (path, (mode, uid)) in folders.into_iter().filter(|(path, _)| !there(path)) {
         let mut header = header(EntryType::Directory, mode, uid);
         builder.append_data(&mut header, format!("{path}/"), io::empty())?;
     }
+    Ok(())
+}
+
+fn add_files(builder: &mut Builder<Vec<u8>>, files: &[Artifact], changed: u64) -> io::Result<()> {
     for file in files {
+        check(&file.path)?;
         let content = file.content.bytes();
         let mut header = header(EntryType::Regular, file.mode, file.uid);
         header.set_mtime(changed);
         header.set_size(content.len() as u64);
         builder.append_data(&mut header, &file.path, content)?;
     }
-    for (path, target) in links {
-        check(path)?;
-        let mut header = header(EntryType::Symlink, 0o777, 0);
-        builder.append_link(&mut header, path, target)?;
-    }
-    builder.into_inner()
+    Ok(())
 }
 
 /// What an archive holds: files by path, without the archive's own top folder.
@@ -109,6 +128,13 @@ pub struct Entry {
     pub changed: u64,
 }
 
+impl Entry {
+    /// Whether a file is as it was written: content, mode and owner.
+    pub fn is(&self, file: &Artifact) -> bool {
+        self.link.is_none() && self.content == file.content.bytes() && (self.mode, self.uid) == (file.mode, file.uid)
+    }
+}
+
 fn header(kind: EntryType, mode: u32, uid: u32) -> Header {
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
@@ -144,6 +170,30 @@ mod tests {
         assert_eq!(back.keys().map(String::as_str).collect::<Vec<_>>(), ["a/b.conf", "current", "secrets/pw"]);
         assert_eq!(back["secrets/pw"], Entry { content: b"s".to_vec(), mode: 0o400, uid: 7, link: None, changed: 0 });
         assert_eq!(back["current"].link.as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn a_file_is_its_content_owner_and_mode() {
+        let file = Artifact::secret("token", Secret::new("hunter2"), Some(7));
+        let entry = Entry { content: b"hunter2".to_vec(), mode: 0o400, uid: 7, link: None, changed: 0 };
+        assert!(entry.is(&file));
+        for other in [
+            Entry { content: b"hunter3".to_vec(), ..entry.clone() },
+            Entry { mode: 0o444, ..entry.clone() },
+            Entry { uid: 0, ..entry.clone() },
+            Entry { link: Some("elsewhere".into()), ..entry.clone() },
+        ] {
+            assert!(!other.is(&file), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn folders_that_are_there_stay_as_they_are() {
+        let files = [Artifact::plain("a/x", ""), Artifact::secret("b/c/y", Secret::new("s"), Some(7))];
+        let bytes = ok(of_files_among(&files, &|folder| folder == "b"));
+        let paths: Vec<String> =
+            ok(Archive::new(bytes.as_slice()).entries()).map(|e| ok(ok(e).path()).display().to_string()).collect();
+        assert_eq!(paths, ["a/", "b/c/", "a/x", "b/c/y"]);
     }
 
     #[test]

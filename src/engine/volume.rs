@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use bollard::models::VolumeCreateRequest;
+use bollard::models::{ContainerCreateBody, VolumeCreateRequest};
 use bollard::query_parameters::{
     DownloadFromContainerOptions, RemoveContainerOptions, RemoveVolumeOptions, UploadToContainerOptions,
 };
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 
 use crate::model::artifact::Artifact;
-use crate::model::container::{VolumeSpec, label};
+use crate::model::container::VolumeSpec;
 
 use super::connect::Engine;
 use super::error::{EngineError, ErrorKind};
@@ -19,7 +19,7 @@ pub use super::tarball::Entry;
 use super::{assets, holder, tarball};
 
 /// Where the volume appears in the container that carries files.
-const MOUNT: &str = "/v";
+pub(super) const MOUNT: &str = "/v";
 
 impl Engine {
     /// Creates a volume; an existing one of that name stays as it is.
@@ -53,7 +53,8 @@ impl Engine {
     }
 
     /// Writes files, then links (path and target, in that order), into a volume. Folders are made as needed; what is
-    /// there under other names stays.
+    /// there under other names stays. What is there under the same name is away for a moment before the new one comes:
+    /// see [`Engine::replace_links`] and [`Engine::update_files`] for what must not be.
     pub async fn write_files(
         &self,
         volume: &str,
@@ -84,8 +85,17 @@ impl Engine {
         self.get_archive(container, path, &format!("read {path} of {container}")).await
     }
 
-    async fn volume_carrier(&self, volume: &str, doing: &str) -> Result<String, EngineError> {
-        let body = holder::body([(label::ROLE.to_owned(), "files".to_owned())], Some((volume, MOUNT)));
+    pub(super) async fn volume_carrier(&self, volume: &str, doing: &str) -> Result<String, EngineError> {
+        Box::pin(self.volume_carrier_of(volume, doing, holder::carrier(volume, MOUNT))).await
+    }
+
+    /// A container that carries files of a volume; there is one at a time.
+    pub(super) async fn volume_carrier_of(
+        &self,
+        volume: &str,
+        doing: &str,
+        body: ContainerCreateBody,
+    ) -> Result<String, EngineError> {
         let name = carrier_name(volume);
         match self.create_holder(doing, &name, body.clone()).await {
             // Left behind by a run that was killed: under the lock nobody else uses it.

@@ -32,7 +32,7 @@ use crate::model::stack::Stack;
 pub use place::{Placed, Placement, Replica, place};
 pub use reconcile::{Files, load_files, load_front_door, parts, reconcile};
 pub use seal::Seal;
-pub use step::{Action, Plan, Step};
+pub use step::{Action, Plan, Step, only_flags};
 
 /// Everything a plan is made from.
 #[derive(Clone, Copy)]

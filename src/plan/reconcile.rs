@@ -358,7 +358,8 @@ impl Draft<'_> {
     fn first_files(&mut self, placed: &Placed, after: Vec<usize>, linked: bool) -> Option<usize> {
         let (hash, files) = self.files.get(&placed.service).filter(|_| placed.reloads)?;
         let mut all = below_release(hash, files);
-        if placed.service.as_str() == PROXY {
+        // All flags lead to it: written again, it would be away for a moment, and a predecessor would find them all off.
+        if linked && placed.service.as_str() == PROXY {
             all.push(Artifact::plain("live/on", ""));
         }
         let links = if linked { self.all_links(placed) } else { BTreeMap::new() };

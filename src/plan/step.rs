@@ -389,6 +389,13 @@ impl Action {
     }
 }
 
+/// Whether links are flags and nothing else: the front door asks at each request whether they are there, and while they
+/// are changed it may get either answer. Others are looked through at any time (certificates at each handshake): they
+/// must always be there.
+pub fn only_flags(links: &BTreeMap<String, String>) -> bool {
+    links.keys().all(|link| link.starts_with("live/"))
+}
+
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -414,7 +421,7 @@ impl fmt::Display for Action {
             Self::Gate { container, path, .. } => write!(f, "ask {container} for {path} through the front door"),
             Self::RunJob { container, .. } | Self::PostDeploy { container, .. } => write!(f, "run {}", container.name),
             Self::TestProxy { .. } => f.write_str("test the new configuration of the front door"),
-            Self::Switch { links, .. } if links.keys().all(|l| l.starts_with("live/")) => {
+            Self::Switch { links, .. } if only_flags(links) => {
                 let services: Vec<&str> =
                     links.keys().filter_map(|l| l.strip_prefix("live/")?.strip_suffix(".b")).collect();
                 if services.is_empty() {

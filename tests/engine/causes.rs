@@ -185,7 +185,7 @@ fn what_an_engine_says_has_a_cause_and_a_next_step() {
     // Our own image is there, and nothing else.
     let nothing = World {
         networks: BTreeMap::from([("bridge".to_owned(), bridge())]),
-        images: BTreeMap::from([("stackctl/holder:1".to_owned(), format!("sha256:{:064}", 1))]),
+        images: BTreeMap::from([("stackctl/holder:2".to_owned(), format!("sha256:{:064}", 1))]),
         ..World::default()
     };
     for (at, (id, name, refusal)) in CASES.iter().chain(MORE).enumerate() {

@@ -259,6 +259,9 @@ fn finishes(site: &Site, world: &World, wanted: &World, well: &Well) -> Option<S
     if let Some(outage) = again.outages.first() {
         return Some(format!("in the next run nobody answers {outage}"));
     }
+    if !again.world.gaps.is_empty() {
+        return Some(format!("for a moment there is no {:?}, which somebody reads", again.world.gaps));
+    }
     let plan = site.run(&again.world, &["plan", "--exit-code"], "2", &How::default()).ok()?;
     if plan.code != Some(0) {
         return Some(format!("after the next run there is more to do: {}", plan.out));

@@ -86,7 +86,7 @@ fn a_link_moves_traffic_there_and_back() {
 
         flip(&door, "on");
         stack.proxy.as_mut().unwrap().max_body.0 += 1;
-        door.put("b", &render(&stack, tag, &ups, "8"));
+        door.switch("b", &render(&stack, tag, &ups, "8"));
         door.signal("HUP");
         assert_eq!(get(&door, "http://x:8081/stackctl/release").body, "8", "{tag}");
         assert_eq!(asked(), "app-b", "{tag}: another configuration changes nothing");

@@ -330,7 +330,7 @@ fn nginx_sends_and_routes_hostile_text_as_it_is() {
     proxy.routes.push(sample::route(&format!("/odd{text}/"), "later"));
     proxy.hsts = Some(Span::seconds(1));
     assert!(!matches!(proxy.tls, Tls::Off));
-    door.put("b", &door::render(&stack, "1.30", &ups, "8"));
+    door.switch("b", &door::render(&stack, "1.30", &ups, "8"));
     door.signal("HUP");
     let answer = client::get(&door, "https://sum.example.com/");
     assert_eq!(answer.all("x-own"), [text]);

@@ -45,7 +45,7 @@ fn a_certificate_is_switched_by_its_link() {
             let visitors: Vec<_> = (0..3).map(|_| scope.spawn(|| handshakes(&container, &stop))).collect();
             let mut before = shown(&container);
             for round in 0..8 {
-                container.put(&format!("r{round}"), &render(&stack, tag, &ups, "7"));
+                container.switch(&format!("r{round}"), &render(&stack, tag, &ups, "7"));
                 let now = shown(&container);
                 assert!(now.starts_with("sha256 Fingerprint") && now != before, "{tag}: {round}: {now}");
                 before = now;

@@ -1,5 +1,6 @@
 //! The programs that read what is rendered, in containers.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::process::{Command, Output, Stdio};
@@ -7,6 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 
+use stackctl::base::env::Env;
+use stackctl::engine::Engine;
 use stackctl::model::artifact::Artifact;
 
 /// An image of the tests' mirror. A test that lacks it fails: it was not run.
@@ -40,8 +43,8 @@ pub(crate) fn gateway() -> Ipv4Addr {
 /// The files volume in a container, where Nginx has it too.
 const VOLUME: &str = "/run/stackctl";
 
-/// `releases/NAME/…` and `current`, as a tar stream.
-fn archive(release: &str, files: &[Artifact]) -> Vec<u8> {
+/// `releases/NAME/…`, as a tar stream.
+fn archive(release: &str, files: &[Artifact]) -> tar::Builder<Vec<u8>> {
     let mut tar = tar::Builder::new(Vec::new());
     for file in files {
         let text = file.content.expose();
@@ -52,8 +55,7 @@ fn archive(release: &str, files: &[Artifact]) -> Vec<u8> {
         header.set_gid(file.uid.into());
         tar.append_data(&mut header, format!("releases/{release}/{}", file.path), text.as_bytes()).unwrap();
     }
-    link(&mut tar, "current", &format!("releases/{release}"));
-    tar.into_inner().unwrap()
+    tar
 }
 
 fn link(tar: &mut tar::Builder<Vec<u8>>, path: &str, target: &str) {
@@ -91,8 +93,24 @@ impl Container {
         Self { name }
     }
 
+    /// Files that it starts with.
     pub(crate) fn put(&self, release: &str, files: &[Artifact]) {
-        self.extract(&archive(release, files));
+        let mut tar = archive(release, files);
+        link(&mut tar, "current", &format!("releases/{release}"));
+        self.extract(&tar.into_inner().unwrap());
+    }
+
+    /// Other files while it runs, switched to as `up` does.
+    pub(crate) fn switch(&self, release: &str, files: &[Artifact]) {
+        self.extract(&archive(release, files).into_inner().unwrap());
+        let links = BTreeMap::from([("current".to_owned(), format!("releases/{release}"))]);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let switched = runtime.block_on(async {
+            let engine = Engine::connect(None, &Env::default()).await?;
+            engine.ensure_holder().await?;
+            engine.replace_links(&self.name, &links).await
+        });
+        switched.expect("the link is switched");
     }
 
     /// Makes `path` in the volume a link.

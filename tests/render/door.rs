@@ -336,7 +336,7 @@ fn the_private_listener_asks_candidates_and_survives_a_switch() {
         assert!(get(&door, "http://x:8081/stackctl/status").body.contains("Active connections"), "{tag}");
         assert_eq!(get(&door, "http://x:8081/stackctl/release").body, "7", "{tag}");
         stack.proxy.as_mut().unwrap().hsts = Some(Span::seconds(5));
-        door.put("b", &render(&stack, tag, &ups, "8"));
+        door.switch("b", &render(&stack, tag, &ups, "8"));
         door.signal("HUP");
         assert_eq!(get(&door, "http://x:8081/stackctl/release").body, "8", "{tag}: current leads to the new release");
         let answer = get(&door, "https://sum.example.com/");

@@ -160,7 +160,7 @@ fn a_header_tells_clients_apart_and_counts_outlive_a_reload() {
         let mut new = sample::route("/new", "app");
         new.limit = Some(sample::quota(1, "9/hour"));
         proxy.routes.push(new);
-        door.put("b", &render(&stack, tag, &ups, "8"));
+        door.switch("b", &render(&stack, tag, &ups, "8"));
         door.signal("HUP");
         assert_eq!(get(&door, "http://x:8081/stackctl/release").body, "8", "{tag}");
         assert_eq!([asked(&one), asked(&two), asked(&[])], [429; 3], "{tag}: a reload forgets nothing");

@@ -8,6 +8,7 @@ use crate::cli::context::Context;
 use crate::cli::exit::ExitStatus;
 use crate::cli::load;
 use crate::cli::session;
+use crate::engine::{Engine, EngineError};
 use crate::model::artifact::Artifact;
 use crate::render::MAINTENANCE;
 use crate::ui::error::Failure;
@@ -28,20 +29,7 @@ pub async fn run(args: &MaintenanceArgs, ctx: &Context<'_>) -> anyhow::Result<Ex
     let lock = take_lock(&engine, &wanted, session::now, &mut progress).await.map_err(|e| session::failure(&e))?;
     let observed = engine.observe(project, &[]).await.map_err(|e| session::failure(&e.into()));
     let there = observed.as_ref().is_ok_and(|o| o.volumes.iter().any(|v| v.name == volume));
-    let result = match (args.switch, there) {
-        (_, false) => Ok(None),
-        (None, true) => {
-            let files = engine.read_files(&volume, "live").await;
-            files.map(|files| Some(files.get(MAINTENANCE).and_then(|e| e.link.as_deref()) == Some("on")))
-        }
-        (Some(switch), true) => {
-            let to = if switch == Switch::On { "on" } else { "off" };
-            // What the link leads to is there since the first start; written again, it cannot be missing.
-            let files = [Artifact::plain("live/on", "")];
-            let links = [(format!("live/{MAINTENANCE}"), to.to_owned())];
-            engine.write_files(&volume, &files, &links).await.map(|()| Some(switch == Switch::On))
-        }
-    };
+    let result = if there { turn(&engine, &volume, args.switch).await.map(Some) } else { Ok(None) };
     drop(progress);
     lock.release().await.map_err(|e| Failure::failed(e.to_string()))?;
     observed?;
@@ -61,4 +49,18 @@ pub async fn run(args: &MaintenanceArgs, ctx: &Context<'_>) -> anyhow::Result<Ex
         })?;
     }
     Ok(ExitStatus::Done)
+}
+
+/// Turns it on or off, or only looks; returns whether it is on.
+async fn turn(engine: &Engine, volume: &str, switch: Option<Switch>) -> Result<bool, EngineError> {
+    let flags = engine.read_files(volume, "live").await?;
+    let Some(switch) = switch else {
+        return Ok(flags.get(MAINTENANCE).and_then(|e| e.link.as_deref()) == Some("on"));
+    };
+    let on = switch == Switch::On;
+    // All flags lead to this file: written again, it would be away for a moment, and each of them off.
+    let files = if flags.contains_key("on") { Vec::new() } else { vec![Artifact::plain("live/on", "")] };
+    let links = [(format!("live/{MAINTENANCE}"), if on { "on" } else { "off" }.to_owned())];
+    engine.write_files(volume, &files, &links).await?;
+    Ok(on)
 }

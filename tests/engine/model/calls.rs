@@ -222,11 +222,26 @@ impl World {
         }
         let loaded = (found.service() == "proxy").then(|| self.configuration(found)).flatten();
         let job = found.label("stackctl.role") == "job";
+        let carrier = found.label("stackctl.role") == "files";
+        if carrier {
+            self.rename(found);
+        }
         if let Some(found) = self.find_mut(&found.id) {
             // What has nothing more to do ends at once, and well.
-            (found.state, found.loaded) = (if job { "exited" } else { "running" }, loaded);
+            (found.state, found.loaded) = (if job || carrier { "exited" } else { "running" }, loaded);
         }
         Answer::Empty(204)
+    }
+
+    /// What the holder's program does with its arguments.
+    fn rename(&mut self, carrier: &Container) {
+        let words: Vec<&str> = carrier.body["Cmd"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        for pair in words.chunks_exact(2) {
+            let [from, to] = [pair[0], pair[1]].map(|path| Self::in_volume(carrier, path).unwrap());
+            let files = &mut self.volumes.get_mut(&from.0).unwrap().files;
+            let file = files.remove(&from.1).unwrap_or_else(|| panic!("{} is not there", from.1));
+            files.insert(to.1, file);
+        }
     }
 
     fn summary(&self, c: &Container) -> Value {
@@ -329,6 +344,9 @@ impl World {
         let Some((volume, below)) = Self::in_volume(container, path) else {
             return error(404, format!("Could not find the file {path} in container {}", container.id));
         };
+        let reads = |c: &Container| !c.service().is_empty() && c.running() && c.mounts().any(|(v, _)| v == volume);
+        let read = self.containers.iter().any(reads);
+        let gaps = &mut self.gaps;
         let files = &mut self.volumes.entry(volume).or_default().files;
         for entry in tar::Archive::new(bytes).entries().unwrap() {
             let mut entry = entry.unwrap();
@@ -337,6 +355,12 @@ impl World {
             let header = entry.header();
             let kind = header.entry_type();
             let (mode, uid, changed) = (header.mode().unwrap(), header.uid().unwrap(), header.mtime().unwrap());
+            // What is there is taken away before the new one comes. A flag may be either meanwhile.
+            let flag = name.starts_with("live/") && kind == tar::EntryType::Symlink;
+            let beside = name.rsplit('/').next().is_some_and(|n| n.starts_with('.') && n.ends_with(".next"));
+            if read && kind != tar::EntryType::Directory && files.contains_key(&name) && !flag && !beside {
+                gaps.insert(name.clone());
+            }
             if kind == tar::EntryType::Symlink {
                 let to = entry.link_name().unwrap().unwrap().display().to_string();
                 files.insert(name, File::Link(to));

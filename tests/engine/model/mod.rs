@@ -84,6 +84,8 @@ pub(crate) struct World {
     /// Commands: container and words.
     pub(crate) execs: BTreeMap<String, (String, Vec<String>)>,
     pub(crate) next: u32,
+    /// Files that were away for a moment while somebody had them.
+    pub(crate) gaps: BTreeSet<String>,
 }
 
 impl World {

@@ -8,17 +8,17 @@ use stackctl::base::name::SecretName;
 use stackctl::base::secret::Secret;
 use stackctl::engine::state::{carrier_name, file, secret_file, volume_name};
 use stackctl::model::artifact::Artifact;
-use stackctl::model::container::{VolumeSpec, label};
+use stackctl::model::container::{Mount, VolumeSpec, label};
 use stackctl::model::state::{AuditEntry, Record, Release, with_release};
 
-use crate::support::real;
+use crate::support::{real, shell_image};
 
 #[tokio::test]
 async fn the_holder_runs_and_ends_with_its_input() {
     let t = real("holder").await;
     t.engine.ensure_holder().await.unwrap();
     let mut spec = t.spec("h", "");
-    spec.image = "stackctl/holder:1".into();
+    spec.image = "stackctl/holder:2".into();
     (spec.entrypoint, spec.command) = (Some(vec!["/holder".into()]), None);
     let id = t.engine.create(&spec).await.unwrap();
     t.engine.start(&id).await.unwrap();
@@ -151,4 +151,61 @@ async fn files_arrive_with_owner_mode_and_links() {
     assert!(left.is_err(), "the carrier is gone");
     t.engine.remove_volume(&volume).await.unwrap();
     t.engine.remove_volume(&volume).await.unwrap();
+}
+
+/// What somebody reads is there all the time while it is replaced: links, and files under the name that they have.
+#[tokio::test]
+async fn what_is_replaced_is_never_away() {
+    shell_image().await;
+    let t = real("replaced").await;
+    let volume = format!("{}_door_files", t.project);
+    t.engine.create_volume(&VolumeSpec { name: volume.clone(), labels: t.labels() }).await.unwrap();
+    let release = |text: &str, more: &str| {
+        [
+            Artifact::plain("releases/x/door.conf", "the same"),
+            Artifact::secret("releases/x/certs/site.key", Secret::new(text), Some(101)),
+            Artifact::plain(format!("releases/x/{more}"), text),
+        ]
+    };
+    let link = |to: &str| BTreeMap::from([("current".to_owned(), format!("releases/{to}"))]);
+    t.engine.update_files(&volume, &release("0", "more/0")).await.unwrap();
+    t.engine.replace_links(&volume, &link("x")).await.unwrap();
+    // It looks as often as it can, and writes down what it misses.
+    let mut reader = t.spec(
+        "reader",
+        "n=0; while [ ! -e /v/stop ]; do n=$((n+1)); [ -e /v/current ] || echo no link; \
+         [ -e /v/releases/x/certs/site.key ] || echo no key; done; echo looked $n times",
+    );
+    reader.user = Some("101".to_owned());
+    reader.mounts =
+        vec![Mount { volume: volume.clone(), subpath: None, target: "/v".into(), read_only: true, no_copy: true }];
+    t.engine.create(&reader).await.unwrap();
+    t.engine.start(&reader.name).await.unwrap();
+    for round in 1..6 {
+        let begin = Instant::now();
+        t.engine.update_files(&volume, &release(&round.to_string(), &format!("more/{round}"))).await.unwrap();
+        let written = begin.elapsed();
+        t.engine.replace_links(&volume, &link(if round % 2 == 0 { "x" } else { "../releases/x" })).await.unwrap();
+        println!("files {written:?}, link {:?}", begin.elapsed() - written);
+    }
+    let seen = t.engine.read_files(&volume, "").await.unwrap();
+    let key = &seen["releases/x/certs/site.key"];
+    assert_eq!((key.mode, key.uid, key.content.as_slice()), (0o400, 101, b"5".as_slice()));
+    assert_eq!(seen["current"].link.as_deref(), Some("releases/../releases/x"));
+    let mut names: Vec<&str> = seen.keys().map(String::as_str).collect();
+    names.retain(|name| !name.starts_with("releases/x/more/"));
+    assert_eq!(names, ["current", "releases/x/certs/site.key", "releases/x/door.conf"], "nothing else is left");
+    t.engine.write_files(&volume, &[Artifact::plain("stop", "")], &[]).await.unwrap();
+    t.engine.wait_exit(&reader.name).await.unwrap();
+    let said = t.engine.logs_tail(&reader.name, 20).await.unwrap();
+    assert!(matches!(said.as_slice(), [one] if one.starts_with("looked ")), "{said:?}");
+
+    // What is refused is said, and changes nothing.
+    let folder = BTreeMap::from([("releases".to_owned(), "x".to_owned())]);
+    let error = t.engine.replace_links(&volume, &folder).await.unwrap_err();
+    assert!(error.message.contains("rename: Is a directory"), "{error:?}");
+    assert!(t.engine.read_files(&volume, "releases/x").await.unwrap().contains_key("door.conf"));
+    let docker = Docker::connect_with_unix_defaults().unwrap();
+    let left = docker.inspect_container(&format!("{volume}-stackctl-files"), None).await;
+    assert!(left.is_err(), "the carrier is gone");
 }
