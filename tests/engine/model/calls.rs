@@ -357,7 +357,7 @@ impl World {
             let (mode, uid, changed) = (header.mode().unwrap(), header.uid().unwrap(), header.mtime().unwrap());
             // What is there is taken away before the new one comes. A flag may be either meanwhile.
             let flag = name.starts_with("live/") && kind == tar::EntryType::Symlink;
-            let beside = name.rsplit('/').next().is_some_and(|n| n.starts_with('.') && n.ends_with(".next"));
+            let beside = name.rsplit('/').next().and_then(|n| n.strip_prefix('.')?.strip_suffix(".next")).is_some();
             if read && kind != tar::EntryType::Directory && files.contains_key(&name) && !flag && !beside {
                 gaps.insert(name.clone());
             }
