@@ -1,11 +1,15 @@
-//! An engine in memory, whole enough for the real program: what it has (`World`), what each call does to it (`calls`),
-//! and a socket that speaks as engines do, with faults where a test wants them (`wire`). Containers answer on their
-//! addresses (`town`), so that health checks, gates and the front door's private listener are asked for real.
+//! An engine in memory, whole enough for the real program: what it has (`World`), what each call does to it (`calls`,
+//! `volumes`, `networks`, `images`), and a socket that speaks as engines do, with faults where a test wants them (`wire`).
+//! Containers answer on their addresses (`town`), so that health checks, gates and the front door's private listener are
+//! asked for real.
 //!
 //! The model of `tests/plan` does whole steps; this one is asked call by call.
 
 mod calls;
+mod images;
+mod networks;
 mod town;
+mod volumes;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
