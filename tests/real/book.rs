@@ -75,6 +75,7 @@ fn plain(text: &str) -> String {
             _ => line,
         };
         let line = line.find("Pebble Intermediate CA").map_or(line, |at| &line[..at + 22]);
+        let line = without_process(line);
         let words = line.split_whitespace().map(|word| {
             let core = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
             // A container that is to take another one's place has a hash in its name.
@@ -100,4 +101,13 @@ fn plain(text: &str) -> String {
         out.push(words.collect::<Vec<_>>().join(" "));
     }
     out.join("\n")
+}
+
+/// What the container's init says, without the number of the process that said it.
+fn without_process(line: &str) -> String {
+    const INIT: &str = "tini (";
+    match line.split_once(INIT).and_then(|(before, rest)| Some((before, rest.split_once(')')?.1))) {
+        Some((before, after)) => format!("{before}{INIT}PID){after}"),
+        None => line.to_owned(),
+    }
 }

@@ -131,7 +131,7 @@ fn rarer_reasons_are_named_too() {
         ("disk-full", python(full, ""), "No space left on device"),
         (
             "no-answer",
-            python("import socket; socket.create_connection(('192.0.2.1', 443), 3)", "egress = false"),
+            python("import socket; socket.create_connection(('192.0.2.1', 443), 1)", "egress = false"),
             "timed out",
         ),
     ];
