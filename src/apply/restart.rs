@@ -7,7 +7,7 @@ use crate::model::observed::ObservedContainer;
 use crate::model::stack::Stack;
 
 use super::error::ApplyError;
-use super::{ready, steps};
+use super::{ready, reason};
 
 /// Restarts a container with its own signal and grace, and waits until it is ready.
 pub async fn one(engine: &Engine, stack: &Stack, container: &ObservedContainer) -> Result<(), ApplyError> {
@@ -23,7 +23,7 @@ pub async fn one(engine: &Engine, stack: &Stack, container: &ObservedContainer) 
             .await;
     let Err(not_ready) = waited else { return Ok(()) };
     let step = format!("restart {}", container.name);
-    let mut failure = steps::explained(engine, step, container.service(), &container.name, not_ready).await;
+    let mut failure = reason::explained(engine, step, container.service(), &container.name, not_ready).await;
     "replicas after it were not restarted".clone_into(&mut failure.aftermath);
     Err(ApplyError::Step(Box::new(failure)))
 }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use crate::base::name::{ProjectName, SecretName, ServiceName};
 use crate::base::units::Span;
-use crate::diagnose;
 use crate::engine::assets::Copy;
 use crate::engine::build::{BuildNews, Wanted};
 use crate::engine::lock::Lock;
@@ -21,13 +20,8 @@ use crate::plan::{Action, Step, only_flags};
 use super::artifacts::base_from_mirror;
 use super::error::Failure;
 use super::layers::Layers;
+use super::reason::{engine_failure, explained};
 use super::{drain, ready, watch};
-
-/// How many of a container's last lines are shown when it fails.
-const LAST_LINES: usize = 15;
-
-/// How many are looked at: one that started again and again said the same as often.
-const LINES_LOOKED_AT: usize = 100;
 
 /// What steps work on.
 pub struct Effects<'a> {
@@ -253,67 +247,6 @@ impl Effects<'_> {
         result.and(removed.map_err(|e| engine_failure(step, &e)))
     }
 
-    async fn reload(
-        &self,
-        step: &Step,
-        container: &str,
-        hash: &str,
-        listener: Option<std::net::SocketAddrV4>,
-    ) -> Result<(), Failure> {
-        let failure = |failure: Failure| Failure { step: step.action.to_string(), ..failure };
-        self.load(container, hash, listener).await.map_err(failure)
-    }
-
-    /// Has a program read its files again; ends when it serves by them. The failure names no step.
-    pub(super) async fn load(
-        &self,
-        container: &str,
-        hash: &str,
-        listener: Option<std::net::SocketAddrV4>,
-    ) -> Result<(), Failure> {
-        let failed = |e: EngineError| Failure { cause: e.to_string(), hint: e.hint(), ..Failure::default() };
-        let unserved = |cause: String| Failure {
-            cause,
-            hint: Some("its log tells why (`stackctl logs proxy`); then run `stackctl up` again".to_owned()),
-            ..Failure::default()
-        };
-        let before = drain::workers(self.engine, container).await.map_err(failed)?;
-        self.engine.kill(container, "HUP").await.map_err(failed)?;
-        match listener {
-            Some(listener) => ready::serves_by(self.engine, listener, hash).await.map_err(unserved)?,
-            // A program without workers, and one that cannot be asked from here: new workers serve by the new files.
-            None if before.is_empty() => return Ok(()),
-            None => drain::until_renewed(self.engine, container, &before).await.map_err(unserved)?,
-        }
-        drain::until_gone(self.engine, container, &before).await;
-        Ok(())
-    }
-
-    async fn reload_by(&self, step: &Step, container: &str, command: &[String]) -> Result<(), Failure> {
-        let (code, said) = self.engine.exec(container, command).await.map_err(|e| engine_failure(step, &e))?;
-        if code == 0 {
-            return Ok(());
-        }
-        let cause = format!("{container} did not read its files again: {}", said.trim());
-        Err(Failure { step: step.action.to_string(), cause, ..Failure::default() })
-    }
-
-    async fn test_proxy(&self, step: &Step, container: &str, config: &str) -> Result<(), Failure> {
-        let command = ["nginx", "-t", "-q", "-c", config].map(str::to_owned);
-        let (code, output) = self.engine.exec(container, &command).await.map_err(|e| engine_failure(step, &e))?;
-        if code == 0 {
-            return Ok(());
-        }
-        Err(Failure {
-            step: step.action.to_string(),
-            cause: "Nginx refuses the new configuration".to_owned(),
-            hint: Some("the old configuration stays in use; `stackctl render DIR` shows the new one".to_owned()),
-            container: Some(container.to_owned()),
-            log: output.lines().take(LAST_LINES).map(str::to_owned).collect(),
-            ..Failure::default()
-        })
-    }
-
     /// Adds to "not ready" what the engine, the container's end and its log know about it.
     async fn explain(
         &self,
@@ -324,60 +257,5 @@ impl Effects<'_> {
     ) -> Result<(), Failure> {
         let Err(not_ready) = waited else { return Ok(()) };
         Err(explained(self.engine, step.action.to_string(), service.as_str(), container, not_ready).await)
-    }
-}
-
-/// A container that is not as it should be: what is known of it, and what that means.
-pub(super) async fn explained(
-    engine: &Engine,
-    step: String,
-    service: &str,
-    container: &str,
-    not_ready: ready::NotReady,
-) -> Failure {
-    let mut log = engine.logs_tail(container, LINES_LOOKED_AT).await.unwrap_or_default();
-    log.retain(|line| !line.trim().is_empty());
-    let mut log = diagnose::without_repeats(log);
-    log.drain(..log.len().saturating_sub(LAST_LINES));
-    let end = engine.inspect_exit(container).await.unwrap_or_default();
-    let health = if end.running && not_ready.exit_code.is_none() {
-        format!("{} {}", not_ready.cause, end.health_output)
-    } else {
-        String::new()
-    };
-    let facts = diagnose::Facts {
-        exit_code: not_ready.exit_code.or((!end.running).then_some(end.exit_code)),
-        oom_killed: end.oom_killed,
-        engine: &end.error,
-        health: &health,
-        log: &log,
-    };
-    let (cause, hint) = match diagnose::diagnose(&facts) {
-        Some(found) => (format!("{}: {}", not_ready.cause, found.cause.title), Some(found.cause.step.to_owned())),
-        None => (not_ready.cause, None),
-    };
-    // What only needs longer looks like what never comes: both are said.
-    let hint = match (hint, not_ready.hint) {
-        (Some(step), Some(more)) => Some(format!("{step}; {more}")),
-        (step, more) => step.or(more),
-    };
-    Failure {
-        step,
-        cause,
-        hint: hint.or_else(|| Some(format!("see the log of {service} above; mend it and run `stackctl up` again"))),
-        container: Some(container.to_owned()),
-        log,
-        ..Failure::default()
-    }
-}
-
-fn engine_failure(step: &Step, error: &EngineError) -> Failure {
-    let title = diagnose::of_engine(&error.message).map(|found| format!("{}: ", found.cause.title));
-    Failure {
-        step: step.action.to_string(),
-        cause: format!("{}{}", title.unwrap_or_default(), error.message),
-        hint: error.hint(),
-        log: error.log.clone(),
-        ..Failure::default()
     }
 }
