@@ -6,10 +6,12 @@
 mod assets;
 mod causes;
 mod certificate;
+mod files;
 mod hooks;
 mod job;
 mod labels;
 mod mend;
+mod needs;
 mod notes;
 mod proxy;
 mod service;
@@ -20,12 +22,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::base::name::ServiceName;
 use crate::base::units::Span;
 use crate::model::artifact::Artifact;
-use crate::model::container::{VolumeSpec, label};
+use crate::model::container::label;
 use crate::model::parts::Parts;
-use crate::model::service::{Image, PullPolicy};
 
-use super::door;
-use super::image;
 use super::loaded::{self, Sockets};
 use super::place::{Placed, Placement};
 use super::step::{Action, Plan, Step};
@@ -245,219 +244,10 @@ impl Draft<'_> {
         out
     }
 
-    fn networks(&mut self) {
-        let placement = self.placement;
-        for network in &placement.networks {
-            if !self.inputs.observed.networks.iter().any(|n| n.name == network.name) {
-                let action = Action::CreateNetwork { network: network.clone() };
-                let step = self.add(action, "the stack has none of this name", vec![]);
-                self.networks.insert(network.name.clone(), step);
-            }
-        }
-    }
-
-    /// Whether a service is about to get a container it does not have.
-    fn starts(&self, placed: &Placed) -> bool {
-        placed.replicas.iter().any(|r| r.existing.is_none()) || self.job_is_due(placed)
-    }
-
-    /// What runs elsewhere is asked before anything starts that needs it: from here, if the engine is here.
-    fn reach_elsewhere(&mut self) {
-        let (stack, placement) = (self.inputs.stack, self.placement);
-        for (name, there) in &stack.elsewhere {
-            let wanted = placement.services.iter().any(|p| there.users.contains(&p.service) && self.starts(p));
-            if wanted && self.inputs.observed.engine.local {
-                let action = Action::Reach { service: name.clone(), host: there.host.clone(), port: there.port };
-                let step = self.add(action, "those that start need it", vec![]);
-                self.elsewhere.insert(name.clone(), step);
-            }
-        }
-    }
-
-    fn is_sent(&self, placed: &Placed) -> bool {
-        self.inputs.stack.services.get(&placed.service).is_some_and(|s| s.pull == PullPolicy::Send)
-    }
-
-    /// The step that brings a service's image, if it is not there.
-    fn image(&mut self, placed: &Placed) -> Option<usize> {
-        let reference = &placed.spec.image;
-        let moved = self.inputs.observed.moved.contains(reference);
-        if self.inputs.observed.images.contains_key(reference) && !moved {
-            return None;
-        }
-        if let Some(step) = self.images.get(reference) {
-            return Some(*step);
-        }
-        let declared = self.inputs.stack.services.get(&placed.service).map(|s| &s.image);
-        let action = match declared {
-            Some(Image::Build(build)) if self.inputs.back.is_none() => Action::Build {
-                image: image::reference(&self.inputs.stack.services[&placed.service], self.inputs),
-                build: build.clone(),
-                context: self.inputs.contexts.get(&build.name).cloned().unwrap_or_default(),
-            },
-            _ if self.inputs.back.is_none() && self.is_sent(placed) => Action::Send { image: reference.clone() },
-            _ => Action::Pull { image: self.inputs.pinned(reference).to_owned() },
-        };
-        let cause = match action {
-            Action::Build { .. } => "its files are new",
-            Action::Send { .. } if moved => "this machine has another one by that name",
-            _ if self.inputs.locked.is_some_and(|l| l.contains_key(reference)) => "stack.lock names it",
-            _ if moved => "the registry has another one by that name",
-            _ => "the engine does not have it",
-        };
-        let step = self.add(action, cause, vec![]);
-        self.images.insert(reference.clone(), step);
-        Some(step)
-    }
-
-    /// Steps that everything a container needs waits for: image, networks, volumes, files.
-    fn needs(&mut self, placed: &Placed) -> Vec<usize> {
-        let mut after: Vec<usize> = self.image(placed).into_iter().chain(self.secrets).collect();
-        after.extend(placed.spec.networks.iter().filter_map(|n| self.networks.get(&n.network)));
-        let stack = self.inputs.stack;
-        for (name, service) in stack.data_volumes() {
-            let wanted = placed.spec.mounts.iter().any(|m| m.volume == name);
-            let there = self.inputs.observed.volumes.iter().any(|v| v.name == name);
-            if !wanted || there {
-                continue;
-            }
-            let known = self
-                .steps
-                .iter()
-                .position(|s| matches!(&s.action, Action::CreateVolume { volume } if volume.name == name));
-            let step = known.unwrap_or_else(|| {
-                let key = name.strip_prefix(&format!("{}_", stack.project)).unwrap_or(&name).to_owned();
-                let mut labels = labels::volume(stack, service.name.as_str(), "data", Some(&key));
-                labels.extend(service.data_version.map(|v| (label::DATA_VERSION.to_owned(), v.to_string())));
-                let volume = VolumeSpec { labels, name: name.clone() };
-                self.add(Action::CreateVolume { volume }, "for its data", vec![])
-            });
-            after.push(step);
-        }
-        if let Some((name, files)) = &placed.fixed_files {
-            let volume = VolumeSpec {
-                name: name.clone(),
-                labels: labels::volume(stack, placed.service.as_str(), "files", None),
-            };
-            let action = Action::WriteFiles {
-                volume,
-                service: placed.service.clone(),
-                files: files.clone(),
-                links: BTreeMap::new(),
-            };
-            let step =
-                self.add(action, "secrets and configuration it reads at start", self.secrets.into_iter().collect());
-            after.push(step);
-        }
-        after
-    }
-
-    /// The volume of a service that reloads its files, with `current` pointing at them: for a container that is
-    /// about to start. Without links where a predecessor still goes by them. Returns nothing for services that do
-    /// not reload.
-    fn first_files(&mut self, placed: &Placed, after: Vec<usize>, linked: bool) -> Option<usize> {
-        let (hash, files) = self.files.get(&placed.service).filter(|_| placed.reloads)?;
-        let mut all = below_release(hash, files);
-        // All flags lead to it: written again, it would be away for a moment, and a predecessor would find them all off.
-        if linked && placed.service.as_str() == PROXY {
-            all.push(Artifact::plain("live/on", ""));
-        }
-        let links = if linked { self.all_links(placed) } else { BTreeMap::new() };
-        let mut after = after;
-        if linked {
-            after.extend(self.unmark(placed, &after.clone()));
-        }
-        let action =
-            Action::WriteFiles { volume: self.reloaded(placed), service: placed.service.clone(), files: all, links };
-        let write = self.add(action, "configuration it starts with", after);
-        Some(write)
-    }
-
-    /// All links of the files volume of a service that reloads its files, as they shall be.
-    fn all_links(&self, placed: &Placed) -> BTreeMap<String, String> {
-        let hash = self.files.get(&placed.service).map_or("", |f| f.0.as_str());
-        let mut links = BTreeMap::from([("current".to_owned(), format!("releases/{hash}"))]);
-        if placed.service.as_str() == PROXY {
-            links.extend(self.live_links(|_| true));
-            links.extend(self.asset_links(true));
-        }
-        links
-    }
-
-    /// Forgets which files a service has loaded, before it may load others: whoever wants the old ones back after a
-    /// killed run must not find that they are loaded. Of the front door's it says where they ask: nobody else may get
-    /// these addresses until it is known what it has.
-    fn unmark(&mut self, placed: &Placed, after: &[usize]) -> Option<usize> {
-        if self.applied(placed) {
-            return None;
-        }
-        let state = self.inputs.observed.state.as_ref();
-        let known = state.is_some_and(|s| s.applied.contains_key(placed.service.as_str()));
-        let mut files = Vec::new();
-        if placed.service.as_str() == PROXY {
-            let mut about = state.map_or_else(Vec::new, |s| s.about.clone());
-            let next = door::of(self.inputs, self.placement);
-            if !about.contains(&next) {
-                about.push(next);
-                let about = serde_json::to_string(&about).unwrap_or_default();
-                files.push(Artifact::plain(format!("applied/{}.about", placed.service), about));
-            }
-        }
-        if known {
-            files.push(Artifact::plain(format!("applied/{}", placed.service), ""));
-        }
-        if files.is_empty() {
-            return None;
-        }
-        let what = format!("that {} is about to load other files", placed.service);
-        let action = Action::WriteState { what, files };
-        Some(self.add(action, "in case this run ends in between", after.to_vec()))
-    }
-
-    /// Says which files a service has loaded, if that is news.
-    fn mark(&mut self, placed: &Placed, after: Vec<usize>) -> Option<usize> {
-        if !placed.reloads || self.applied(placed) {
-            return None;
-        }
-        let said = causes::of_files(self.inputs, self.placement, self.files, placed);
-        self.mark_as(placed, &said, after)
-    }
-
-    fn mark_as(&mut self, placed: &Placed, said: &Parts, after: Vec<usize>) -> Option<usize> {
-        let (hash, _) = self.files.get(&placed.service)?;
-        let mark = Artifact::plain(format!("applied/{}", placed.service), hash.clone());
-        let said = serde_json::to_string(said).unwrap_or_default();
-        let said = Artifact::plain(format!("applied/{}.parts", placed.service), said);
-        let what = format!("that {} has loaded its files", placed.service);
-        // The hash behind it: whoever finds it must find what it stands for, even if the write ended in between.
-        let mut files = vec![said, mark];
-        if placed.service.as_str() == PROXY {
-            files.push(Artifact::plain(format!("applied/{}.about", placed.service), ""));
-        }
-        Some(self.add(Action::WriteState { what, files }, "the next run need not reload", after))
-    }
-
-    fn reloaded(&self, placed: &Placed) -> VolumeSpec {
-        let name = self.inputs.stack.volume_name(&super::spec::reloaded_volume(placed.service.as_str()));
-        VolumeSpec { name, labels: labels::volume(self.inputs.stack, placed.service.as_str(), "files", None) }
-    }
-
-    fn applied(&self, placed: &Placed) -> bool {
-        let state = self.inputs.observed.state.as_ref();
-        let applied = state.and_then(|s| s.applied.get(placed.service.as_str()));
-        let edited = self.inputs.observed.edited.contains_key(&self.reloaded(placed).name);
-        self.files.get(&placed.service).is_none_or(|(hash, _)| applied == Some(hash) && !edited)
-    }
-
     /// Whether the front door has routes to a service.
     fn routed(&self, service: &ServiceName) -> bool {
         self.inputs.stack.proxy.as_ref().is_some_and(|p| p.routes.iter().any(|r| r.leads_to(service)))
     }
-}
-
-/// Paths below the folder of their release.
-fn below_release(hash: &str, files: &[Artifact]) -> Vec<Artifact> {
-    files.iter().map(|f| Artifact { path: format!("releases/{hash}/{}", f.path), ..f.clone() }).collect()
 }
 
 /// Time a container without a health check must stay up to count as started.

@@ -14,7 +14,8 @@ use crate::plan::step::Action;
 
 use crate::model::container::REDIS_RELOAD;
 
-use super::{Draft, below_release, causes, labels};
+use super::files::below_release;
+use super::{Draft, causes, labels};
 
 /// Port of the front door's private listener, inside its container.
 pub(super) const PRIVATE_PORT: u16 = 8081;
