@@ -3,15 +3,12 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
-
 use crate::base::hash;
-use crate::base::name::{SecretName, ServiceName};
+use crate::base::name::ServiceName;
 use crate::base::units::Span;
 use crate::model::artifact::Artifact;
 use crate::model::assets;
 use crate::model::proxy::{Folder, Proxy, Route};
-use crate::model::runtime::{Logging, Ulimit};
 use crate::model::service::{Ask, Image, Kind, Preset, PullPolicy, Service};
 use crate::model::stack::Stack;
 
@@ -20,127 +17,13 @@ use super::engine::{self, COMPOSE};
 use super::nginx::{LIVE, UID};
 
 mod variables;
+mod view;
 
 use variables::Variables;
+use view::{BuildView, Door, Entry, FileView, FolderView, Granted, HealthView, View, VolumeView};
 
 /// Network of services that may open connections to the outside.
 const OUTSIDE: &str = "default";
-
-#[derive(Serialize)]
-struct View<'a> {
-    project: &'a str,
-    variables: Vec<String>,
-    launcher: bool,
-    services: Vec<Entry<'a>>,
-    proxy: Option<Door<'a>>,
-    networks: Vec<String>,
-    outside: bool,
-    volumes: BTreeSet<String>,
-    secrets: BTreeMap<String, String>,
-}
-
-#[derive(Serialize)]
-struct Entry<'a> {
-    name: String,
-    image: Option<&'a str>,
-    build: Option<BuildView<'a>>,
-    entrypoint: Option<Cow<'a, [String]>>,
-    command: Option<Cow<'a, [String]>>,
-    user: Option<&'a str>,
-    working_dir: Option<&'a str>,
-    init: bool,
-    pull_policy: Option<&'static str>,
-    /// Names to whole YAML tokens.
-    environment: BTreeMap<&'a str, String>,
-    secrets: Vec<Granted>,
-    volumes: Vec<VolumeView<'a>>,
-    /// Files of the project, beside the file.
-    files: Vec<FileView<'a>>,
-    /// Folder beside the file with what it reloads.
-    reloaded: Option<&'a str>,
-    tmpfs: Vec<String>,
-    networks: Vec<String>,
-    depends_on: BTreeMap<String, &'static str>,
-    health: Option<HealthView>,
-    replicas: u32,
-    cpus: Option<f64>,
-    memory: Option<String>,
-    pids: u32,
-    read_only: bool,
-    cap_add: &'a BTreeSet<String>,
-    restart: &'static str,
-    stop_signal: Option<&'a str>,
-    stop_grace_period: String,
-    ports: Vec<String>,
-    shm_size: Option<String>,
-    cpu_shares: Option<i64>,
-    mem_reservation: Option<String>,
-    ulimits: &'a BTreeMap<String, Ulimit>,
-    devices: Vec<String>,
-    extra_hosts: Vec<String>,
-    dns: Vec<String>,
-    labels: &'a BTreeMap<String, String>,
-    logging: Logging,
-}
-
-#[derive(Serialize)]
-struct FileView<'a> {
-    source: String,
-    target: &'a str,
-}
-
-/// A volume that was filled from an image, and where it is seen.
-#[derive(Serialize)]
-struct FolderView {
-    volume: String,
-    target: String,
-}
-
-#[derive(Serialize)]
-struct BuildView<'a> {
-    context: String,
-    dockerfile: &'a str,
-    target: Option<&'a str>,
-    args: &'a BTreeMap<String, String>,
-    secrets: &'a BTreeSet<SecretName>,
-    platform: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct Granted {
-    source: String,
-    target: String,
-}
-
-#[derive(Serialize)]
-struct VolumeView<'a> {
-    source: String,
-    target: &'a str,
-    read_only: bool,
-}
-
-#[derive(Serialize)]
-struct HealthView {
-    test: Vec<String>,
-    interval: String,
-    timeout: String,
-    retries: u32,
-    start_period: String,
-}
-
-#[derive(Serialize)]
-struct Door<'a> {
-    name: &'static str,
-    image: &'a str,
-    user: String,
-    ports: Vec<String>,
-    networks: Vec<String>,
-    depends_on: Vec<&'a str>,
-    memory: String,
-    cpus: Option<f64>,
-    /// Files out of images.
-    files: Vec<FolderView>,
-}
 
 /// Renders `compose.yaml`. The front door's files lie in `nginx/` beside it, secrets in `secrets/`; `root` leads from
 /// the file's folder to that of stack.toml, `.` if they are the same.
