@@ -1,7 +1,6 @@
 //! The password of Grafana's administrator is replaced. It is asked of a stand-in, since no image was at hand.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::support::{Site, root, slim, soak};
 
@@ -20,6 +19,8 @@ fn password(site: &Site) -> String {
 
 const ENV: [(&str, &str); 1] = [("APP_VERSION", "1")];
 
+const ROTATE: [&str; 4] = ["secrets", "rotate", "--yes", "charts.password"];
+
 /// Status of the question who one is, and of the wish for another password.
 fn asked(site: &Site, password: &str, next: Option<&str>) -> String {
     let address = site.docker(&["inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}", CHARTS]);
@@ -37,25 +38,11 @@ fn asked(site: &Site, password: &str, next: Option<&str>) -> String {
 
 const CHARTS: &str = "t-charts-charts-1";
 
-/// Kills a rotation after it has said so many things. `false` if it came to its end before.
-fn killed_after(site: &Site, lines: usize) -> bool {
-    let mut child = site
-        .command(&["secrets", "rotate", "--yes", "charts.password"], &ENV)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let said = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok).take(lines).count();
-    let _ = child.kill();
-    child.wait().unwrap();
-    said == lines
-}
-
 #[test]
 fn its_administrator_gets_another_password() {
     let site = Site::new(&stack(), "t-charts", 18356);
     site.up("1");
-    let rotate = || site.run(&["secrets", "rotate", "--yes", "charts.password"], &ENV);
+    let rotate = || site.run(&ROTATE, &ENV);
     let app = site.docker(&["inspect", "-f", "{{.Id}}", "t-charts-app-1"]);
     let old = password(&site);
     assert_eq!(asked(&site, &old, None), "200");
@@ -70,7 +57,7 @@ fn its_administrator_gets_another_password() {
     // Ended at any moment, the next run goes on.
     for lines in (1..).step_by(if soak() { 1 } else { 4 }) {
         let before = password(&site);
-        if !killed_after(&site, lines) {
+        if site.killed_after(&ROTATE, &ENV, lines).is_none() {
             println!("a whole rotation says {lines} things");
             break;
         }

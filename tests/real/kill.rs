@@ -1,6 +1,5 @@
 //! `kill -9` at random moments.
 
-use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -63,21 +62,6 @@ fn killed_anywhere_it_serves_and_the_next_run_finishes() {
     }
 }
 
-/// A run that is killed the moment it has done the first step of a kind.
-fn killed_after(site: &Site, version: &str, step: &str) {
-    let mut child = site
-        .command(&["up", "--yes", "--no-verify"], &[("APP_VERSION", version)])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let done = said.find(|line| line.contains(&format!("done  {step} ")));
-    child.kill().unwrap();
-    assert_ne!(child.wait().unwrap().code(), Some(0), "{step}: it came to its end");
-    assert!(done.is_some(), "no `{step}` was done");
-}
-
 #[test]
 fn killed_after_each_kind_of_step_it_serves_and_the_next_run_finishes() {
     let rate = |n: u32| {
@@ -94,7 +78,9 @@ fn killed_after_each_kind_of_step_it_serves_and_the_next_run_finishes() {
         site.write(&rate(number));
         let version = number.to_string();
         let visitor = Visitor::of(&site);
-        killed_after(&site, &version, step);
+        let up = ["up", "--yes", "--no-verify"];
+        let killed = site.killed_at(&up, &[("APP_VERSION", &version)], &format!("done  {step} "));
+        assert!(killed.is_some(), "no `{step}` was done, or it was the last thing");
         // The lock goes with whoever held it.
         std::thread::sleep(Duration::from_secs(1));
         site.up(&version);

@@ -1,7 +1,5 @@
 //! Passwords of databases that are replaced while everybody uses them.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::Stdio;
 use std::time::Duration;
 
 use super::support::{Site, Visitor, slim, soak};
@@ -22,6 +20,9 @@ fn stack() -> String {
 }
 
 const ENV: [(&str, &str); 1] = [("APP_VERSION", "1")];
+
+/// Both at once.
+const ROTATE: [&str; 5] = ["secrets", "rotate", "--yes", "postgres.password", "redis.password"];
 
 /// Role and password that the app logs in with.
 fn login(site: &Site, store: &str) -> (String, String) {
@@ -53,34 +54,18 @@ fn visitors(site: &Site) -> Vec<Visitor> {
     vec![ready(), ready(), Visitor::of_path("127.0.0.1", site.port, "/api/items")]
 }
 
-/// Kills a rotation after it has said so many things; the last of them. `None` if it came to its end before.
-fn killed_after(site: &Site, lines: usize) -> Option<String> {
-    let mut child = site
-        .command(&["secrets", "rotate", "--yes", "postgres.password", "redis.password"], &ENV)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let said = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok).take(lines);
-    let said: Vec<String> = said.collect();
-    let ended = said.len() < lines;
-    let _ = child.kill();
-    child.wait().unwrap();
-    (!ended).then(|| said.last().cloned().unwrap_or_default())
-}
-
 #[test]
 fn credentials_change_under_load_and_nobody_notices() {
     let site = Site::new(&stack(), "t-rotate", 18344);
     site.up("1");
-    let rotate = |names: &[&str]| site.run(&[&["secrets", "rotate", "--yes"][..], names].concat(), &ENV);
+    let rotate = || site.run(&ROTATE, &ENV);
     let (postgres, redis, stores) = (login(&site, "postgres"), login(&site, "redis"), containers(&site));
     assert_eq!(postgres.0, "t_rotate");
     assert_eq!(ask_postgres(&site, &postgres, "SELECT 1"), "1");
     assert_eq!(ask_redis(&site, &redis), "PONG");
 
     let asking = visitors(&site);
-    let said = rotate(&["postgres.password", "redis.password"]).ends(0);
+    let said = rotate().ends(0);
     let (new, fresh) = (login(&site, "postgres"), login(&site, "redis"));
     assert_eq!(new.0, "t_rotate_b", "the other role");
     assert!(new.1 != postgres.1 && fresh.1 != redis.1);
@@ -102,11 +87,11 @@ fn credentials_change_under_load_and_nobody_notices() {
     // The long form ends a run after each thing that it says, the short one twice.
     for lines in if soak() { (0..).step_by(1) } else { (2..).step_by(9) } {
         let before = (login(&site, "postgres"), login(&site, "redis"));
-        let Some(last) = killed_after(&site, lines) else {
+        let Some(last) = site.killed_after(&ROTATE, &ENV, lines) else {
             println!("a whole rotation says {lines} things");
             break;
         };
-        rotate(&["postgres.password", "redis.password"]).ends(0);
+        rotate().ends(0);
         let now = (login(&site, "postgres"), login(&site, "redis"));
         let what = format!("ended after {lines} lines: {last}");
         println!("{what}");

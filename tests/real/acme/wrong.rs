@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::super::book::Book;
-use super::super::leak::{self, OWN, Watch};
+use super::super::places::{self, OWN, Watch};
 use super::super::support::{Said, Site, root, soak};
 use super::authority::{Authority, CUSTOMER, Setup};
 use super::between::{Between, Fault, Then, problem};
@@ -377,15 +377,15 @@ fn nothing_is_told(scene: &mut Scene, watch: Watch) {
         let said = scene.site.run(args, &[("EAB", CUSTOMER.1), OWN]).ends(0);
         scene.said.push((args.join(" "), format!("{}{}", said.out, said.err)));
     }
-    let state = leak::volume_files(&scene.site, &format!("{}_stackctl", DOOR.name));
-    let mut secrets = leak::kept(&state);
+    let state = places::volume_files(&scene.site, &format!("{}_stackctl", DOOR.name));
+    let mut secrets = places::kept(&state);
     let accounts = secrets.iter().filter(|(name, _)| name.starts_with("proxy.account.")).count();
     assert!(accounts >= 3 && secrets.iter().any(|(name, _)| name == "proxy.certificate"), "{accounts} accounts");
     secrets.push(("the customer's key".into(), CUSTOMER.1.to_owned()));
-    let mut places = leak::everywhere(&scene.site, &state);
+    let mut places = places::everywhere(&scene.site, &state);
     places.extend(watch.ends());
     places.extend(scene.said.clone());
-    leak::nowhere(&places, &secrets);
+    places::nowhere(&places, &secrets);
 }
 
 /// A chain of leaf and authority, the leaf's key, and the leaf's fingerprint.
