@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 
-use super::connect::Engine;
-
 /// Version of the engine's interface.
 pub type Api = (usize, usize);
 
@@ -114,13 +112,6 @@ impl Capability {
     /// Whether a version of the interface has it.
     pub fn is_in(self, api: Api) -> bool {
         api >= self.row().since
-    }
-}
-
-impl Engine {
-    /// Whether this engine, spoken to in the newest version that both know, can do it.
-    pub fn can(&self, capability: Capability) -> bool {
-        capability.is_in(self.api)
     }
 }
 

@@ -18,7 +18,7 @@ use super::address::{self, Address, TlsFiles};
 use super::capability::{Api, Capability};
 use super::context;
 use super::error::{EngineError, ErrorKind};
-use super::forward::Forwards;
+use super::kept::Forwards;
 use super::ssh::Ssh;
 use super::transport::{self, Way};
 
@@ -171,6 +171,11 @@ impl Engine {
     /// The same connection, with nothing that is kept open for it.
     pub(super) fn apart(&self) -> Self {
         Self { forwards: Forwards::default(), ..self.clone() }
+    }
+
+    /// Whether this engine, spoken to in the newest version that both know, can do something.
+    pub fn can(&self, capability: Capability) -> bool {
+        capability.is_in(self.api)
     }
 
     /// What the engine is.

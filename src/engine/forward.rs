@@ -1,75 +1,19 @@
 //! Connections to containers from here, whatever the way to the engine: directly on its own host, through the login
 //! behind which it is, or through a helper container. What was chosen can be told.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Mutex;
-use tokio::task::JoinHandle;
 
 use super::connect::{Engine, Road};
 use super::error::{EngineError, ErrorKind};
+pub use super::kept::{Forward, Rung};
 use super::relay::Relay;
 use super::ssh::Ssh;
 use super::transport::Duplex;
-
-/// A rung of the ladder: how containers are reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rung {
-    /// Their addresses are this host's own.
-    Direct,
-    /// Through the login behind which the engine is.
-    Ssh,
-    /// Through a helper container in the network of the engine's host.
-    Relay,
-}
-
-impl Rung {
-    /// In words, behind "asked".
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Direct => "directly",
-            Self::Ssh => "through ssh",
-            Self::Relay => "through a helper container",
-        }
-    }
-}
-
-/// What is kept open as long as the engine is used.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Forwards(Arc<Mutex<Kept>>);
-
-#[derive(Debug, Default)]
-struct Kept {
-    forwards: HashMap<SocketAddrV4, Forward>,
-    relay: Option<Arc<Relay>>,
-    /// Whether the host forwards; `None` until it was tried.
-    ssh_forwards: Option<bool>,
-}
-
-/// A port of this host that leads to a container, until dropped.
-#[derive(Debug)]
-pub struct Forward {
-    address: SocketAddrV4,
-    task: JoinHandle<()>,
-}
-
-impl Forward {
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddrV4 {
-        self.address
-    }
-}
-
-impl Drop for Forward {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
 
 /// A way to containers.
 #[derive(Clone)]
@@ -185,7 +129,7 @@ impl Engine {
         if let Some(relay) = &kept.relay {
             return Ok(Way::Relay(Arc::clone(relay)));
         }
-        let relay = Arc::new(Relay::start(&self.apart()).await?);
+        let relay = Arc::new(self.start_relay().await?);
         kept.relay = Some(Arc::clone(&relay));
         Ok(Way::Relay(relay))
     }

@@ -7,24 +7,17 @@ use std::pin::Pin;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use bollard::container::AttachContainerResults;
+use bollard::Docker;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
-use bollard::models::{ContainerCreateBody, HostConfig};
-use bollard::query_parameters::{AttachContainerOptions, CreateContainerOptions};
 use futures_util::StreamExt as _;
-use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, duplex};
 
 use crate::base::elf::{EM_AARCH64, EM_X86_64, elf};
-use crate::base::hash;
-use crate::model::container::label;
 
-use super::connect::Engine;
-use super::error::{EngineError, ErrorKind};
-use super::holder;
+use super::error::EngineError;
 
 /// Its reference. A new program gets a new tag.
-const IMAGE: &str = "stackctl/relay:1";
+pub(super) const IMAGE: &str = "stackctl/relay:1";
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(15);
@@ -70,9 +63,18 @@ const AARCH64: &[u8] = &[
     0x21, 0xff, 0xff, 0x54, 0xf0, 0xff, 0xff, 0x17, 0xc0, 0x03, 0x5f, 0xd6,
 ];
 
+/// The program for an engine's architecture.
+pub(super) fn program(arch: &str) -> Option<Vec<u8>> {
+    match arch {
+        "amd64" | "x86_64" => Some(elf(EM_X86_64, X86_64)),
+        "arm64" | "aarch64" => Some(elf(EM_AARCH64, AARCH64)),
+        _ => None,
+    }
+}
+
 /// The helper. It ends when it is dropped, or when we end in whatever way: its input does then.
 pub(super) struct Relay {
-    engine: Engine,
+    docker: Docker,
     container: String,
     /// In a mutex for the sake of threads: nobody locks it.
     _input: Mutex<Pin<Box<dyn AsyncWrite + Send>>>,
@@ -85,49 +87,14 @@ impl std::fmt::Debug for Relay {
 }
 
 impl Relay {
-    /// Starts it.
-    pub(super) async fn start(engine: &Engine) -> Result<Self, EngineError> {
-        let doing = "start a helper that reaches containers";
-        let mut bytes = [0; 6];
-        SystemRandom::new()
-            .fill(&mut bytes)
-            .map_err(|_| EngineError::new(ErrorKind::Other, doing, "this system gives no random numbers"))?;
-        let name = format!("stackctl-relay-{}", hash::hex(&bytes));
-        let create = || {
-            let options = CreateContainerOptions { name: Some(name.clone()), ..CreateContainerOptions::default() };
-            engine.docker.create_container(Some(options), body())
-        };
-        let container = match engine.call(doing, create()).await {
-            Err(error) if error.kind == ErrorKind::ImageNotFound => {
-                let program = match engine.facts().arch.as_str() {
-                    "amd64" | "x86_64" => Some(elf(EM_X86_64, X86_64)),
-                    "arm64" | "aarch64" => Some(elf(EM_AARCH64, AARCH64)),
-                    _ => None,
-                };
-                engine.import_program(IMAGE, "relay", program).await?;
-                engine.call(doing, create()).await?.id
-            }
-            other => other?.id,
-        };
-        let options = AttachContainerOptions { stream: true, stdin: true, stdout: true, ..Default::default() };
-        let started = async {
-            let attach = engine.docker.attach_container(&container, Some(options));
-            let AttachContainerResults { input, .. } = engine.call(doing, attach).await?;
-            engine.call(doing, engine.docker.start_container(&container, None)).await?;
-            Ok(input)
-        };
-        match started.await {
-            Ok(input) => Ok(Self { engine: engine.clone(), container, _input: Mutex::new(input) }),
-            Err(error) => {
-                let _ = engine.discard(&container).await;
-                Err(error)
-            }
-        }
+    /// A helper that runs, and its input.
+    pub(super) fn new(docker: Docker, container: String, input: Pin<Box<dyn AsyncWrite + Send>>) -> Self {
+        Self { docker, container, _input: Mutex::new(input) }
     }
 
     /// A connection to an address that the engine's host reaches.
     pub(super) async fn dial(&self, to: SocketAddrV4) -> io::Result<DuplexStream> {
-        let docker = &self.engine.docker;
+        let docker = &self.docker;
         let failed = |error: bollard::errors::Error| {
             io::Error::other(EngineError::from_bollard(format!("reach {to}"), &error).message)
         };
@@ -192,25 +159,6 @@ impl Relay {
         };
         tokio::time::timeout(CONNECT, connect).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
-}
-
-fn body() -> ContainerCreateBody {
-    let mut body = holder::body([(label::ROLE.to_owned(), "relay".to_owned())], None);
-    body.image = Some(IMAGE.to_owned());
-    body.entrypoint = Some(vec!["/relay".to_owned()]);
-    body.user = Some("65534:65534".to_owned());
-    body.open_stdin = Some(true);
-    body.stdin_once = Some(true);
-    body.attach_stdin = Some(true);
-    body.host_config = Some(HostConfig {
-        network_mode: Some("host".to_owned()),
-        // An engine that maps users allows the host's network only without.
-        userns_mode: Some("host".to_owned()),
-        auto_remove: Some(true),
-        pids_limit: Some(1024),
-        ..body.host_config.unwrap_or_default()
-    });
-    body
 }
 
 #[cfg(test)]
