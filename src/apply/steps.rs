@@ -47,7 +47,7 @@ pub struct Effects<'a> {
 
 type Tell<'a> = &'a dyn Fn(String);
 
-/// Points links of a files volume elsewhere, at the price that this has.
+/// Points links of a files volume elsewhere. Flags may be away for a moment, which saves the start of a container.
 pub(super) async fn switch(engine: &Engine, volume: &str, links: &BTreeMap<String, String>) -> Result<(), EngineError> {
     if !only_flags(links) {
         return Box::pin(engine.replace_links(volume, links)).await;
@@ -129,7 +129,7 @@ impl Effects<'_> {
             Action::CreateVolume { volume } => engine.create_volume(volume).await,
             Action::WriteFiles { volume, files, links, .. } => {
                 engine.create_volume(volume).await?;
-                // Without links somebody may be reading.
+                // With links it is for somebody who does not run yet; without, somebody may be reading.
                 if links.is_empty() {
                     return engine.update_files(&volume.name, files).await;
                 }
