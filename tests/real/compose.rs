@@ -177,6 +177,13 @@ fn what_compose_runs_is_judged_without_a_stack_toml() {
         ("cache", &["-p", "18124:6379"], &redis, &["redis-server", "--protected-mode", "no"]),
         ("web", &["--user", "0", "--cap-add", "SYS_ADMIN", "-v", "/etc:/host"], &redis, &["sleep", "600"]),
     ]);
+    // What does not answer yet is not asked who may log in.
+    let answers = (0..200).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let ping = Command::new("docker").args(["exec", "t-guide-x-cache-1", "redis-cli", "ping"]).output();
+        ping.unwrap().stdout.starts_with(b"PONG")
+    });
+    assert!(answers, "Redis does not answer");
     let report = general(&site, "compose.yaml", "");
     let failed = seen(&report, "fail");
     for wanted in ["CTR-2 web", "CTR-3 web", "DB-1 cache", "HLT-3 gone", "NET-1 t-guide-x", "NET-4 t-guide-x"] {
