@@ -65,11 +65,39 @@ impl Effects<'_> {
         }
         Err(Failure {
             step: step.action.to_string(),
-            cause: "Nginx refuses the new configuration".to_owned(),
+            cause: refusal(&output).to_owned(),
             hint: Some("the old configuration stays in use; `stackctl render DIR` shows the new one".to_owned()),
             container: Some(container.to_owned()),
             log: output.lines().take(LAST_LINES).map(str::to_owned).collect(),
             ..Failure::default()
         })
+    }
+}
+
+/// What came of a test that did not end well: what Nginx says has its name in front, what the engine says has not.
+fn refusal(output: &str) -> &'static str {
+    if output.lines().any(|line| line.starts_with("nginx: ")) {
+        "Nginx refuses the new configuration"
+    } else {
+        "Nginx could not be asked about the new configuration"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_refuses_is_told_apart() {
+        for (output, words) in [
+            (
+                "nginx: [emerg] unknown directive \"x\" in nginx.conf:3\nnginx: configuration file test failed",
+                "refuses",
+            ),
+            ("OCI runtime exec failed: exec failed: unable to start container process", "could not be asked"),
+            ("", "could not be asked"),
+        ] {
+            assert!(refusal(output).contains(words), "{output}");
+        }
     }
 }
