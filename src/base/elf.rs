@@ -31,3 +31,13 @@ pub fn elf(machine: u16, code: &[u8]) -> Vec<u8> {
     out.extend(code);
     out
 }
+
+/// The program for an engine's architecture, by any of the names that engines have for it, out of the code for each.
+/// `None` for others.
+pub fn for_arch(arch: &str, x86_64: &[u8], aarch64: &[u8]) -> Option<Vec<u8>> {
+    match arch {
+        "amd64" | "x86_64" => Some(elf(EM_X86_64, x86_64)),
+        "arm64" | "aarch64" => Some(elf(EM_AARCH64, aarch64)),
+        _ => None,
+    }
+}

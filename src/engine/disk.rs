@@ -9,7 +9,7 @@ use http_body_util::{BodyExt as _, Limited};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde_json::Value;
 
-use crate::base::elf::{EM_AARCH64, EM_X86_64, elf};
+use crate::base::elf::for_arch;
 use crate::base::hash;
 use crate::base::units::ByteSize;
 use crate::model::container::label;
@@ -76,11 +76,7 @@ impl Engine {
         };
         let container = match self.call(doing, create()).await {
             Err(error) if error.kind == ErrorKind::ImageNotFound => {
-                let program = match self.facts().arch.as_str() {
-                    "amd64" | "x86_64" => Some(elf(EM_X86_64, X86_64)),
-                    "arm64" | "aarch64" => Some(elf(EM_AARCH64, AARCH64)),
-                    _ => None,
-                };
+                let program = for_arch(&self.facts().arch, X86_64, AARCH64);
                 self.import_program(IMAGE, "disk", program).await?;
                 self.call(doing, create()).await?.id
             }
@@ -159,6 +155,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+    use crate::base::elf::{EM_AARCH64, EM_X86_64, elf};
 
     fn ok<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
         result.unwrap_or_else(|error| unreachable!("{error}"))

@@ -10,7 +10,7 @@ use futures_util::TryStreamExt;
 use super::connect::Engine;
 use super::error::{EngineError, ErrorKind};
 use super::tarball;
-use crate::base::elf::{EM_AARCH64, EM_X86_64, elf};
+use crate::base::elf::for_arch;
 use crate::model::container::label;
 
 /// Its reference. A new program gets a new tag.
@@ -42,11 +42,7 @@ const AARCH64: &[u8] = &[
 
 /// The program for an engine's architecture.
 pub(crate) fn program(arch: &str) -> Option<Vec<u8>> {
-    match arch {
-        "amd64" | "x86_64" => Some(elf(EM_X86_64, X86_64)),
-        "arm64" | "aarch64" => Some(elf(EM_AARCH64, AARCH64)),
-        _ => None,
-    }
+    for_arch(arch, X86_64, AARCH64)
 }
 
 impl Engine {

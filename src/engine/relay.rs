@@ -12,7 +12,7 @@ use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
 use futures_util::StreamExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, duplex};
 
-use crate::base::elf::{EM_AARCH64, EM_X86_64, elf};
+use crate::base::elf::for_arch;
 
 use super::error::EngineError;
 
@@ -65,11 +65,7 @@ const AARCH64: &[u8] = &[
 
 /// The program for an engine's architecture.
 pub(super) fn program(arch: &str) -> Option<Vec<u8>> {
-    match arch {
-        "amd64" | "x86_64" => Some(elf(EM_X86_64, X86_64)),
-        "arm64" | "aarch64" => Some(elf(EM_AARCH64, AARCH64)),
-        _ => None,
-    }
+    for_arch(arch, X86_64, AARCH64)
 }
 
 /// The helper. It ends when it is dropped, or when we end in whatever way: its input does then.
@@ -169,6 +165,7 @@ mod tests {
     use std::process::{Command, Stdio};
 
     use super::*;
+    use crate::base::elf::{EM_AARCH64, EM_X86_64, elf};
 
     fn ok<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
         result.unwrap_or_else(|error| unreachable!("{error}"))

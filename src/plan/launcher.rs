@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use crate::base::elf::{EM_AARCH64, EM_X86_64, elf};
+use crate::base::elf::for_arch;
 use crate::base::secret::Secret;
 use crate::model::artifact::{Artifact, Content};
 use crate::model::container::{LAUNCHER, VARIABLES};
@@ -94,11 +94,7 @@ const AARCH64: &[u8] = &[
 
 /// The program for an engine's architecture.
 pub(super) fn program(arch: &str) -> Option<Vec<u8>> {
-    match arch {
-        "amd64" | "x86_64" => Some(elf(EM_X86_64, X86_64)),
-        "arm64" | "aarch64" => Some(elf(EM_AARCH64, AARCH64)),
-        _ => None,
-    }
+    for_arch(arch, X86_64, AARCH64)
 }
 
 /// Whether a service is started by it: where there is nothing to hide, nothing changes.
