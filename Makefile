@@ -66,7 +66,7 @@ test: ground ## all tests, with a real engine
 	@$(with_env) \
 	(cargo test --locked --no-fail-fast --lib --bins --test cli --test engine --test layers --test plan \
 		>target/beside.log 2>&1) & beside=$$!; failed=; \
-	cargo test --locked --no-fail-fast --test render -- --test-threads=4 || failed=1; \
+	cargo test --locked --no-fail-fast --test render || failed=1; \
 	cargo test --locked --no-fail-fast --test probe || failed=1; \
 	wait $$beside || failed=1; cat target/beside.log; \
 	cargo test --locked --no-fail-fast --test real -- --test-threads=3 || failed=1; \
