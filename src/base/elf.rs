@@ -41,3 +41,53 @@ pub fn for_arch(arch: &str, x86_64: &[u8], aarch64: &[u8]) -> Option<Vec<u8>> {
         _ => None,
     }
 }
+
+/// What tests of such programs share.
+#[cfg(test)]
+pub(crate) mod machine {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+    use std::process::Command;
+
+    fn ok<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
+        result.unwrap_or_else(|error| unreachable!("{error}"))
+    }
+
+    /// The code that a source below the project becomes. The C compiler that builds this crate brings an assembler for
+    /// its own machine; others are used if they are there: else `None`.
+    pub(crate) fn assembled(arch: &str, source: &str) -> Option<Vec<u8>> {
+        let folder = ok(tempfile::tempdir());
+        let own = std::env::consts::ARCH == arch;
+        let tool = |name: &str| if own { name.to_owned() } else { format!("{arch}-linux-gnu-{name}") };
+        let (object, binary) = (folder.path().join("o"), folder.path().join("b"));
+        let source = format!("{}/{source}", env!("CARGO_MANIFEST_DIR"));
+        let Ok(status) = Command::new(tool("as")).arg(source).arg("-o").arg(&object).status() else {
+            assert!(!own, "there is no assembler");
+            return None;
+        };
+        assert!(status.success(), "{arch}");
+        let copy = ["-O", "binary", "-j", ".text"];
+        assert!(ok(Command::new(tool("objcopy")).args(copy).arg(&object).arg(&binary).status()).success());
+        Some(ok(std::fs::read(&binary)))
+    }
+
+    /// Each architecture's program as something to run here: natively, or by QEMU, if that is there.
+    pub(crate) fn runnable(folder: &Path, program: impl Fn(&str) -> Vec<u8>) -> Vec<Vec<String>> {
+        let mut out = Vec::new();
+        for arch in ["x86_64", "aarch64"] {
+            let path = folder.join(arch);
+            ok(std::fs::write(&path, program(arch)));
+            ok(std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)));
+            let path = path.to_string_lossy().into_owned();
+            // By its path: a program may be started with another PATH.
+            let qemu = format!("/usr/bin/qemu-{arch}-static");
+            if std::env::consts::ARCH == arch {
+                out.push(vec![path]);
+            } else if Command::new(&qemu).arg("--version").output().is_ok() {
+                out.push(vec![qemu, path]);
+            }
+        }
+        assert!(!out.is_empty(), "no program for this machine");
+        out
+    }
+}

@@ -162,11 +162,11 @@ pub(super) fn carrier(volume: &str, at: &str) -> ContainerCreateBody {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
-    use std::path::Path;
+    use std::os::unix::fs::symlink;
     use std::process::{Command, Stdio};
 
     use super::*;
+    use crate::base::elf::machine;
 
     fn ok<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
         result.unwrap_or_else(|error| unreachable!("{error}"))
@@ -187,48 +187,16 @@ mod tests {
 
     #[test]
     fn the_bytes_are_those_of_the_source() {
-        let folder = ok(tempfile::tempdir());
-        // The C compiler that builds this crate brings an assembler for its own machine; others are used if they are
-        // there.
         for (arch, code) in [("x86_64", X86_64), ("aarch64", AARCH64)] {
-            let own = std::env::consts::ARCH == arch;
-            let tool = |name: &str| if own { name.to_owned() } else { format!("{arch}-linux-gnu-{name}") };
-            let (object, binary) = (folder.path().join("o"), folder.path().join("b"));
-            let source = format!("{}/src/engine/holder/{arch}.s", env!("CARGO_MANIFEST_DIR"));
-            let Ok(status) = Command::new(tool("as")).arg(source).arg("-o").arg(&object).status() else {
-                assert!(!own, "there is no assembler");
-                continue;
-            };
-            assert!(status.success(), "{arch}");
-            let copy = ["-O", "binary", "-j", ".text"];
-            assert!(ok(Command::new(tool("objcopy")).args(copy).arg(&object).arg(&binary).status()).success());
-            assert_eq!(ok(std::fs::read(&binary)), code, "{arch}");
+            let source = format!("src/engine/holder/{arch}.s");
+            assert!(machine::assembled(arch, &source).is_none_or(|made| made == code), "{arch}");
         }
-    }
-
-    /// Each architecture's program as something to run here: natively, or by QEMU, if that is there.
-    fn programs(folder: &Path) -> Vec<Vec<String>> {
-        let mut out = Vec::new();
-        for arch in ["x86_64", "aarch64"] {
-            let path = folder.join(arch);
-            ok(std::fs::write(&path, program(arch).unwrap_or_default()));
-            ok(std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)));
-            let path = path.to_string_lossy().into_owned();
-            let qemu = format!("qemu-{arch}-static");
-            if std::env::consts::ARCH == arch {
-                out.push(vec![path]);
-            } else if Command::new(&qemu).arg("--version").output().is_ok() {
-                out.push(vec![qemu, path]);
-            }
-        }
-        assert!(!out.is_empty(), "no program for this machine");
-        out
     }
 
     #[test]
     fn it_renames_pairs_and_says_which_error_it_met() {
         let folder = ok(tempfile::tempdir());
-        for start in programs(folder.path()) {
+        for start in machine::runnable(folder.path(), |arch| program(arch).unwrap_or_default()) {
             let run = |arguments: &[&str]| {
                 let mut command = Command::new(&start[0]);
                 ok(command.args(&start[1..]).args(arguments).current_dir(folder.path()).status()).code()
@@ -252,7 +220,7 @@ mod tests {
     #[test]
     fn without_arguments_it_waits_for_the_end_of_its_input() {
         let folder = ok(tempfile::tempdir());
-        for start in programs(folder.path()) {
+        for start in machine::runnable(folder.path(), |arch| program(arch).unwrap_or_default()) {
             let mut child = ok(Command::new(&start[0]).args(&start[1..]).stdin(Stdio::piped()).spawn());
             std::thread::sleep(std::time::Duration::from_millis(100));
             assert!(ok(child.try_wait()).is_none(), "{start:?}: it has not waited");

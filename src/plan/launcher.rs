@@ -127,11 +127,11 @@ pub(super) fn files(service: &Service, values: &SecretValues, arch: &str) -> Vec
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
     use std::process::{Command, Output};
 
     use super::*;
+    use crate::base::elf::machine;
 
     fn ok<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
         result.unwrap_or_else(|error| unreachable!("{error}"))
@@ -139,23 +139,9 @@ mod tests {
 
     #[test]
     fn the_bytes_are_those_of_the_source() {
-        let folder = ok(tempfile::tempdir());
-        // The C compiler that builds this crate brings an assembler for its own machine; others are used if they are
-        // there.
         for (arch, code) in [("x86_64", X86_64), ("aarch64", AARCH64)] {
-            let own = std::env::consts::ARCH == arch;
-            let tool = |name: &str| if own { name.to_owned() } else { format!("{arch}-linux-gnu-{name}") };
-            let (object, binary) = (folder.path().join("o"), folder.path().join("b"));
-            let source = format!("{}/src/plan/launcher/{arch}.s", env!("CARGO_MANIFEST_DIR"));
-            let assembled = Command::new(tool("as")).arg(source).arg("-o").arg(&object).status();
-            let Ok(status) = assembled else {
-                assert!(!own, "there is no assembler");
-                continue;
-            };
-            assert!(status.success(), "{arch}");
-            let copy = ["-O", "binary", "-j", ".text"];
-            assert!(ok(Command::new(tool("objcopy")).args(copy).arg(&object).arg(&binary).status()).success());
-            assert_eq!(ok(std::fs::read(&binary)), code, "{arch}");
+            let source = format!("src/plan/launcher/{arch}.s");
+            assert!(machine::assembled(arch, &source).is_none_or(|made| made == code), "{arch}");
         }
     }
 
@@ -170,26 +156,6 @@ mod tests {
         out
     }
 
-    /// Each architecture's program as something to run here: natively, or by QEMU, if that is there.
-    fn programs(folder: &Path, file: &Path) -> Vec<Vec<String>> {
-        let mut out = Vec::new();
-        for arch in ["x86_64", "aarch64"] {
-            let path = folder.join(arch);
-            ok(std::fs::write(&path, reading(&program(arch).unwrap_or_default(), file)));
-            ok(std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)));
-            let path = path.to_string_lossy().into_owned();
-            // By its path: the program is started with another PATH.
-            let qemu = format!("/usr/bin/qemu-{arch}-static");
-            if std::env::consts::ARCH == arch {
-                out.push(vec![path]);
-            } else if Command::new(&qemu).arg("--version").output().is_ok() {
-                out.push(vec![qemu, path]);
-            }
-        }
-        assert!(!out.is_empty(), "no program for this machine");
-        out
-    }
-
     #[test]
     fn it_adds_variables_and_becomes_the_program() {
         let folder = ok(tempfile::tempdir());
@@ -198,7 +164,7 @@ mod tests {
         let long = "x".repeat(9000);
         let text = format!("ONE=a b\nc=d\0PATH=/nowhere:/usr/bin:/bin\0LONG={long}\0EMPTY=\0");
         ok(std::fs::write(file.path(), &text));
-        for start in programs(folder.path(), file.path()) {
+        for start in machine::runnable(folder.path(), |arch| reading(&program(arch).unwrap_or_default(), file.path())) {
             let run = |arguments: &[&str]| -> Output {
                 let mut command = Command::new(&start[0]);
                 command.args(&start[1..]).args(arguments).env_clear();
@@ -227,7 +193,7 @@ mod tests {
         }
         let path = file.path().to_owned();
         ok(file.close());
-        for start in programs(folder.path(), &path) {
+        for start in machine::runnable(folder.path(), |arch| reading(&program(arch).unwrap_or_default(), &path)) {
             let said = ok(Command::new(&start[0]).args(&start[1..]).arg("/bin/true").output());
             assert_eq!(said.status.code(), Some(127));
             assert!(String::from_utf8_lossy(&said.stderr).contains("cannot be read"), "{said:?}");
